@@ -1,0 +1,1 @@
+"""Shared vocabulary of every room: random streams, cameras, schedules, asset types, errors."""

@@ -1,0 +1,41 @@
+"""What a representation is asked to render, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from torch import Tensor
+
+from .cameras import Cameras
+from .lights import Lights
+
+Render = Mapping[str, Tensor]
+"""rgb (B, 3, H, W) display-referred in [0, 1], already over the background; alpha (B, 1, H, W);
+depth (B, 1, H, W) along the view axis, expected value where alpha > 0; normal (B, 3, H, W) in [-1, 1] …"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One request to render.
+
+    Args:
+        cameras: B cameras, or None for media without one (image, audio).
+        size: (height, width) in pixels.
+        background: (B, 3) RGB in [0, 1].
+        lights: lights for shaded representations; None leaves the colours as they are.
+        time: (B,) seconds for dynamic scenes, or None.
+        want: names of the outputs needed; a representation may give more.
+        jitter: (B, H, W, 2) pixel offsets for anti-aliased training rays, or None for pixel centres.
+        ray_offset: (B, H, W) in [0, 1): where in its first interval each ray starts, or None for the middle.
+    """
+
+    cameras: Cameras | None
+    size: tuple[int, int]
+    background: Float[Tensor, "b 3"]
+    lights: Lights | None = None
+    time: Float[Tensor, " b"] | None = None
+    want: frozenset[str] = field(default_factory=lambda: frozenset({"rgb", "alpha"}))
+    jitter: Float[Tensor, "b h w 2"] | None = None
+    ray_offset: Float[Tensor, "b h w"] | None = None

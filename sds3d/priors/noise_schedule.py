@@ -1,0 +1,112 @@
+"""Signal and noise scales over time, and the exact conversions between the four predictions.
+
+z_t = alpha_t z + sigma_t eps. Variance preserving (VP): alpha^2 + sigma^2 = 1. Rectified flow (RF):
+alpha = 1 - t, sigma = t. kappa = sigma / alpha is the noise-to-signal ratio, the common currency between
+schedules. Formulas: guidance card §1.2-1.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+PREDICTIONS = ("epsilon", "v", "x0", "velocity")
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """alpha and sigma as functions of t in [0, 1], 1 = pure noise.
+
+    Args:
+        kind: "vp" or "rf".
+        alpha_bar: (T,) float64 cumulative products of a discrete VP model (diffusers' alphas_cumprod);
+            None for RF, where t is continuous.
+    """
+
+    kind: str
+    alpha_bar: Float[Tensor, " steps"] | None = None
+
+    @property
+    def steps(self) -> int:
+        """T of a discrete model; 1000 for RF, where it only scales the network's time input."""
+        return 1000 if self.alpha_bar is None else len(self.alpha_bar)
+
+    def index(self, t: Float[Tensor, " b"]) -> Tensor:
+        """(B,) int64 index of a discrete model: min(round(t T), T - 1)."""
+        return (t.double() * self.steps).round().long().clamp(0, self.steps - 1)
+
+    def alpha(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """Signal scale, float64."""
+        if self.alpha_bar is None:
+            return 1.0 - t.double()
+        return self.alpha_bar.double()[self.index(t)].sqrt()
+
+    def sigma(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """Noise scale, float64."""
+        if self.alpha_bar is None:
+            return t.double()
+        return (1.0 - self.alpha_bar.double()[self.index(t)]).sqrt()
+
+    def kappa(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """sigma / alpha, float64; inf at a zero terminal signal."""
+        return self.sigma(t) / self.alpha(t)
+
+    def t_of_kappa(self, kappa: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """The t whose kappa is nearest (VP: nearest index, so kappa(t_of_kappa(kappa(t))) == kappa(t))."""
+        k = kappa.double()
+        if self.alpha_bar is None:
+            return torch.where(torch.isinf(k), torch.ones_like(k), k / (1.0 + k))
+        table = ((1.0 - self.alpha_bar.double()) / self.alpha_bar.double()).sqrt()
+        right = torch.searchsorted(table, k).clamp(0, len(table) - 1)
+        left = (right - 1).clamp(min=0)
+        # nearest in log kappa, where neighbouring levels look alike
+        closer_left = (k / table[left]).log().abs() <= (table[right] / k).log().abs()
+        return torch.where(closer_left, left, right).double() / self.steps
+
+    def add_noise(self, z: Tensor, eps: Tensor, t: Float[Tensor, " b"]) -> Tensor:
+        """z_t = alpha_t z + sigma_t eps, in z's dtype."""
+        a, s = (over(v, z) for v in (self.alpha(t), self.sigma(t)))
+        return a * z + s * eps
+
+
+def over(per_sample: Float[Tensor, " b"], like: Tensor) -> Tensor:
+    """(B,) -> (B, 1, 1, ...) in the dtype and device of `like`, to multiply with it."""
+    return per_sample.to(like).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def to_eps_x0(output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction: str) -> tuple[Tensor, Tensor]:
+    """(eps, x0) from a network's native output.
+
+    Args:
+        output, z_t: (B, ...). alpha, sigma: broadcastable to them.
+        prediction: "epsilon", "v" (= alpha eps - sigma x0, VP only: alpha^2 + sigma^2 = 1), "x0",
+            or "velocity" (= eps - x0).
+
+    Raises:
+        ValueError: unknown prediction.
+    """
+    if prediction == "epsilon":
+        return output, (z_t - sigma * output) / alpha
+    if prediction == "x0":
+        return (z_t - alpha * output) / sigma, output
+    if prediction == "v":
+        norm = alpha**2 + sigma**2
+        return (alpha * output + sigma * z_t) / norm, (alpha * z_t - sigma * output) / norm
+    if prediction == "velocity":
+        total = alpha + sigma
+        return (z_t + alpha * output) / total, (z_t - sigma * output) / total
+    raise ValueError(f"unknown prediction {prediction!r}; expected one of {PREDICTIONS}")
+
+
+def stable_diffusion_alpha_bar() -> Float[Tensor, "1000"]:
+    """(1000,) float64: Stable Diffusion 1.x's "scaled linear" schedule, beta from 0.00085 to 0.012."""
+    beta = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    return torch.cumprod(1.0 - beta, 0)
+
+
+def stable_diffusion_schedule() -> NoiseSchedule:
+    """The schedule in whose t the presets' bounds are written."""
+    return NoiseSchedule("vp", stable_diffusion_alpha_bar())
