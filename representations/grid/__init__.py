@@ -1,1 +1,6 @@
+"""Multi-resolution dense radiance field."""
 
+from .field import GridField, create
+from .options import Options
+
+__all__ = ["GridField", "Options", "create"]

@@ -1,0 +1,166 @@
+"""The multi-resolution dense radiance field: the simplest NeRF, with a grid in place of the network."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sds3d.core.assets import Asset, Box
+from sds3d.core.cameras import rays
+from sds3d.core.errors import AssetError, RunFolderError
+from sds3d.core.look import Look, Render
+from sds3d.core.streams import Streams
+from sds3d.core.tree import Tree
+
+from ..base import Moments, ParamGroup
+from ..raster.march import compose, march, total_variation
+from .options import Options
+
+FLAT_REACH = 0.6
+"""How far beyond blob_radius the initial blob keeps falling, in world units."""
+
+
+class GridField:
+    """A Representation (see representations.base) of dense grids whose sum is a radiance field.
+
+    Args:
+        options: the field. levels: raw grids (L, L, L, 4), one a resolution, coarse to fine.
+        active: number of grids that are switched on, coarse to fine.
+    """
+
+    provides = frozenset({"rgb", "alpha", "depth"})
+
+    def __init__(self, options: Options, levels: list[Float[Tensor, "l l l 4"]], active: int):
+        self.options, self.levels, self.active = options, levels, active
+        h = options.half_extent
+        self.bounds = Box((-h, -h, -h), (h, h, h))
+        self._bias = blob(options, options.resolutions[-1]).to(levels[0].device)
+
+    def volume(self) -> Float[Tensor, "r r r 4"]:
+        """The activated field, axes z, y, x: extinction per world unit and display-referred RGB."""
+        o = self.options
+        return compose(self.levels[: self.active], self._bias, o.density_gain, o.color_gain)
+
+    def render(self, look: Look) -> Render:
+        """rgb over the background, alpha, depth; with gradients also "volume", which `regularise` reads."""
+        volume = self.volume()
+        return render_volume(volume, look, self.options)
+
+    def regularise(self, render: Render, progress: float) -> dict[str, Tensor]:
+        """Total variation of the field; sparsity and entropy of the opacity, summed over pixels, mean of views."""
+        o, alpha = self.options, render["alpha"]
+        losses = {}
+        if weight := o.tv(progress):
+            volume = render["volume"] if "volume" in render else self.volume()
+            losses["tv"] = total_variation(volume, (weight / o.density_gain**2, weight, weight, weight))
+        if weight := o.opacity(progress):
+            losses["opacity"] = (alpha + 1e-4).sqrt().sum() * (weight / len(alpha))
+        if weight := o.entropy(progress):
+            p = alpha.clamp(1e-3, 1 - 1e-3)
+            losses["entropy"] = -(p * p.log() + (1 - p) * (-p).log1p()).sum() * (weight / len(alpha))
+        return losses
+
+    def param_groups(self) -> list[ParamGroup]:
+        """One group of the grids that are switched on, named by resolution."""
+        named = zip(self.options.resolutions, self.levels, strict=True)
+        params = {f"level_{size}": level for size, level in list(named)[: self.active]}
+        return [ParamGroup("field", params, self.options.lr)]
+
+    def after_step(
+        self, step: int, total: int, render: Render, moments: Moments, streams: Streams
+    ) -> dict[str, float]:
+        """Switch on the next grid when its time has come."""
+        self.active = active_levels(self.options, (step + 1) / total)
+        return {"grids": float(self.active)} if self.options.grow_until else {}
+
+    def state_dict(self) -> Tree:
+        """The grids and how many are switched on."""
+        named = zip(self.options.resolutions, self.levels, strict=True)
+        return {"levels": {f"level_{size}": level for size, level in named}, "active": self.active}
+
+    def load_state_dict(self, state: Tree) -> None:
+        """Restore `state_dict`'s value.
+
+        Raises:
+            RunFolderError: the saved grids are not those of the options.
+        """
+        names = [f"level_{size}" for size in self.options.resolutions]
+        saved = {k: tuple(v.shape) for k, v in state["levels"].items()}
+        wanted = {n: (s, s, s, 4) for n, s in zip(names, self.options.resolutions, strict=True)}
+        if saved != wanted:
+            raise RunFolderError(
+                f"the saved grids have the shapes {saved}, the options ask for {wanted}; "
+                "set representation.resolutions to what the run was made with"
+            )
+        device = self.levels[0].device
+        self.levels = [state["levels"][n].detach().to(device, copy=True) for n in names]
+        self.active = int(state["active"])
+
+    def to_asset(self, kind: str) -> Asset:
+        """Export as "mesh": the surface where one grid cell is half opaque, coloured by the field.
+
+        Raises:
+            AssetError: another kind is asked for.
+        """
+        if kind != "mesh":
+            raise AssetError(f'a grid field exports as "mesh", not as "{kind}"')
+        from .surface import to_mesh
+
+        return to_mesh(self.volume().detach(), self.options)
+
+
+def render_volume(volume: Float[Tensor, "r r r 4"], look: Look, options: Options) -> Render:
+    """March a volume for every pixel of a look; outputs as in core.look."""
+    if look.cameras is None:
+        raise ValueError("a grid field needs cameras in its look")
+    (height, width), views = look.size, len(look.cameras)
+    origins, directions = (v.to(volume.device) for v in rays(look.cameras, look.size, look.jitter))
+    offsets = None if look.ray_offset is None else look.ray_offset.to(origins).reshape(-1)
+    samples = options.samples if volume.requires_grad else options.picture_samples
+    out = march(
+        volume,
+        origins.reshape(-1, 3),
+        directions.reshape(-1, 3),
+        offsets,
+        half=options.half_extent,
+        samples=samples,
+        stop=options.stop,
+    )
+    color, alpha, moment = out.reshape(views, height, width, 5).permute(0, 3, 1, 2).split([3, 1, 1], dim=1)
+    background = look.background.to(volume)[:, :, None, None]
+    outputs = {"rgb": color + (1 - alpha) * background, "alpha": alpha}
+    if "depth" in look.want:
+        ahead = -look.cameras.c2w[:, None, None, :3, 2].to(volume)
+        cosine = (directions * ahead).sum(-1)[:, None]
+        outputs["depth"] = moment / alpha.clamp_min(1e-8) * cosine
+    if volume.requires_grad:
+        outputs["volume"] = volume
+    return outputs
+
+
+def blob(options: Options, resolution: int) -> Float[Tensor, "r r r"]:
+    """The raw density that a fresh field starts from: a soft ball; -inf outside the ball that may be filled."""
+    h, line = options.half_extent, torch.linspace(-1.0, 1.0, resolution) * options.half_extent
+    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+    radius = (x * x + y * y + z * z).sqrt()
+    inward = (options.blob_radius - radius).clamp(min=-FLAT_REACH)
+    raw = options.blob_bias + options.blob_slope * inward
+    return raw.masked_fill(radius >= h - options.empty_margin, float("-inf"))
+
+
+def active_levels(options: Options, progress: float) -> int:
+    """How many grids are switched on at that progress: the first at 0, the last at grow_until."""
+    count = len(options.resolutions)
+    if progress >= options.grow_until:
+        return count
+    return min(count, 1 + int(progress / options.grow_until * (count - 1) + 1e-9))
+
+
+def create(options: Options, streams: Streams) -> GridField:
+    """A fresh field: the blob with a little noise."""
+    levels = [
+        options.initial_noise * streams.normal((size, size, size, 4), "grid-init", size)[0]
+        for size in options.resolutions
+    ]
+    return GridField(options, levels, active_levels(options, 0.0))
