@@ -1,0 +1,93 @@
+"""The bundled scorer: unit vectors, resizing, gradients, and that it tells colours and balls from cones."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sds3d.core.errors import PromptError
+from sds3d.core.streams import Streams
+from sds3d.evaluate.captions import COLOURS
+from sds3d.priors.scorer import load_scorer
+
+RGB = {
+    "red": (0.85, 0.1, 0.1),
+    "green": (0.15, 0.65, 0.2),
+    "blue": (0.12, 0.3, 0.88),
+    "yellow": (0.96, 0.83, 0.12),
+    "purple": (0.5, 0.15, 0.7),
+    "pink": (0.98, 0.55, 0.74),
+}
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    return load_scorer()
+
+
+def ball(colour: tuple[float, float, float], size: int = 64) -> torch.Tensor:
+    """(1, 3, S, S): a shaded ball on white, drawn from the formula of its normals."""
+    axis = (torch.arange(size) + 0.5) / size * 2 - 1
+    y, x = torch.meshgrid(-axis, axis, indexing="ij")
+    inside = x**2 + y**2 < 0.7**2
+    z = (0.49 - x**2 - y**2).clamp(min=0).sqrt()
+    normal = torch.stack([x, y, z]) / 0.7
+    key = torch.nn.functional.normalize(torch.tensor([0.5, 0.65, 0.45]), dim=0)
+    shade = (
+        0.38
+        + 0.11 * (1 + normal[1])
+        + 0.32 * (normal * key[:, None, None]).sum(0).clamp(min=0)
+        + 0.13 * normal[2]
+    )
+    return torch.where(inside, torch.tensor(colour)[:, None, None] * shade, torch.ones(3, size, size))[None]
+
+
+@pytest.mark.parametrize("name", sorted(RGB))
+def test_a_drawn_ball_is_a_ball_of_its_colour(scorer, name):
+    captions = [f"a {c} sphere" for c in COLOURS] + [
+        f"a {name} {o}" for o in ("cone", "star", "chair", "duck")
+    ]
+    best = scorer.score(ball(RGB[name]), captions)[0].argmax()
+    assert captions[int(best)] == f"a {name} sphere"
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**31), factor=st.integers(2, 4))
+def test_enlarging_by_repetition_changes_nothing(scorer, seed, factor):
+    small = Streams(seed).uniform((3, 32, 32), "picture", ids=[0, 1]).float()
+    large = small.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    a, b = scorer.embed_images(small), scorer.embed_images(large)
+    assert torch.allclose(a, b, atol=1e-4)
+    assert torch.allclose(a.norm(dim=-1), torch.ones(2), atol=1e-5)
+
+
+def test_captions_are_unit_vectors_that_ignore_case_and_batch(scorer):
+    texts = ["a red car", "a blue mushroom", "a teddy bear"]
+    together = scorer.embed_texts(texts)
+    assert torch.allclose(together.norm(dim=-1), torch.ones(3), atol=1e-5)
+    assert torch.allclose(together[1:2], scorer.embed_texts(["A BLUE mushroom"]), atol=1e-5)
+    assert float(together[0] @ together[1]) < 0.9
+
+
+def test_the_gradient_is_the_slope_of_the_score(scorer):
+    picture = ball(RGB["red"], 32).requires_grad_(True)
+    caption = ["a red sphere"]
+    (gradient,) = torch.autograd.grad(scorer.score(picture, caption).sum(), picture)
+    direction = gradient / gradient.norm()
+    with torch.no_grad():
+        up, down = (scorer.score(picture + s * 1e-2 * direction, caption).sum() for s in (1, -1))
+    assert float(up - down) / 2e-2 == pytest.approx(float(gradient.norm()), rel=0.05)
+    assert not any(p.requires_grad for p in scorer.parameters())
+
+
+def test_words_it_does_not_know_are_refused_by_name(scorer):
+    with pytest.raises(PromptError, match=r"'zebra'.*'charr' \(near: .*chair"):
+        scorer.embed_texts(["a red car", "a blue zebra on a charr"])
+    with pytest.raises(PromptError, match="at most 14 words"):
+        scorer.embed_texts(["a red " * 8 + "car"])
+    assert scorer.unknown_words(["a red, car"]) == {}
+
+
+def test_a_picture_of_the_wrong_shape_is_refused(scorer):
+    with pytest.raises(ValueError, match=r"\(B, 3, H, W\)"):
+        scorer.embed_images(torch.zeros(3, 32, 32))
