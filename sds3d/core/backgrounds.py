@@ -9,7 +9,9 @@ from torch import Tensor
 from .streams import Streams
 
 
-def random_backgrounds(streams: Streams, step: int, ids: list[int], white_share: float) -> Float[Tensor, "b 3"]:
+def random_backgrounds(
+    streams: Streams, step: int, ids: list[int], white_share: float
+) -> Float[Tensor, "b 3"]:
     """White with probability `white_share`, else a uniform RGB colour; keyed by view id.
 
     Random colours are what stops a field from painting fog in the colour of the background.

@@ -80,7 +80,9 @@ class Cameras:
 
 
 def look_at(
-    position: Float[Tensor, "b 3"], target: Float[Tensor, "b 3"], up: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    position: Float[Tensor, "b 3"],
+    target: Float[Tensor, "b 3"],
+    up: tuple[float, float, float] = (0.0, 1.0, 0.0),
 ) -> Float[Tensor, "b 4 4"]:
     """(B, 4, 4) camera-to-world matrices that look from position to target.
 
@@ -116,7 +118,8 @@ def orbit(
     """
     azimuth = torch.as_tensor(azimuth_deg, dtype=torch.float64)
     elevation, dist, fov = (
-        torch.as_tensor(v, dtype=torch.float64).expand_as(azimuth) for v in (elevation_deg, distance, fov_y_deg)
+        torch.as_tensor(v, dtype=torch.float64).expand_as(azimuth)
+        for v in (elevation_deg, distance, fov_y_deg)
     )
     a, e = torch.deg2rad(azimuth), torch.deg2rad(elevation)
     direction = torch.stack([a.sin() * e.cos(), e.sin(), a.cos() * e.cos()], dim=-1)
@@ -177,7 +180,9 @@ class OrbitSampler:
         def spread(limits: tuple[float, float], column: int) -> Tensor:
             return limits[0] + (limits[1] - limits[0]) * u[:, column]
 
-        return orbit(azimuth, spread(self.elevation_deg, 1), spread(self.distance, 2), spread(self.fov_y_deg, 3))
+        return orbit(
+            azimuth, spread(self.elevation_deg, 1), spread(self.distance, 2), spread(self.fov_y_deg, 3)
+        )
 
 
 def rays(
@@ -203,7 +208,11 @@ def rays(
         pixel = pixel + jitter.to(pixel)
     focal = cameras.focal(height)[:, None, None]
     local = torch.stack(
-        [(pixel[..., 0] - width / 2) / focal, (height / 2 - pixel[..., 1]) / focal, -torch.ones_like(pixel[..., 0])],
+        [
+            (pixel[..., 0] - width / 2) / focal,
+            (height / 2 - pixel[..., 1]) / focal,
+            -torch.ones_like(pixel[..., 0]),
+        ],
         dim=-1,
     )
     directions = torch.einsum("bij,bhwj->bhwi", cameras.c2w[:, :3, :3], local)

@@ -25,7 +25,9 @@ class Lights:
     key: Float[Tensor, "b 3"]
     ambient: Float[Tensor, "b 3"]
 
-    def shade(self, albedo: Float[Tensor, "b 3 h w"], normal: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    def shade(
+        self, albedo: Float[Tensor, "b 3 h w"], normal: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 h w"]:
         """Linear radiance albedo * (ambient + key * max(0, n.l)), (B, 3, H, W)."""
         cosine = torch.einsum("bchw,bc->bhw", normal, self.direction).clamp_min(0.0)[:, None]
         return albedo * (self.ambient[:, :, None, None] + self.key[:, :, None, None] * cosine)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 KINDS = ("constant", "linear", "sqrt", "cosine", "exponential", "piecewise")
@@ -67,7 +68,7 @@ def _interpolate(knots: tuple, p: float) -> float:
     """Linear interpolation between (p, value) knots, constant outside them."""
     if p <= knots[0][0]:
         return knots[0][1]
-    for (p0, v0), (p1, v1) in zip(knots, knots[1:], strict=False):
+    for (p0, v0), (p1, v1) in pairwise(knots):
         if p <= p1:
             return v1 if p1 == p0 else v0 + (v1 - v0) * (p - p0) / (p1 - p0)
     return knots[-1][1]
@@ -123,6 +124,6 @@ def _knots(raw: Any) -> tuple:
     if len(raw) < 1 or any(not isinstance(k, (list, tuple)) or len(k) != 2 for k in raw):
         raise ValueError("piecewise takes a list of [progress, value] pairs")
     knots = tuple((_number(p, "progress"), _number(v, "value")) for p, v in raw)
-    if any(b[0] < a[0] for a, b in zip(knots, knots[1:], strict=False)):
+    if any(b[0] < a[0] for a, b in pairwise(knots)):
         raise ValueError("piecewise knots must be sorted by progress")
     return knots

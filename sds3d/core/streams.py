@@ -45,7 +45,12 @@ class Streams:
         return ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
     def uniform(
-        self, shape: Sequence[int], tag: str, *key: int | str, step: int | None = None, ids: Sequence[int] = (0,)
+        self,
+        shape: Sequence[int],
+        tag: str,
+        *key: int | str,
+        step: int | None = None,
+        ids: Sequence[int] = (0,),
     ) -> Tensor:
         """Uniform numbers in (0, 1).
 
@@ -64,7 +69,12 @@ class Streams:
         return torch.from_numpy(np.stack(rows).reshape(len(rows), *shape))
 
     def normal(
-        self, shape: Sequence[int], tag: str, *key: int | str, step: int | None = None, ids: Sequence[int] = (0,)
+        self,
+        shape: Sequence[int],
+        tag: str,
+        *key: int | str,
+        step: int | None = None,
+        ids: Sequence[int] = (0,),
     ) -> Tensor:
         """Standard normal numbers by the Box-Muller transform; arguments as in `uniform`.
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..core.look import Look, Render
-from .noise_schedule import NoiseSchedule
+from .noise_schedule import NoiseSchedule, to_eps_x0
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,12 @@ class Prediction:
     x0: Tensor
     v: Tensor
     velocity: Tensor
+
+    @classmethod
+    def of(cls, output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction: str) -> Prediction:
+        """All forms of a native output; alpha and sigma broadcast to z_t, `prediction` names the native form."""
+        eps, x0 = to_eps_x0(output, z_t, alpha, sigma, prediction)
+        return cls(eps, x0, alpha * eps - sigma * x0, eps - x0)
 
 
 class Prior(Protocol):

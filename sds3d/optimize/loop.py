@@ -1,0 +1,204 @@
+"""The loop: look, render, encode, ask the guidance, pull back once, step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sds3d.guidance.base import Views
+
+from ..core.errors import StopRequested
+from ..core.look import Look, Render
+from ..core.tree import Tree
+from .adam import Adam
+from .checkpoint import CheckpointStore
+from .events import Monitor, Silent, StepReport
+from .sentinel import stop_if_non_finite
+from .stage import Stage
+from .state import RunState
+from .timing import Stopwatch
+
+
+@dataclass(frozen=True)
+class Grads:
+    """What one step found out, before anything is changed.
+
+    Args:
+        params: parameter name -> gradient. views: what the guidance saw. render: with its graph's leaves.
+        losses: regularisers by name. log: the guidance's own numbers and pictures. guidance: its new state.
+        checked: tensors for the sentinel in the order in which they were computed.
+    """
+
+    params: dict[str, Tensor]
+    views: Views
+    render: Render
+    losses: dict[str, Tensor]
+    log: dict[str, Any]
+    guidance: Tree
+    checked: dict[str, Tensor]
+
+
+class Session:
+    """A stage in motion: the stage, Adam, and the guidance's state.
+
+    Args:
+        stage: what to optimise. state: where to start; None starts fresh.
+        watch: the stopwatch that the stage's prior reports to, if it is a TimedPrior.
+    """
+
+    def __init__(self, stage: Stage, state: RunState | None = None, watch: Stopwatch | None = None):
+        self.stage, self.watch = stage, watch or Stopwatch()
+        self.adam = Adam(stage.options.adam_betas, stage.options.adam_eps)
+        self.step = 0
+        if state is None:
+            self.guidance_state = stage.guidance.init(stage.streams)
+        else:
+            stage.representation.load_state_dict(state.representation)
+            self.adam.load_state_dict(state.optimizer)
+            self.guidance_state, self.step = state.guidance, state.step
+
+    def state(self) -> RunState:
+        """The present state; its tensors are the live ones, copy or save them before the next step."""
+        return RunState(
+            self.step,
+            self.stage.index,
+            self.stage.representation.state_dict(),
+            self.adam.state_dict(),
+            self.guidance_state,
+            self.stage.config_hash,
+        )
+
+    def gradients(self) -> Grads:
+        """The gradients of this step; nothing is changed. A pure function of (state, step)."""
+        stage, step, section = self.stage, self.step, self.watch.section
+        params = {k: p for group in stage.representation.param_groups() for k, p in group.params.items()}
+        for p in params.values():
+            p.requires_grad_(True)
+            p.grad = None
+        look = stage.look(step)
+        with section("render"):
+            render = stage.representation.render(look)
+        z = stage.prior.encode(render["rgb"])
+        views = self._views(look, render, z)
+        with section("guidance"):
+            cotangents, guidance, log = stage.guidance.guide(views, step, stage.streams, self.guidance_state)
+        with section("regularise"):
+            losses = stage.representation.regularise(render, stage.progress(step))
+        with section("backward"):
+            judged = [(z if name == "z" else render[name], g) for name, g in cotangents.items()]
+            judged += [(loss, torch.ones_like(loss)) for loss in losses.values() if loss.requires_grad]
+            torch.autograd.backward([t for t, _ in judged], [g for _, g in judged])
+        grads = {k: p.grad for k, p in params.items() if p.grad is not None}
+        checked = (
+            {f"render.{k}": v for k, v in render.items() if k in ("rgb", "alpha")}
+            | {"z": z}
+            | {f"guidance.{k}": v for k, v in cotangents.items()}
+            | {f"regulariser.{k}": v for k, v in losses.items()}
+            | {f"gradient.{k}": v for k, v in grads.items()}
+        )
+        return Grads(grads, views, render, losses, log, guidance, checked)
+
+    def _views(self, look: Look, render: Render, z: Tensor) -> Views:
+        media = {k: v.detach() for k, v in render.items() if isinstance(v, Tensor)}
+        cond = self.stage.prior.condition(self.stage.embedded, look, media)
+        return Views(look, media, z.detach(), cond)
+
+    def apply(self, grads: Grads) -> dict[str, float]:
+        """Take the step: parameters, then what the representation changes between steps, then the critics."""
+        stage, step, total = self.stage, self.step, self.stage.options.steps
+        progress = stage.progress(step)
+        scale = stage.options.lr(progress)
+        with self.watch.section("optimizer"):
+            self.adam.step(
+                (dict(g.params), grads.params, scale * g.lr(progress))
+                for g in stage.representation.param_groups()
+            )
+        with self.watch.section("after_step"):
+            extra = stage.representation.after_step(step, total, grads.render, self.adam, stage.streams)
+        self.guidance_state = stage.guidance.learn(grads.views, step, stage.streams, grads.guidance)
+        self.step += 1
+        return extra
+
+    def preview(self, log: dict[str, Any], views: Views) -> dict[str, Tensor]:
+        """Pictures of the present step: an orbiting render, the training views, the prior's x0."""
+        with torch.no_grad():
+            rendered = self.stage.representation.render(self.stage.preview_look(self.step))["rgb"][0]
+        pictures = {"render": rendered, "views": strip(views.media["rgb"])}
+        if "x0" in log:
+            pictures["x0"] = strip(self.stage.prior.decode(log["x0"]))
+        return {k: v.detach().clamp(0, 1) for k, v in pictures.items()}
+
+
+def strip(images: Tensor) -> Tensor:
+    """(B, 3, H, W) side by side as (3, H, B W)."""
+    return torch.cat(list(images), dim=-1)
+
+
+def train(
+    stage: Stage,
+    store: CheckpointStore,
+    monitor: Monitor | None = None,
+    start: RunState | None = None,
+    watch: Stopwatch | None = None,
+) -> RunState:
+    """Run a stage from `start` (or from nothing) to its last step.
+
+    Args:
+        store: where checkpoints go; the end of the stage is always saved.
+        monitor: told of every step; may ask to stop. watch: that of the stage's TimedPrior.
+
+    Returns:
+        The final state.
+
+    Raises:
+        StopRequested: the monitor asked; the state is saved.
+        NonFiniteError: the sentinel stopped the run. RunFolderError: a checkpoint could not be written.
+    """
+    monitor = monitor or Silent()
+    session = Session(stage, start, watch)
+    options, saved_at, saved_step = stage.options, time.monotonic(), session.step
+    if start is None:
+        monitor.on_checkpoint(session.step, str(store.save(session.state())))
+    session.watch.read()
+    while session.step < options.steps:
+        if monitor.stop_requested():
+            if saved_step != session.step:
+                monitor.on_checkpoint(session.step, str(store.save(session.state())))
+            raise StopRequested(f"stopped at step {session.step} of {options.steps}; the state is saved")
+        _one_step(session, store, monitor)
+        due = session.step % options.checkpoint_steps == 0
+        late = time.monotonic() - saved_at >= options.checkpoint_seconds
+        if due or late or session.step == options.steps:
+            monitor.on_checkpoint(session.step, str(store.save(session.state())))
+            saved_at, saved_step = time.monotonic(), session.step
+        session.watch.read()
+    return session.state()
+
+
+def _one_step(session: Session, store: CheckpointStore, monitor: Monitor) -> None:
+    """Gradients, sentinel, update, report."""
+    stage = session.stage
+    grads = session.gradients()
+    stop_if_non_finite(
+        grads.checked,
+        session.state(),
+        grads.views.look,
+        float(grads.log.get("t", float("nan"))),
+        stage.streams.seed,
+        store.folder.parent,
+    )
+    step = session.step
+    extra = session.apply(grads)
+    numbers = {k: float(v) for k, v in grads.log.items() if not isinstance(v, Tensor) or v.ndim == 0}
+    numbers |= {f"loss_{k}": float(v) for k, v in grads.losses.items()} | extra
+    numbers["alpha"] = (
+        float(grads.views.media["alpha"].mean()) if "alpha" in grads.views.media else float("nan")
+    )
+    monitor.on_step(StepReport(session.step, stage.options.steps, numbers, session.watch.read()))
+    every = stage.options.preview_steps
+    if every and (step % every == 0 or session.step == stage.options.steps):
+        monitor.on_preview(session.step, session.preview(grads.log, grads.views))

@@ -1,0 +1,167 @@
+"""The embedded prior: the project's own small text- and camera-conditioned pixel diffusion model.
+
+A diffusers UNet2DConditionModel on pixel-unshuffled RGB, conditioned on the tokens of a small CLIP text tower
+and, through the class embedding, on [sin az, cos az, sin el, cos el, has camera, background rgb, has
+background, pooled text]. How it was made: assets/README.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ...config.options import Options as BaseOptions
+from ...core.errors import PromptError
+from ...core.look import Look, Render
+from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
+from ..folder import Components, best_cpu_dtype, load_components
+from ..noise_schedule import over
+from ..views import VIEW_WORDS, view_index
+from ..words import check_words
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+class Options(BaseOptions):
+    """The prior in the box: no download, no GPU."""
+
+    kind: Literal["embedded"] = "embedded"
+    """The name of this kind of prior."""
+    model: Literal["prior32", "prior64"] = "prior64"
+    """Which of the two shipped models: 64 px (cars, chairs and animals come out better) or 32 px (faster)."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the network; auto takes bfloat16 where the CPU has it."""
+    condition_on_camera: bool = True
+    """Tell the network the camera; off leaves only view words, as big models have it."""
+    condition_on_background: bool = True
+    """Tell the network the background colour."""
+
+
+def assets_folder() -> Path:
+    """Where the shipped weights lie: inside the package, or beside it in a source checkout."""
+    return ASSETS if ASSETS.is_dir() else ASSETS.parents[1] / "assets"
+
+
+def create(options: Options, device: str = "cpu") -> EmbeddedPrior:
+    """Load the shipped model that the options name."""
+    dtype = best_cpu_dtype() if options.precision == "auto" else getattr(torch, options.precision)
+    return EmbeddedPrior(load_components(assets_folder() / options.model, dtype), options, device)
+
+
+class EmbeddedPrior:
+    """See the module docstring and priors.base.Prior."""
+
+    def __init__(self, parts: Components, options: Options, device: str = "cpu"):
+        from safetensors.torch import load_file
+
+        self.options, self.device = options, torch.device(device)
+        self.unet, self.text, self.tokenizer = parts.unet.to(device), parts.text_encoder, parts.tokenizer
+        self.projection = {
+            k: v.float() for k, v in load_file(parts.folder / "text_projection.safetensors").items()
+        }
+        self.schedule, self.unshuffle = parts.schedule, int(parts.index["pixel_unshuffle"])
+        side = int(parts.index["image_size"])
+        self.info = PriorInfo(
+            name=f"embedded/{options.model}",
+            media="image",
+            size=(side, side),
+            latent_shape=(3, side, side),
+            prediction=parts.prediction,
+            uses_camera=options.condition_on_camera,
+            licence="Apache-2.0",
+        )
+
+    def prepare(self, prompts: Prompts) -> Embedded:
+        """Text states of the prompt, the empty prompt, the negative prompt and, if asked, the four view prompts.
+
+        Raises:
+            PromptError: empty, too long, or with words outside the vocabulary.
+        """
+        vocabulary = {w for w in self.tokenizer.get_vocab() if not w.startswith("<")}
+        room = int(self.tokenizer.model_max_length) - 2
+        if not prompts.text.strip():
+            raise PromptError('the prompt is empty; say what to make, such as: sds3d run "a blue mushroom"')
+        texts = {"y": prompts.text, "null": "", "neg": prompts.negative}
+        if prompts.view_words:
+            texts |= {f"y{i}": f"{prompts.text}, {words}" for i, words in enumerate(VIEW_WORDS)}
+        for text in texts.values():
+            check_words(text, vocabulary, room, "embedded")
+        out = {}
+        for name, text in texts.items():
+            out[f"{name}.states"], out[f"{name}.pooled"] = self._embed(text)
+        return Embedded(out)
+
+    @torch.no_grad()
+    def _embed(self, text: str) -> tuple[Tensor, Tensor]:
+        """Token states (L, 128) and pooled text (128,); an empty prompt pools to zero, as in training."""
+        ids = self.tokenizer([text], padding="max_length", truncation=True, return_tensors="pt")["input_ids"]
+        states = self.text(ids).last_hidden_state
+        end = int((ids[0] == self.tokenizer.eos_token_id).int().argmax())
+        pooled = F.normalize(states[0, end] @ self.projection["weight"].T + self.projection["bias"], dim=-1)
+        width = pooled.shape[-1]
+        # token 0 opens the sentence: an end at 1 means that there is no word between
+        pooled = pooled * width**0.5 if end > 1 else torch.zeros(width)
+        return states[0].to(self.device), pooled.to(self.device)
+
+    def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
+        """Branches y, null and neg for these views; all keep camera and background."""
+        view = self._view_vector(look)
+        count, e = len(view), embedded.tensors
+        per_view = ["y"] * count
+        if "y0.states" in e and look.cameras is not None:
+            per_view = [f"y{i}" for i in view_index(look.cameras)]
+        rows = {"y": per_view, "null": ["null"] * count, "neg": ["neg"] * count}
+        return {
+            branch: Cond(
+                {
+                    "states": torch.stack([e[f"{n}.states"] for n in names]),
+                    "class_labels": torch.cat([view, torch.stack([e[f"{n}.pooled"] for n in names])], dim=-1),
+                },
+                torch.ones(count, device=self.device),
+            )
+            for branch, names in rows.items()
+        }
+
+    def _view_vector(self, look: Look) -> Float[Tensor, "b 9"]:
+        """Camera and background as the network was trained to read them; absent ones are zero."""
+        count = len(look.background)
+        out = torch.zeros(count, 9, device=self.device)
+        if look.cameras is not None and self.options.condition_on_camera:
+            a, e = torch.deg2rad(look.cameras.azimuth_deg), torch.deg2rad(look.cameras.elevation_deg)
+            out[:, :5] = torch.stack([a.sin(), a.cos(), e.sin(), e.cos(), torch.ones_like(a)], dim=-1)
+        if self.options.condition_on_background:
+            out[:, 5:8], out[:, 8] = 2 * look.background - 1, 1.0
+        return out
+
+    def encode(self, media: Tensor) -> Tensor:
+        """RGB in [0, 1] at any size -> z in [-1, 1] at the model's size (area average when shrinking)."""
+        if tuple(media.shape[-2:]) != self.info.size:
+            shrink = media.shape[-1] >= self.info.size[1]
+            mode = {"mode": "area"} if shrink else {"mode": "bilinear", "align_corners": False}
+            media = F.interpolate(media, size=self.info.size, **mode)
+        return 2 * media - 1
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """z -> RGB clamped to [0, 1]."""
+        return ((z + 1) / 2).clamp(0, 1)
+
+    @torch.no_grad()
+    def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
+        """One forward of the UNet for all rows."""
+        dtype = self.unet.dtype
+        output = self.unet(
+            F.pixel_unshuffle(z_t, self.unshuffle).to(dtype),
+            self.schedule.index(t),
+            cond.tensors["states"].to(dtype),
+            class_labels=cond.tensors["class_labels"].to(dtype),
+            return_dict=False,
+        )[0]
+        output = F.pixel_shuffle(output.float(), self.unshuffle)
+        alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
+        return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
