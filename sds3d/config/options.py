@@ -15,7 +15,9 @@ class Options(BaseModel):
     One definition is the YAML, the help text, the JSON schema and the web form.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+    )
 
 
 def _parse_schedule(value: Any) -> schedules.Schedule:

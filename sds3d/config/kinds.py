@@ -1,0 +1,122 @@
+"""Field annotations of options: unions over scanned plug-ins, and a word that stands for a mapping."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from ..core import plugins
+from ..core.errors import ConfigError
+from .options import Options
+from .suggest import listing, nearest
+
+_log = logging.getLogger(__name__)
+
+
+class Shorthand:
+    """Lets a plain word stand for a mapping: with `Shorthand("method")`, `csd` reads as `{method: csd}`.
+
+    Used as `Annotated[GuidanceOptions, Shorthand("method")]`.
+    """
+
+    def __init__(self, key: str):
+        self.key = key
+
+    def expand(self, value: Any) -> Any:
+        """The mapping that a word stands for; other values unchanged."""
+        return {self.key: value} if isinstance(value, str) else value
+
+    def words(self) -> list[str]:
+        """The words that are known to be valid, or [] where any may be."""
+        return []
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.expand, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict:
+        word: dict[str, Any] = {"type": "string", "description": f"short for {{{self.key}: …}}"}
+        if self.words():
+            word["enum"] = self.words()
+        return {"anyOf": [word, handler(schema)]}
+
+
+class KindOf(Shorthand):
+    """A union over the plug-ins of a package, told apart by `kind`; the package is scanned at the first use.
+
+    Args:
+        package: dotted name of the package whose modules expose `Options` with a literal `kind`.
+        default: the kind of a mapping that names none.
+        group: entry-point group for third parties.
+    """
+
+    def __init__(self, package: str, default: str, group: str | None = None):
+        super().__init__("kind")
+        self.package, self.default, self.group = package, default, group
+
+    def expand(self, value: Any) -> Any:
+        """A word as its mapping; a mapping without a kind gets the default one."""
+        value = super().expand(value)
+        if isinstance(value, dict) and "kind" not in value:
+            return {"kind": self.default, **value}
+        return value
+
+    def choices(self) -> dict[str, type[Options]]:
+        """Kind -> option class."""
+        return {name: module.Options for name, module in modules(self.package, self.group).items()}
+
+    def words(self) -> list[str]:
+        """The kinds."""
+        return list(self.choices())
+
+    def make_default(self) -> Options:
+        """Options of the default kind with default values."""
+        return self.choices()[self.default]()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schemas = {name: handler.generate_schema(options) for name, options in self.choices().items()}
+        union = core_schema.tagged_union_schema(schemas, discriminator="kind")
+        return core_schema.no_info_before_validator_function(self.expand, union)
+
+
+@cache
+def modules(package: str, group: str | None = None) -> dict[str, ModuleType]:
+    """The plug-in modules of a package by kind.
+
+    A module that exposes no `Options` is a helper and is passed over. A third party's plug-in that cannot be
+    imported is left out with a warning; one of ours that cannot is an error.
+    """
+    found: dict[str, ModuleType] = {}
+    for name, target in plugins.scan(package, group).items():
+        try:
+            module = importlib.import_module(target)
+        except ImportError as error:
+            if target.startswith(package + "."):
+                raise
+            _log.warning("plug-in %s (%s) cannot be imported and is left out: %s", name, target, error)
+            continue
+        options = getattr(module, "Options", None)
+        if options is not None and "kind" in getattr(options, "model_fields", {}):
+            found[name] = module
+    return found
+
+
+def module_of(package: str, kind: str, group: str | None = None) -> ModuleType:
+    """The plug-in module of a kind.
+
+    Raises:
+        ConfigError: there is none; the text names the nearest.
+    """
+    found = modules(package, group)
+    if kind not in found:
+        close = nearest(kind, found)
+        raise ConfigError(
+            f"unknown kind {kind!r}; there are {listing(found)}.",
+            hint=f"Did you mean {close}?" if close else "",
+        )
+    return found[kind]

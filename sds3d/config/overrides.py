@@ -1,0 +1,116 @@
+"""Overrides from the command line: `guidance.cfg_scale=6`, `export=[glb,3dgs]`, `prompt=a blue mushroom`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..core.errors import ConfigError
+from .source import COMMAND_LINE, Document, KeyPath, Mark, parse_value
+from .suggest import nearest
+from .walk import keys_at, slots_at
+
+_ASSIGNMENT = re.compile(r"^([A-Za-z_][\w-]*(?:\.[\w-]+)*)=(.*)$", re.DOTALL)
+
+
+def is_override(text: str) -> bool:
+    """Whether a command-line word has the form `key=value` or `a.b=value`."""
+    return _ASSIGNMENT.match(text) is not None
+
+
+def apply(document: Document, model: type[BaseModel], overrides: Iterable[str]) -> None:
+    """Set the overrides on a document, in order.
+
+    Args:
+        document: edited in place; overridden keys are marked as "command line".
+        model: the option class, which tells strings (taken as they are) from YAML values.
+        overrides: words `a.b=value`. A value is read as YAML, except where the key takes only text.
+
+    Raises:
+        ConfigError: a word has not that form, or its value is not YAML.
+    """
+    for text in overrides:
+        match = _ASSIGNMENT.match(text)
+        if match is None:
+            raise ConfigError(
+                f"cannot read {text!r} as an override.",
+                file=COMMAND_LINE,
+                hint="Write key=value, such as seed=3.",
+            )
+        path: KeyPath = tuple(int(p) if p.isdigit() else p for p in match[1].split("."))
+        set_value(document, model, path, _value(document, model, path, match[2]))
+
+
+def set_value(document: Document, model: type[BaseModel], path: KeyPath, value: Any) -> None:
+    """Set one key, making the mappings above it; a word on the way (`prior: embedded`) becomes its mapping."""
+    mark = Mark(COMMAND_LINE)
+    if document.data is None:
+        document.data = {}
+    node = document.data
+    for depth, part in enumerate(path):
+        last = depth == len(path) - 1
+        if isinstance(node, list):
+            if not isinstance(part, int) or part >= len(node):
+                raise _refuse(
+                    path, f"is a list of {len(node)} values; use an index from 0 to {len(node) - 1}."
+                )
+        elif not isinstance(node, dict):
+            raise _refuse(path, f"cannot be set: {node!r} above it is no mapping.")
+        else:
+            part = str(part)
+        if last:
+            node[part] = value
+        else:
+            child = node[part] if isinstance(node, list) else node.get(part)
+            if not isinstance(child, (dict, list)):
+                child = _opened(child, model, path[: depth + 1], document)
+                node[part] = child
+            node = child
+    _forget(document, path)
+    document.marks[path] = mark
+
+
+def _opened(child: Any, model: type[BaseModel], path: KeyPath, document: Document) -> Any:
+    """A mapping in place of nothing or of a shorthand word."""
+    if child is None:
+        return {}
+    for slot in slots_at(model, path, document.data):
+        marker = slot.shorthand()
+        if marker is not None and isinstance(child, str):
+            return marker.expand(child)
+    return child
+
+
+def _forget(document: Document, path: KeyPath) -> None:
+    for known in [k for k in document.marks if k[: len(path)] == path]:
+        del document.marks[known]
+
+
+def _value(document: Document, model: type[BaseModel], path: KeyPath, text: str) -> Any:
+    slots = [s for slot in slots_at(model, path, document.data) for s in slot.alternatives()]
+    if slots and all(s.annotation in (str, type(None)) for s in slots):
+        return text
+    try:
+        return parse_value(text)
+    except ConfigError as error:
+        raise _refuse(path, f"the value {text!r} is not valid YAML.") from error
+
+
+def _refuse(path: KeyPath, message: str) -> ConfigError:
+    return ConfigError(message, file=COMMAND_LINE, key=".".join(map(str, path)))
+
+
+def unknown_key_hint(model: type[BaseModel], path: KeyPath, data: Any, everywhere: Iterable[str]) -> str:
+    """Advice for a key that does not exist: the nearest key beside it, else the same name elsewhere."""
+    word = str(path[-1])
+    beside = keys_at(model, path[:-1], data)
+    close = nearest(word, beside)
+    if close:
+        return f"Did you mean {close}?"
+    matches = [key for key in everywhere if key.rpartition(".")[2] == word]
+    if matches:
+        return f"Did you mean {matches[0]}?"
+    return f"Valid keys here: {', '.join(beside)}." if beside else ""
