@@ -73,10 +73,10 @@ def _path(item: dict, data: Any) -> KeyPath:
     node = data
     for i, part in enumerate(item["loc"]):
         last = i == len(item["loc"]) - 1
-        if isinstance(node, dict) and part in node:
-            node = node[part]
-            path.append(part)
-        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+        inside = (
+            part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node))
+        )
+        if inside:
             node = node[part]
             path.append(part)
         elif last and item["type"] == "missing":
@@ -129,9 +129,7 @@ def _told(item: dict) -> str:
         return f"one of {listing(tags)} as {context['discriminator']}" if tags else "a known kind"
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", item["msg"])).removeprefix("Value error, ")
-    return re.sub(
-        r"^(Input|Value|\w+) should (be |have )?", lambda m: "" if m[2] == "be " else "", item["msg"]
-    )
+    return re.sub(r"^(Input|Value|\w+) should (be |have )?", "", item["msg"])
 
 
 def _quoted(text: str) -> list[str]:
