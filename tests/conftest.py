@@ -1,0 +1,26 @@
+"""Shared set-up of the tests: one thread, no network, deterministic hypothesis."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+settings.register_profile("repo", max_examples=25, deadline=None, derandomize=True)
+settings.load_profile("repo")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `cuda` are skipped, with the reason, where there is no device."""
+    if torch.cuda.is_available():
+        return
+    skip = pytest.mark.skip(reason="no CUDA device here")
+    for item in items:
+        if "cuda" in item.keywords:
+            item.add_marker(skip)
