@@ -47,28 +47,29 @@ class Shorthand:
 
 
 class KindOf(Shorthand):
-    """A union over the plug-ins of a package, told apart by `kind`; the package is scanned at the first use.
+    """A union over the plug-ins of a package, told apart by one key; the package is scanned at the first use.
 
     Args:
-        package: dotted name of the package whose modules expose `Options` with a literal `kind`.
+        package: dotted name of the package whose modules expose `Options` with that key as a literal.
         default: the kind of a mapping that names none.
         group: entry-point group for third parties.
+        key: the key that tells them apart.
     """
 
-    def __init__(self, package: str, default: str, group: str | None = None):
-        super().__init__("kind")
+    def __init__(self, package: str, default: str, group: str | None = None, key: str = "kind"):
+        super().__init__(key)
         self.package, self.default, self.group = package, default, group
 
     def expand(self, value: Any) -> Any:
         """A word as its mapping; a mapping without a kind gets the default one."""
         value = super().expand(value)
-        if isinstance(value, dict) and "kind" not in value:
-            return {"kind": self.default, **value}
+        if isinstance(value, dict) and self.key not in value:
+            return {self.key: self.default, **value}
         return value
 
     def choices(self) -> dict[str, type[Options]]:
         """Kind -> option class."""
-        return {name: module.Options for name, module in modules(self.package, self.group).items()}
+        return {name: module.Options for name, module in modules(self.package, self.group, self.key).items()}
 
     def words(self) -> list[str]:
         """The kinds."""
@@ -80,12 +81,12 @@ class KindOf(Shorthand):
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schemas = {name: handler.generate_schema(options) for name, options in self.choices().items()}
-        union = core_schema.tagged_union_schema(schemas, discriminator="kind")
+        union = core_schema.tagged_union_schema(schemas, discriminator=self.key)
         return core_schema.no_info_before_validator_function(self.expand, union)
 
 
 @cache
-def modules(package: str, group: str | None = None) -> dict[str, ModuleType]:
+def modules(package: str, group: str | None = None, key: str = "kind") -> dict[str, ModuleType]:
     """The plug-in modules of a package by kind.
 
     A module that exposes no `Options` is a helper and is passed over. A third party's plug-in that cannot be
@@ -101,7 +102,7 @@ def modules(package: str, group: str | None = None) -> dict[str, ModuleType]:
             _log.warning("plug-in %s (%s) cannot be imported and is left out: %s", name, target, error)
             continue
         options = getattr(module, "Options", None)
-        if options is not None and "kind" in getattr(options, "model_fields", {}):
+        if options is not None and key in getattr(options, "model_fields", {}):
             found[name] = module
     return found
 

@@ -48,7 +48,7 @@ def validate(model: type[M], document: Document) -> M:
         )
     else:
         try:
-            value = model.model_validate_json(json.dumps(document.data), strict=True)
+            value = model.model_validate(document.data)
         except ValidationError as error:
             problems += translate(error, model, document)
     if value is None or problems:
@@ -97,7 +97,7 @@ def _problem(
         told = list(dict.fromkeys(_told(item) for item in items))
         message = " or ".join(told)
         if any(item["type"] not in ("value_error", "assertion_error") for item in items):
-            message = f"expected {message}, got {_brief(first['input'])}."
+            message = f"expected {message}, got {_brief(_word_of(first))}."
         hint = _value_hint(items, path, model, document)
     return ConfigError(message, file=mark.file or None, line=mark.line, key=dotted(path), hint=hint)
 
@@ -126,7 +126,7 @@ def _told(item: dict) -> str:
         return f"one of {listing(_quoted(context['expected']))}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = _quoted(context.get("expected_tags", ""))
-        return f"one of {listing(tags)} as {context['discriminator']}" if tags else "a known kind"
+        return f"one of {listing(tags)} as {_quoted(context['discriminator'])[0]}" if tags else "a known kind"
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", item["msg"])).removeprefix("Value error, ")
     return re.sub(r"^(Input|Value|\w+) should (be |have )?", "", item["msg"])
@@ -140,7 +140,7 @@ def _value_hint(items: list[dict], path: KeyPath, model: type[BaseModel], docume
     for item in items:
         context, got = item.get("ctx", {}), item["input"]
         options = _quoted(str(context.get("expected") or context.get("expected_tags") or ""))
-        word = got.get("kind") if isinstance(got, dict) else got
+        word = _word_of(item)
         if item["type"] in ("literal_error", "enum", "union_tag_invalid") and isinstance(word, str):
             close = nearest(word, options)
             return f"Did you mean {close}?" if close else ""
@@ -156,6 +156,14 @@ def _value_hint(items: list[dict], path: KeyPath, model: type[BaseModel], docume
             keys = keys_at(model, path, document.data)
             return f"Keys: {listing(keys)}." if keys else ""
     return ""
+
+
+def _word_of(item: dict) -> Any:
+    """The offending value; of a mapping whose kind is unknown, the kind."""
+    got, context = item["input"], item.get("ctx", {})
+    if item["type"] == "union_tag_invalid" and isinstance(got, dict):
+        return got.get(_quoted(context["discriminator"])[0], got)
+    return got
 
 
 def _brief(value: Any) -> str:

@@ -4,20 +4,50 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema
 
 from ..core import schedules
+
+_SCALARS = ("int", "float", "bool", "str")
+
+
+def _make_scalars_strict(schema: Any) -> None:
+    """Set `strict` on every int, float, bool and str inside a core schema, in place."""
+    if isinstance(schema, dict):
+        if schema.get("type") in _SCALARS:
+            schema["strict"] = True
+        for key, part in schema.items():
+            if key not in ("default", "metadata", "serialization"):
+                _make_scalars_strict(part)
+    elif isinstance(schema, (list, tuple)):
+        for part in schema:
+            _make_scalars_strict(part)
 
 
 class Options(BaseModel):
     """Typed options: frozen, no unknown keys, every field with a description.
 
-    One definition is the YAML, the help text, the JSON schema and the web form.
+    One definition is the YAML, the help text, the JSON schema and the web form. Scalars are taken strictly (no
+    text for a number, no true for 1), while a YAML list may become a tuple.
     """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
     )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _make_scalars_strict(handler.resolve_ref_schema(schema))
+        return schema
 
 
 def _parse_schedule(value: Any) -> schedules.Schedule:

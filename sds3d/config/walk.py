@@ -43,7 +43,7 @@ class Slot:
             kinds = slot.shorthand()
             if isinstance(kinds, KindOf):
                 choices = kinds.choices()
-                named = value if isinstance(value, str) else (value or {}).get("kind", kinds.default)
+                named = value if isinstance(value, str) else (value or {}).get(kinds.key, kinds.default)
                 found += [choices[named]] if named in choices else list(choices.values())
             elif isinstance(slot.annotation, type) and issubclass(slot.annotation, BaseModel):
                 found.append(slot.annotation)

@@ -1,0 +1,75 @@
+"""From what a person typed (a sentence or a file, and overrides) to run configurations, and back to YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..config import dump, load, overrides, source
+from ..core.errors import ConfigError
+from .schema import RunConfig
+
+_WHERE_ONLY = frozenset({"runs", "threads"})
+
+
+def from_words(words: Iterable[str]) -> RunConfig:
+    """The config of a command line: a sentence or a YAML file first (optional), then overrides `a.b=c`.
+
+    Raises:
+        ConfigError: names file or command line, line, key, what was expected and the nearest valid key.
+    """
+    words = list(words)
+    first = None if not words or overrides.is_override(words[0]) else words.pop(0)
+    document = source.Document({}, {(): source.Mark(source.COMMAND_LINE)})
+    if first is not None and is_file(first):
+        document = source.read(first)
+    elif first is not None:
+        overrides.set_value(document, RunConfig, ("prompt",), first)
+    overrides.apply(document, RunConfig, words)
+    return load.validate(RunConfig, document)
+
+
+def is_file(word: str) -> bool:
+    """Whether a word means a config file rather than a sentence."""
+    return Path(word).suffix.lower() in (".yaml", ".yml") and len(word) < 4096
+
+
+def read(path: Path) -> RunConfig:
+    """The config of a YAML file.
+
+    Raises:
+        ConfigError: see `from_words`.
+    """
+    return load.validate(RunConfig, source.read(path))
+
+
+def from_mapping(values: dict) -> RunConfig:
+    """The config of a Python mapping with plain values; keys may be dotted, such as "guidance.cfg_scale".
+
+    Raises:
+        ConfigError: see `from_words`; the place is called "arguments".
+    """
+    document = source.Document({}, {(): source.Mark("arguments")})
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise ConfigError(f"a key must be text, got {key!r}", file="arguments")
+        overrides.set_value(document, RunConfig, tuple(key.split(".")), value)
+        document.marks[tuple(key.split("."))] = source.Mark("arguments")
+    return load.validate(RunConfig, document)
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved config as YAML: every option with its value; reading it gives an equal config."""
+    from .. import __version__
+
+    return dump.to_yaml(config, f"Every option of this run, resolved by sds3d {__version__}.")
+
+
+def hash_of(config: RunConfig) -> str:
+    """32 hex digits over all that can change the result; where it is written and on how many threads left out."""
+    return dump.config_hash(config, _WHERE_ONLY)
+
+
+def schema() -> dict:
+    """JSON schema of a configuration file."""
+    return dump.json_schema(RunConfig, "sds3d run")

@@ -1,0 +1,160 @@
+"""The whole configuration of a run, put together from the option classes of the rooms."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+from sds3d.guidance.options import GuidanceOptions
+
+from ..config.kinds import KindOf
+from ..config.options import Options
+from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG, OrbitSampler
+from ..optimize.options import OptimizeOptions
+
+PRIORS = KindOf("sds3d.priors.kinds", default="embedded", group="sds3d.priors")
+REPRESENTATIONS = KindOf("sds3d.representations", default="grid", group="sds3d.representations")
+GUIDANCE = KindOf("sds3d.guidance.methods", default="sds", group="sds3d.guidance", key="method")
+
+ExportKind = Literal["glb", "obj", "ply", "3dgs"]
+"""File kinds: glb, obj and ply hold the mesh, 3dgs the splats (as PLY)."""
+
+
+def _increasing(value: tuple[float, float]) -> tuple[float, float]:
+    if value[1] < value[0]:
+        raise ValueError(f"a range is [low, high] with low ≤ high, got {list(value)}")
+    return value
+
+
+def _inside(low: float, high: float, what: str) -> Any:
+    def check(value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] < low or value[1] > high:
+            raise ValueError(f"{what} must lie in [{low:g}, {high:g}], got {list(value)}")
+        return value
+
+    return check
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_increasing)]
+"""[low, high]; each view draws a value between."""
+
+
+class CameraOptions(Options):
+    """Where the training views stand: orbit cameras around the object, stratified in azimuth over a step."""
+
+    azimuth_deg: Annotated[Range, AfterValidator(_inside(-360, 360, "azimuth_deg"))] = (-180.0, 180.0)
+    """Range of azimuths in degrees; 0 looks at the front, 90 stands on the object's left."""
+    elevation_deg: Annotated[Range, AfterValidator(_inside(-90, 90, "elevation_deg"))] = (-10.0, 60.0)
+    """Range of elevations in degrees; 0 is the horizon, positive above."""
+    distance: Annotated[Range, AfterValidator(_inside(0.01, 1000, "distance"))] = (
+        DEFAULT_DISTANCE,
+        DEFAULT_DISTANCE,
+    )
+    """Range of distances to the centre in world units; an object fills a ball of radius 0.8."""
+    fov_y_deg: Annotated[Range, AfterValidator(_inside(1, 170, "fov_y_deg"))] = (
+        DEFAULT_FOV_Y_DEG,
+        DEFAULT_FOV_Y_DEG,
+    )
+    """Range of vertical fields of view in degrees."""
+    azimuth_jitter: float = Field(default=0.45, ge=0, le=1)
+    """How far each view may leave its place in the even ring of views, as a share of the gap between two."""
+
+    def sampler(self) -> OrbitSampler:
+        """The sampler of these ranges."""
+        return OrbitSampler(**self.model_dump())
+
+
+class PictureOptions(Options):
+    """The pictures and the film of the finished asset."""
+
+    turntable_frames: int = Field(default=48, ge=0, le=2000)
+    """Frames of turntable.mp4, a full turn; 0 for no film."""
+    turntable_size: int = Field(default=256, ge=32, le=4096, multiple_of=2)
+    """Side of the film in pixels."""
+    turntable_fps: int = Field(default=24, ge=1, le=120)
+    """Frames a second."""
+    contact_views: int = Field(default=8, ge=0, le=64)
+    """Views on contact.png; 0 for no contact sheet."""
+    contact_size: int = Field(default=192, ge=16, le=2048)
+    """Side of each of those views in pixels."""
+    elevation_deg: float = Field(default=15.0, ge=-90, le=90)
+    """Elevation of these cameras in degrees."""
+
+
+def _split_words(value: Any) -> Any:
+    """`glb,3dgs` as a list, since shells dislike brackets."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+class RunConfig(Options):
+    """A run: a sentence, the prior that judges, the representation that learns, and how.
+
+    A file may name several `prompts`; each becomes a run of its own.
+    """
+
+    # the unions over plug-ins are built when a config is first read, not when this module is imported
+    model_config = ConfigDict(defer_build=True)
+
+    prompt: str | None = None
+    """What to make."""
+    prompts: tuple[str, ...] = ()
+    """Several things to make, one run each; instead of `prompt`."""
+    negative_prompt: str = ""
+    """What to keep away from."""
+    view_words: bool | None = None
+    """Add "front view" and the like to the prompt by camera. Default: only for priors that take no camera."""
+    name: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    """Name of the run folder; made from the prompt by default."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of every random number."""
+    prior: Annotated[Options, PRIORS] = Field(default_factory=PRIORS.make_default)
+    """The model that judges the renders."""
+    representation: Annotated[Options, REPRESENTATIONS] = Field(default_factory=REPRESENTATIONS.make_default)
+    """What is optimised."""
+    guidance: Annotated[GuidanceOptions, GUIDANCE] = Field(default_factory=GUIDANCE.make_default)
+    """How the prior's judgement becomes a gradient."""
+    cameras: CameraOptions = Field(default_factory=CameraOptions)
+    """Training views."""
+    optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
+    """The loop."""
+    export: Annotated[tuple[ExportKind, ...], BeforeValidator(_split_words)] = ("glb", "3dgs")
+    """File kinds to write; those that a representation has no form for by default are left out."""
+    pictures: PictureOptions = Field(default_factory=PictureOptions)
+    """Contact sheet and film."""
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    """Where the networks and renders run; auto takes a GPU if there is one."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """CPU threads; results are bit-identical for one number. Default: what torch takes."""
+    runs: str = "runs"
+    """Folder that holds the run folders."""
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> Self:
+        if self.prompt is None and not self.prompts:
+            raise ValueError('needs a prompt, such as `prompt: a blue mushroom` (or several under "prompts")')
+        if self.prompt is not None and self.prompts:
+            raise ValueError("has both prompt and prompts; keep one")
+        if any(not text.strip() for text in self.all_prompts()):
+            raise ValueError("has an empty prompt; say what to make, such as a blue mushroom")
+        return self
+
+    def all_prompts(self) -> tuple[str, ...]:
+        """The prompt, or the prompts."""
+        return self.prompts if self.prompt is None else (self.prompt,)
+
+    def one_each(self) -> list[RunConfig]:
+        """One config a prompt, each with `prompt` set and `prompts` empty."""
+        if self.prompt is not None:
+            return [self]
+        return [self.model_copy(update={"prompt": text, "prompts": ()}) for text in self.prompts]
+
+    def slug(self) -> str:
+        """The beginning of the run folder's name: lower-case letters, digits and hyphens, at most 40."""
+        text = unicodedata.normalize("NFKD", self.name or self.prompt or "run")
+        words = re.findall(r"[a-z0-9]+", text.encode("ascii", "ignore").decode().lower())
+        if self.name is None and len(words) > 1 and words[0] in ("a", "an", "the"):
+            words = words[1:]
+        return "-".join(words)[:40].strip("-") or "run"
