@@ -101,7 +101,7 @@ def to_eps_x0(output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, predict
     raise ValueError(f"unknown prediction {prediction!r}; expected one of {PREDICTIONS}")
 
 
-def stable_diffusion_alpha_bar() -> Float[Tensor, "1000"]:
+def stable_diffusion_alpha_bar() -> Float[Tensor, " steps"]:
     """(1000,) float64: Stable Diffusion 1.x's "scaled linear" schedule, beta from 0.00085 to 0.012."""
     beta = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     return torch.cumprod(1.0 - beta, 0)

@@ -1,0 +1,94 @@
+"""What goes into a guidance and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from sds3d.core.look import Look, Render
+from sds3d.core.streams import Streams
+from sds3d.core.tree import Tree
+from sds3d.priors.base import Conditioning
+
+State = Tree
+"""A guidance's memory (critics and the like); {} for methods without one. Saved with the run."""
+
+Cotangents = dict[str, Tensor]
+"""Name of a judged tensor ("z", or a name in Views.media) -> d loss / d that tensor, same shape."""
+
+Log = dict[str, float | Tensor]
+"""Numbers for the metrics, and pictures: "t", "residual", "gradient", "nfe", tensor "x0" (B, C, h, w)."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """The renders of one step as a guidance sees them; nothing in here is attached to a graph.
+
+    Args:
+        look: what was asked of the representation; B views.
+        media: the representation's outputs, detached.
+        z: (B, C, h, w) encoded media: what the prior would call a clean sample.
+        cond: the prior's conditions for these views, by branch name (y, null, neg …).
+        source: the views of the object that is being edited, for methods that need one.
+    """
+
+    look: Look
+    media: Render
+    z: Tensor
+    cond: Conditioning
+    source: Views | None = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a guidance asks of the stage; checked before step 0.
+
+    Args:
+        branches: names of the conditions that it may query, such as {"y", "null"}.
+    """
+
+    branches: frozenset[str]
+
+
+class Guidance(Protocol):
+    """Turns what a prior says about some views into a gradient; knows no representation."""
+
+    needs: Needs
+
+    def init(self, streams: Streams) -> State:
+        """The memory at step 0."""
+        ...
+
+    def guide(self, views: Views, step: int, streams: Streams, state: State) -> tuple[Cotangents, State, Log]:
+        """Pure in its arguments: the same call gives the same bits."""
+        ...
+
+    def learn(self, views: Views, step: int, streams: Streams, state: State) -> State:
+        """Train the critics after the representation's step; returns the memory of the next one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in a run a random draw belongs.
+
+    Args:
+        step: optimisation step. progress: step / total steps, in [0, 1). streams: the run's random streams.
+        ids: a stream id a view. groups: a number a view; views of one object carry the same.
+    """
+
+    step: int
+    progress: float
+    streams: Streams
+    ids: tuple[int, ...]
+    groups: tuple[int, ...]
+
+
+def moment(views: Views, step: int, steps: int, streams: Streams) -> Moment:
+    """The moment of these views; media without cameras count as one object with ids 0 … B-1."""
+    cameras, count = views.look.cameras, len(views.z)
+    ids = range(count) if cameras is None else cameras.ids.tolist()
+    groups = [0] * count if cameras is None else cameras.group.tolist()
+    return Moment(step, step / steps, streams, tuple(ids), tuple(groups))

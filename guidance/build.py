@@ -1,0 +1,70 @@
+"""From options to a working guidance, with everything checked that can be checked before step 0."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from sds3d.core.errors import ConfigError
+from sds3d.priors.base import Prior
+
+from .base import Guidance
+from .engine import Engine
+from .options import GuidanceOptions
+from .recipe import Recipe
+from .registry import preset
+
+
+def build_guidance(options: GuidanceOptions, prior: Prior, steps: int) -> Guidance:
+    """The guidance that these options describe.
+
+    Args:
+        options: of a method, such as methods.sds.Options. prior: who is asked. steps: length of the run.
+
+    Raises:
+        ConfigError: the method and the prior, or two choices, do not go together; the text says why.
+    """
+    return bind(preset(options.method)(options), prior, steps)
+
+
+def bind(recipe: Recipe, prior: Prior, steps: int) -> Engine:
+    """A recipe on a prior; errors as in `build_guidance`."""
+    if steps < 1:
+        raise ConfigError(f"a run needs at least one step, got {steps}.", key="steps")
+    missing = recipe.branches - set(prior.info.branches)
+    if missing:
+        raise ConfigError(
+            f"the method asks for the condition {', '.join(sorted(missing))}, which the prior {prior.info.name!r} "
+            f"cannot serve (it has {', '.join(prior.info.branches)}).",
+            key="guidance.method",
+        )
+    times = recipe.times
+    if times.shared is None:
+        times = replace(times, shared=prior.info.views_per_group > 1)
+    if prior.info.views_per_group > 1 and not times.shared:
+        raise ConfigError(
+            f"the prior {prior.info.name!r} looks at {prior.info.views_per_group} views of an object at once; "
+            "they must share one t, or its attention would mix noise levels.",
+            key="guidance.times.shared",
+            hint="Leave it out or set it to true.",
+        )
+    times.check(prior.schedule)
+    recipe = replace(recipe, times=times)
+    _check_weight(recipe, prior)
+    return Engine(recipe, prior, steps)
+
+
+def _check_weight(recipe: Recipe, prior: Prior) -> None:
+    """The kappa weight has no value where no signal is left."""
+    if recipe.weight != "kappa":
+        return
+    for p in (k / 200 for k in range(201)):
+        high = torch.tensor([recipe.times.bounds(p, prior.schedule)[1]])
+        if not bool(torch.isfinite(prior.schedule.kappa(high))):
+            raise ConfigError(
+                f"the weight kappa = sigma / alpha is infinite at the upper bound t = {float(high):g} (progress "
+                f"{p:g}), where the prior {prior.info.name!r} keeps no signal.",
+                key="guidance.weight",
+                hint="Lower times.high, or use the weight sigma2.",
+            )

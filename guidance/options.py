@@ -1,0 +1,177 @@
+"""Options of a guidance as they stand in a config.
+
+    guidance: sds
+    guidance: {method: sds, cfg_scale: 5, weight: kappa, transforms: [{rescale: 0.5, space: x0}, clamp_x0],
+               times: {high: {sqrt: [0.98, 0.5]}, low: {sqrt: [0.6, 0.02]}, scale: native}}
+
+Every method has its own option class (`Options` in its file) with its own defaults; these are their bases.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from sds3d.config.options import Options, Scalar
+from sds3d.core import schedules
+
+from .post import ClipNorm, ClipValue, Post, UnitNorm
+from .predictions import ClampX0, Rescale, Transform
+from .times import Times
+
+
+class TimesOptions(Options):
+    """How noisy the states are that the prior is shown: t is uniform between two bounds."""
+
+    low: Scalar = schedules.constant(0.02)
+    """Lower bound of t in [0, 1]; a schedule anneals it."""
+    high: Scalar = schedules.constant(0.98)
+    """Upper bound of t in [0, 1], 1 = pure noise; a schedule anneals it."""
+    scale: Literal["sd", "native"] = "sd"
+    """`sd`: Stable Diffusion 1.x times, carried to other priors at equal noise; `native`: the prior's own."""
+    shared: bool | None = None
+    """One t for all views of an object; by default only where the prior needs it."""
+
+    def build(self) -> Times:
+        """The slot."""
+        return Times(self.low, self.high, self.scale, self.shared)
+
+
+class RescaleOptions(Options):
+    """Give the guided prediction back the spread of the conditional one (CFG rescale)."""
+
+    rescale: float = Field(ge=0.0, le=1.0)
+    """Share of the rescaled prediction in the mix."""
+    space: Literal["x0", "eps"]
+    """Where the spread is measured; the two differ."""
+
+    def build(self) -> Transform:
+        """The transform."""
+        return Rescale(self.rescale, self.space)
+
+
+class ClampX0Options(Options):
+    """Clamp the predicted clean image."""
+
+    clamp_x0: float = Field(default=1.0, gt=0.0)
+    """Largest absolute value; pixels of a pixel prior lie in [-1, 1]."""
+
+    def build(self) -> Transform:
+        """The transform."""
+        return ClampX0(self.clamp_x0)
+
+
+class ClipValueOptions(Options):
+    """Clip every element of the gradient."""
+
+    clip_value: Scalar
+    """Largest absolute value."""
+
+    def build(self) -> Post:
+        """The post step."""
+        return ClipValue(self.clip_value)
+
+
+class ClipNormOptions(Options):
+    """Clip the L2 norm of the gradient."""
+
+    clip_norm: Scalar
+    """Largest norm."""
+    over: Literal["view", "batch"] = "view"
+    """Whose norm."""
+
+    def build(self) -> Post:
+        """The post step."""
+        return ClipNorm(self.clip_norm, self.over)
+
+
+class UnitNormOptions(Options):
+    """Scale the gradient to L2 norm 1."""
+
+    unit_norm: Literal["view", "batch"] = "batch"
+    """Whose norm."""
+
+    def build(self) -> Post:
+        """The post step."""
+        return UnitNorm(self.unit_norm)
+
+
+def _word(value: Any) -> Any:
+    """A bare word stands for the step with its defaults: `clamp_x0` is `{clamp_x0: 1.0}`."""
+    words = {"clamp_x0": ClampX0Options(), "unit_norm": UnitNormOptions()}
+    return words.get(value, {value: None}) if isinstance(value, str) else value
+
+
+def _first_key(*names: str) -> Discriminator:
+    """Tells options apart by the one key that names them."""
+
+    def which(value: Any) -> str | None:
+        held = (
+            value
+            if isinstance(value, dict)
+            else type(value).model_fields
+            if isinstance(value, Options)
+            else ()
+        )
+        return next((name for name in names if name in held), None)
+
+    return Discriminator(
+        which,
+        custom_error_type="unknown_step",
+        custom_error_message=f"expected a mapping with one of the keys {', '.join(names)}",
+    )
+
+
+TransformOptions = Annotated[
+    Annotated[RescaleOptions, Tag("rescale")] | Annotated[ClampX0Options, Tag("clamp_x0")],
+    _first_key("rescale", "clamp_x0"),
+    BeforeValidator(_word),
+]
+"""One transform of a guided prediction."""
+
+PostOptions = Annotated[
+    Annotated[ClipValueOptions, Tag("clip_value")]
+    | Annotated[ClipNormOptions, Tag("clip_norm")]
+    | Annotated[UnitNormOptions, Tag("unit_norm")],
+    _first_key("clip_value", "clip_norm", "unit_norm"),
+    BeforeValidator(_word),
+]
+"""One step of gradient post-processing."""
+
+
+class GuidanceOptions(Options):
+    """What every method has."""
+
+    method: str
+    """Name of the method."""
+    weight: Literal["sigma2", "uniform", "kappa"] = "sigma2"
+    """w(t) on the epsilon-residual: sigma^2, 1, or sigma / alpha (the gradient of an x0 loss)."""
+    times: TimesOptions = TimesOptions()
+    """How noisy the states are that the prior is shown."""
+    draws: int = Field(default=1, ge=1, le=64)
+    """Noise draws a view, averaged; each costs its own predictions."""
+    post: tuple[PostOptions, ...] = ()
+    """Steps on the gradient, in order: clip_value, clip_norm, unit_norm."""
+
+    def slots(self) -> dict[str, Any]:
+        """The recipe's slots that every method shares: keyword arguments of Recipe."""
+        return {
+            "times": self.times.build(),
+            "weight": self.weight,
+            "draws": self.draws,
+            "post": tuple(p.build() for p in self.post),
+        }
+
+
+class GuidedOptions(GuidanceOptions):
+    """What every method with classifier-free guidance has."""
+
+    cfg_scale: Scalar
+    """Guidance scale s in eps_null + s (eps_y - eps_null); 1 is plain conditional."""
+    transforms: tuple[TransformOptions, ...] = ()
+    """Changes of the guided prediction, in order: {rescale: 0.5, space: x0}, clamp_x0."""
+
+    def build_transforms(self) -> tuple[Transform, ...]:
+        """The transforms in order."""
+        return tuple(t.build() for t in self.transforms)

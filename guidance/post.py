@@ -1,0 +1,74 @@
+"""Slot 6, post: what happens to the weighted gradient of the whole batch, in the recipe's order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sds3d.core.errors import ConfigError
+from sds3d.core.schedules import Schedule
+
+OVER = ("view", "batch")
+
+
+class Post(Protocol):
+    """A step of post-processing."""
+
+    def __call__(self, g: Tensor, progress: float) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClipValue:
+    """Every element into [-limit, limit]; the limit may change over the run (as Debiased-SDS does)."""
+
+    limit: Schedule
+
+    def __call__(self, g: Tensor, progress: float) -> Tensor:
+        limit = self.limit(progress)
+        return g.clamp(-limit, limit)
+
+
+@dataclass(frozen=True)
+class ClipNorm:
+    """L2 norm at most `limit`, over each view or over the whole batch."""
+
+    limit: Schedule
+    over: str = "view"
+
+    def __post_init__(self):
+        _check_over(self.over)
+
+    def __call__(self, g: Tensor, progress: float) -> Tensor:
+        norm, limit = _norm(g, self.over), self.limit(progress)
+        return g * torch.where(norm > limit, limit / norm, torch.ones_like(norm))
+
+
+@dataclass(frozen=True)
+class UnitNorm:
+    """L2 norm exactly 1, over each view or over the whole batch; a zero gradient stays zero."""
+
+    over: str = "batch"
+
+    def __post_init__(self):
+        _check_over(self.over)
+
+    def __call__(self, g: Tensor, progress: float) -> Tensor:
+        norm = _norm(g, self.over)
+        return g / torch.where(norm > 0, norm, torch.ones_like(norm))
+
+
+def _check_over(over: str) -> None:
+    if over not in OVER:
+        raise ConfigError(f"a norm is taken over one of {', '.join(OVER)}, not {over!r}.", key="post")
+
+
+def _norm(g: Tensor, over: str) -> Tensor:
+    """L2 norm, broadcastable to g."""
+    if over == "batch":
+        return g.norm().reshape([1] * g.ndim)
+    return g.flatten(1).norm(dim=1).reshape(-1, *[1] * (g.ndim - 1))

@@ -1,0 +1,82 @@
+"""Slot 1, times: how noisy a state each view is shown in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sds3d.core.errors import ConfigError
+from sds3d.core.schedules import Schedule
+from sds3d.priors.noise_schedule import NoiseSchedule, stable_diffusion_schedule
+
+from .base import Moment
+
+SCALES = ("sd", "native")
+_CHECKED = 201
+
+
+@dataclass(frozen=True)
+class Times:
+    """Uniform between two bounds that may move over the run.
+
+    Equal bounds give a deterministic time. On scale "sd" the draw is a t of Stable Diffusion 1.x and is carried
+    to the prior's schedule at equal kappa = sigma / alpha, so that a published range means the same amount of
+    noise for every prior; on scale "native" it is the prior's own t.
+
+    Args:
+        low, high: bounds in [0, 1], 1 = pure noise. scale: one of SCALES.
+        shared: one t for all views of a group (needed by multi-view priors) instead of one a view.
+    """
+
+    low: Schedule
+    high: Schedule
+    scale: str
+    shared: bool
+
+    def bounds(self, progress: float, schedule: NoiseSchedule) -> tuple[float, float]:
+        """(low, high) at that progress in the prior's own t."""
+        pair = torch.tensor([self.low(progress), self.high(progress)], dtype=torch.float64)
+        low, high = self._native(pair, schedule).tolist()
+        return low, high
+
+    def draw(self, now: Moment, schedule: NoiseSchedule) -> Float[Tensor, " b"]:
+        """(B,) float64 times in the prior's own t; a pure function of (seed, step, id)."""
+        low, high = self.low(now.progress), self.high(now.progress)
+        ids = now.groups if self.shared else now.ids
+        u = now.streams.uniform((), "guidance-time", step=now.step, ids=ids)
+        return self._native(low + (high - low) * u, schedule)
+
+    def _native(self, t: Float[Tensor, " b"], schedule: NoiseSchedule) -> Float[Tensor, " b"]:
+        if self.scale == "native":
+            return t
+        return schedule.t_of_kappa(stable_diffusion_schedule().kappa(t))
+
+    def check(self, schedule: NoiseSchedule) -> None:
+        """Refuse bounds that are out of range, crossed, or free of noise at any point of the run.
+
+        Raises:
+            ConfigError: says which bound, and where in the run.
+        """
+        if self.scale not in SCALES:
+            raise ConfigError(
+                f"unknown scale {self.scale!r}; it is one of {', '.join(SCALES)}.", key="times.scale"
+            )
+        for k in range(_CHECKED):
+            p = k / (_CHECKED - 1)
+            low, high = self.low(p), self.high(p)
+            if not 0.0 <= low <= high <= 1.0:
+                raise ConfigError(
+                    f"needs 0 <= low <= high <= 1, but at progress {p:g} low is {low:g} and high is {high:g}.",
+                    key="times",
+                )
+            native = torch.tensor(self.bounds(p, schedule)[:1])
+            if float(schedule.sigma(native)) <= 0.0:
+                raise ConfigError(
+                    f"the lower bound reaches t = {float(native):g} at progress {p:g}, where this prior adds no noise "
+                    "and no prediction of the noise exists.",
+                    key="times.low",
+                    hint="Use a bound above 0, such as 0.02.",
+                )

@@ -1,0 +1,19 @@
+"""Pixel-space priors: z is the picture itself, in [-1, 1]."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def encode_pixels(media: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c hh ww"]:
+    """2 x - 1, bilinearly resized to `size` = (height, width) where it differs; differentiable."""
+    if tuple(media.shape[-2:]) != size:
+        media = torch.nn.functional.interpolate(media, size=size, mode="bilinear", align_corners=False)
+    return 2.0 * media - 1.0
+
+
+def decode_pixels(z: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """(z + 1) / 2, clamped to [0, 1]; no gradient."""
+    return ((z.detach() + 1.0) / 2.0).clamp(0.0, 1.0)
