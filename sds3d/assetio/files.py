@@ -1,0 +1,95 @@
+"""Files on disk: bounded reading, atomic writing, and paths that a 3D file may point at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+from ..core.errors import AssetError
+
+MAX_BYTES = 4 << 30
+"""Larger files are refused rather than read into memory."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file.
+
+    Raises:
+        AssetError: it is missing, not a file, not readable, or larger than MAX_BYTES.
+    """
+    try:
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise AssetError(f"{path}: cannot be read: it {what}. Give the path of a 3D file.")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise AssetError(f"{path}: {size} bytes is more than the {MAX_BYTES} that sds3d reads at once.")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise AssetError(f"{path}: cannot be read: {error}.") from error
+
+
+def sibling(owner: Path, uri: str) -> Path:
+    """The file that `owner` refers to by a relative URI, inside the owner's folder.
+
+    Raises:
+        AssetError: the URI is absolute, names a scheme such as http:, or leads out of the folder.
+    """
+    name = unquote(uri).replace("\\", "/")
+    folder = owner.resolve().parent
+    refused = (
+        not name or "\0" in name or ":" in name.split("/")[0] or name.startswith("/")
+    )  # "C:/x", "http://x" and "file:x" have a colon in their first part
+    target = folder if refused else (folder / name).resolve()
+    if refused or not target.is_relative_to(folder) or target == folder:
+        raise AssetError(
+            f"{owner}: refers to '{uri[:200]}', which is not a file beside it; sds3d reads only files in the "
+            "folder of the model or below. Copy the file there and correct the reference."
+        )
+    return target
+
+
+def refuse_existing(paths: list[Path], overwrite: bool) -> None:
+    """Raise AssetError for the first path that exists, unless `overwrite`."""
+    for path in paths:
+        if path.is_dir():
+            raise AssetError(f"{path}: cannot be written: it is a folder. Give a file name.")
+        if path.exists() and not overwrite:
+            raise AssetError(
+                f"{path}: exists already and was left as it is. Choose another name or ask to overwrite it."
+            )
+
+
+@contextmanager
+def replacing(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an exception.
+
+    Readers see the old file or the complete new one, never a part. The folder is created where missing.
+
+    Raises:
+        AssetError: the file exists and `overwrite` is False, or the disk refused (full, read-only).
+    """
+    refuse_existing([path], overwrite)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with open(part, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise AssetError(
+            f"{path}: cannot be written: {error.strerror or error}. Free space or choose a folder that you may "
+            "write to; nothing was replaced."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, data: bytes, overwrite: bool = False) -> None:
+    """Write `data` under `path` in one step; see `replacing` for what is raised."""
+    with replacing(path, overwrite) as part:
+        part.write_bytes(data)

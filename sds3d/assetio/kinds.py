@@ -1,0 +1,109 @@
+"""The formats by name, and the three things done with them: read, write, describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.assets import Asset, Mesh, PointCloud, Scene, Splats
+from ..core.errors import AssetError
+from .check import check_asset
+from .files import read_bytes, refuse_existing, write_atomic
+from .gltf_read import decode_gltf
+from .gltf_write import encode_glb
+from .obj_read import decode_obj
+from .obj_write import encode_obj
+from .ply import decode_ply, encode_ply
+from .splats import encode_splats
+
+KINDS: dict[str, str] = {"glb": ".glb", "obj": ".obj", "ply": ".ply", "3dgs": ".3dgs.ply"}
+"""Kind -> the suffix of its files. glb and obj hold meshes, ply meshes and point clouds, 3dgs splats."""
+
+_HOLDS: dict[str, tuple[type, ...]] = {
+    "glb": (Mesh,),
+    "obj": (Mesh,),
+    "ply": (Mesh, PointCloud),
+    "3dgs": (Splats,),
+}
+
+
+def read(path: str | Path) -> Scene:
+    """What a GLB, glTF, OBJ or PLY file holds (recognised by its content), checked.
+
+    Raises:
+        AssetError: the file is missing, cut off, malformed, of another format, or holds numbers that no
+            renderer can use; one paragraph that names the file and the reason.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if data.startswith(b"glTF") or head.startswith(b"{"):
+        scene = decode_gltf(data, path)
+    elif data.startswith(b"ply"):
+        scene = decode_ply(data, path)
+    elif path.suffix.lower() == ".obj":
+        scene = decode_obj(data, path)
+    else:
+        raise AssetError(
+            f"{path}: is not a 3D file that sds3d reads: its first bytes are {data[:8]!r}. It reads GLB, glTF, "
+            "OBJ (name ending in .obj), PLY meshes, points and splats."
+        )
+    for asset in (scene.mesh, scene.splats, scene.points):
+        if asset is not None:
+            check_asset(asset, path)
+    return scene
+
+
+def write(asset: Asset, path: str | Path, kind: str | None = None, overwrite: bool = False) -> list[Path]:
+    """Write an asset in one step: a reader never sees half a file.
+
+    Args:
+        kind: one of KINDS; None takes it from the file name ("x.3dgs.ply" is 3dgs).
+        overwrite: replace a file that exists; otherwise it is left alone and AssetError says so.
+
+    Returns:
+        The files written, the main one last (an OBJ with a texture has three).
+
+    Raises:
+        AssetError: unknown kind, an asset that the kind cannot hold or that is broken, an existing file, or a
+            disk that refuses.
+    """
+    path = Path(path)
+    kind = kind or kind_of(path)
+    if kind not in KINDS:
+        raise AssetError(f"{path}: unknown format '{kind}'; sds3d writes {', '.join(KINDS)}.")
+    if not isinstance(asset, _HOLDS[kind]):
+        fits = [name for name, types in _HOLDS.items() if isinstance(asset, types)]
+        raise AssetError(
+            f"{path}: {kind} cannot hold {type(asset).__name__}; write it as {' or '.join(fits) or 'nothing'}."
+        )
+    check_asset(asset, path)
+    files = _encode(asset, path, kind)
+    refuse_existing(list(files), overwrite)
+    for file, data in files.items():
+        write_atomic(file, data, overwrite)
+    return list(files)
+
+
+def kind_of(path: str | Path) -> str:
+    """The kind that a file name asks for.
+
+    Raises:
+        AssetError: the name ends in none of KINDS' suffixes.
+    """
+    name = Path(path).name.lower()
+    for kind in sorted(KINDS, key=lambda k: -len(KINDS[k])):
+        if name.endswith(KINDS[kind]):
+            return kind
+    raise AssetError(
+        f"{path}: the name ends in none of {', '.join(KINDS.values())}; add one or name the format."
+    )
+
+
+def _encode(asset: Asset, path: Path, kind: str) -> dict[Path, bytes]:
+    if isinstance(asset, Splats):
+        return {path: encode_splats(asset)}
+    if isinstance(asset, Mesh) and kind == "glb":
+        return {path: encode_glb(asset)}
+    if isinstance(asset, Mesh) and kind == "obj":
+        return encode_obj(asset, path)
+    return {path: encode_ply(asset)}

@@ -1,0 +1,242 @@
+"""Wavefront OBJ reader: polygons, vertex colours, materials' colours and one texture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from ..core.assets import Mesh, PointCloud, Scene
+from ..core.errors import AssetError
+from .check import as_numpy, as_tensor
+from .files import read_bytes, sibling
+from .image_bytes import decode_image
+from .polygons import fan
+from .sample import sample_texture
+
+
+@dataclass
+class _Lines:
+    """The statements of an OBJ file, as found."""
+
+    v: list[list[float]] = field(default_factory=list)
+    vt: list[list[float]] = field(default_factory=list)
+    vn: list[list[float]] = field(default_factory=list)
+    corners: list[tuple[int, int, int]] = field(default_factory=list)  # vertex, uv, normal; -1 = none
+    lengths: list[int] = field(default_factory=list)
+    materials: list[int] = field(default_factory=list)  # a polygon's entry of `names`, -1 = none
+    names: list[str] = field(default_factory=list)
+    libraries: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Material:
+    """Kd in [0, 1], shown as sRGB, and the file of map_Kd."""
+
+    color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    picture: str | None = None
+
+
+def decode_obj(data: bytes, path: Path) -> Scene:
+    """The mesh of an OBJ file, or its points where it has no faces.
+
+    Vertices are kept as they stand where no corner asks for a second uv, normal or material; otherwise they are
+    split. `v x y z r g b` are sRGB colours; without them the materials' Kd or map_Kd colour the vertices.
+
+    Raises:
+        AssetError: a line cannot be understood, a face refers to a vertex that is not there, or a material or
+            picture lies outside the folder.
+    """
+    lines = _parse(data, path)
+    if not lines.v:
+        raise AssetError(f"{path}: holds no vertices ('v x y z' lines), so there is nothing to read.")
+    width = len(lines.v[0])
+    if any(len(row) != width for row in lines.v):
+        raise AssetError(
+            f"{path}: some vertices have {width} numbers and some others; colours must be on all or none."
+        )
+    rows = np.array(lines.v, dtype=np.float64)
+    colors = rows[:, 3:6] if width == 6 else None
+    if not lines.corners:
+        return Scene(points=PointCloud(as_tensor(rows[:, :3]), _tensor(colors), name=path.stem))
+    materials, notes = _materials(lines, path)
+    corners = np.array(lines.corners, dtype=np.int64)
+    _check_corners(corners, lines, path)
+    owner = np.repeat(np.array(lines.materials, dtype=np.int64), lines.lengths)
+    if colors is not None or len({materials[i] if i >= 0 else None for i in set(lines.materials)}) == 1:
+        owner = np.full_like(owner, owner[0])
+    picks, index = _vertices(np.column_stack([corners, owner]), len(rows))
+    uv = _gather(lines.vt, picks[:, 1])
+    if uv is not None:
+        uv = uv[:, :2] * [1, -1] + [0, 1]
+    colors, texture = _paint(colors, picks, uv, materials, path)
+    mesh = Mesh(
+        as_tensor(rows[picks[:, 0], :3]),
+        as_tensor(fan(np.array(lines.lengths), index)).long(),
+        colors=_tensor(colors),
+        normals=_tensor(_gather(lines.vn, picks[:, 2])),
+        uv=_tensor(uv),
+        texture=texture,
+        name=path.stem,
+    )
+    return Scene(mesh=mesh, notes=tuple(notes))
+
+
+def _parse(data: bytes, path: Path) -> _Lines:
+    out = _Lines()
+    material = -1
+    text = data.decode("utf-8", errors="replace").replace("\\\r\n", " ").replace("\\\n", " ")
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split("#", 1)[0].split()
+        if not words:
+            continue
+        keyword, values = words[0], words[1:]
+        try:
+            if keyword == "v":
+                out.v.append(_position([float(x) for x in values]))
+            elif keyword == "vt":
+                out.vt.append([float(x) for x in (*values, "0")[:2]])
+            elif keyword == "vn":
+                x, y, z = values
+                out.vn.append([float(x), float(y), float(z)])
+            elif keyword == "f":
+                out.corners += [_corner(word, out) for word in values]
+                out.lengths.append(len(values))
+                out.materials.append(material)
+            elif keyword == "usemtl":
+                name = " ".join(values)
+                if name not in out.names:
+                    out.names.append(name)
+                material = out.names.index(name)
+            elif keyword == "mtllib":
+                out.libraries.append(line.split(None, 1)[1].strip())
+        except (ValueError, IndexError) as error:
+            raise AssetError(f"{path}: line {number} '{line[:80]}' cannot be understood: {error}.") from error
+    return out
+
+
+def _position(values: list[float]) -> list[float]:
+    if len(values) not in (3, 4, 6, 7):
+        raise ValueError(f"a vertex has 3 numbers, or 6 with a colour, not {len(values)}")
+    return values[:3] + values[-3:] if len(values) > 4 else values[:3]
+
+
+def _corner(word: str, lines: _Lines) -> tuple[int, int, int]:
+    """Indices from 0 of `v`, `v/vt`, `v//vn` or `v/vt/vn`; negative ones count back from the newest."""
+    out = [-1, -1, -1]
+    for slot, (text, seen) in enumerate(zip(word.split("/"), (lines.v, lines.vt, lines.vn), strict=False)):
+        if text:
+            value = int(text)
+            out[slot] = value - 1 if value > 0 else len(seen) + value
+            if value == 0 or out[slot] < 0:
+                raise ValueError(f"index {value} names nothing (OBJ counts from 1)")
+        elif slot == 0:
+            raise ValueError("a corner has no vertex")
+    return out[0], out[1], out[2]
+
+
+def _check_corners(corners: np.ndarray, lines: _Lines, path: Path) -> None:
+    for slot, (name, have) in enumerate((("vertex", lines.v), ("uv", lines.vt), ("normal", lines.vn))):
+        worst = int(corners[:, slot].max())
+        if worst >= len(have):
+            raise AssetError(f"{path}: a face refers to {name} {worst + 1}, but the file has {len(have)}.")
+
+
+def _vertices(keys: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct rows of keys (C, 4: vertex, uv, normal, material) and each corner's row.
+
+    Where every vertex is asked for with one uv, normal and material, the file's own numbering is kept, unused
+    vertices included.
+    """
+    picks, index = np.unique(keys, axis=0, return_inverse=True)
+    index = index.reshape(-1)
+    if len(np.unique(picks[:, 0])) < len(picks):
+        return picks, index
+    table = np.full((count, 4), -1, dtype=np.int64)
+    table[:, 0] = np.arange(count)
+    table[:, 1:] = picks[0, 1:]  # an unused vertex takes any valid uv, normal and material
+    table[picks[:, 0]] = picks
+    return table, keys[:, 0]
+
+
+def _gather(rows: list[list[float]], picks: np.ndarray) -> np.ndarray | None:
+    """The rows that vertices name; None where some vertex names none."""
+    if not rows or (picks < 0).any():
+        return None
+    return np.array(rows, dtype=np.float64)[picks]
+
+
+def _paint(
+    colors: np.ndarray | None,
+    picks: np.ndarray,
+    uv: np.ndarray | None,
+    materials: list[_Material],
+    path: Path,
+) -> tuple[np.ndarray | None, Tensor | None]:
+    """Vertex colours, and the texture where one alone covers the mesh."""
+    if colors is not None:
+        return colors[picks[:, 0]], None
+    used = sorted({int(i) for i in picks[:, 3]})
+    if not materials or used == [-1]:
+        return None, None
+    out = np.ones((len(picks), 3))
+    pictures: dict[str, Tensor] = {}
+    for index in used:
+        material = materials[index] if index >= 0 else _Material()
+        rows = picks[:, 3] == index
+        out[rows] = material.color
+        if material.picture is not None and uv is not None:
+            if material.picture not in pictures:
+                file = sibling(path, material.picture)
+                pictures[material.picture] = decode_image(read_bytes(file), file.name, path)
+            texels = as_numpy(pictures[material.picture]).transpose(1, 2, 0)
+            out[rows] = sample_texture(texels, uv[rows].astype(np.float32))
+    whole = len(pictures) == 1 and all(i >= 0 and materials[i].picture in pictures for i in used)
+    return out, next(iter(pictures.values())) if whole else None
+
+
+def _materials(lines: _Lines, path: Path) -> tuple[list[_Material], list[str]]:
+    """One material for each of `lines.names`, from the MTL files beside the OBJ; and notes on missing ones."""
+    found: dict[str, _Material] = {}
+    notes = []
+    for library in lines.libraries:
+        file = sibling(path, library)
+        if file.is_file():
+            found |= _parse_mtl(read_bytes(file), file, path)
+        else:
+            notes.append(f"the material file '{library}' is missing")
+    notes += [
+        f"the material '{name}' is nowhere defined" for name in lines.names if found and name not in found
+    ]
+    return ([found.get(name, _Material()) for name in lines.names] if found else []), notes
+
+
+def _parse_mtl(data: bytes, file: Path, path: Path) -> dict[str, _Material]:
+    out: dict[str, _Material] = {}
+    name = None
+    for line in data.decode("utf-8", errors="replace").splitlines():
+        words = line.split("#", 1)[0].split()
+        if len(words) < 2:
+            continue
+        if words[0] == "newmtl":
+            name = " ".join(words[1:])
+            out[name] = _Material()
+        elif name is not None and words[0] == "Kd":
+            try:
+                red, green, blue = (min(max(float(x), 0.0), 1.0) for x in (words[1:4]))
+            except ValueError as error:
+                raise AssetError(
+                    f"{path}: its material file {file.name} has the line '{line[:80]}'."
+                ) from error
+            out[name] = _Material((red, green, blue), out[name].picture)
+        elif name is not None and words[0] == "map_Kd":
+            # Options such as "-s 1 1 1" stand before the name; a name may hold spaces.
+            rest = line.split(None, 1)[1].strip()
+            out[name] = _Material(out[name].color, words[-1] if rest.startswith("-") else rest)
+    return out
+
+
+def _tensor(values: np.ndarray | None) -> Tensor | None:
+    return None if values is None else as_tensor(values)
