@@ -142,7 +142,9 @@ def test_sampler_columns_are_independent():
     """Elevation, distance and field of view must not move together."""
     sampler = OrbitSampler(elevation_deg=(0, 1), distance=(1, 2), fov_y_deg=(10, 11))
     rows = [sampler.sample(Streams(1), k, 4) for k in range(500)]
-    table = torch.stack([torch.cat([getattr(c, n) for c in rows]) for n in ("elevation_deg", "distance", "fov_y_deg")])
+    table = torch.stack(
+        [torch.cat([getattr(c, n) for c in rows]) for n in ("elevation_deg", "distance", "fov_y_deg")]
+    )
     off = torch.corrcoef(table) - torch.eye(3)
     assert off.abs().max() < 0.1
     assert (table.mean(1) - torch.tensor([0.5, 1.5, 10.5])).abs().max() < 0.05

@@ -57,7 +57,13 @@ def test_piecewise():
 
 @pytest.mark.parametrize(
     "value",
-    [0.5, {"linear": [1, 0]}, {"sqrt": [0.98, 0.5]}, {"piecewise": [[0, 1], [1, 2]]}, {"constant": 2, "warmup": 0.1}]
+    [
+        0.5,
+        {"linear": [1, 0]},
+        {"sqrt": [0.98, 0.5]},
+        {"piecewise": [[0, 1], [1, 2]]},
+        {"constant": 2, "warmup": 0.1},
+    ]
     + [{"cosine": [1, 0], "warmup": 0.2}, {"exponential": [1, 0.1]}],
 )
 def test_schedules_round_trip(value):
@@ -94,10 +100,13 @@ def test_bad_schedules_say_why(value, words):
         schedules.parse(value)
 
 
-leaves = st.one_of(st.integers(), st.booleans(), st.none(), st.text(max_size=4), st.lists(st.integers(), max_size=3))
+leaves = st.one_of(
+    st.integers(), st.booleans(), st.none(), st.text(max_size=4), st.lists(st.integers(), max_size=3)
+)
 names = st.text("abcxyz_0", min_size=1, max_size=3)
 trees = st.recursive(
-    st.dictionaries(names, leaves, max_size=3), lambda t: st.dictionaries(names, st.one_of(leaves, t), max_size=3)
+    st.dictionaries(names, leaves, max_size=3),
+    lambda t: st.dictionaries(names, st.one_of(leaves, t), max_size=3),
 )
 
 
@@ -181,7 +190,9 @@ def test_boxes_and_bounds():
     assert mesh.bounds() == Box((0.0, -1.0, -4.0), (3.0, 5.0, 2.0))
     for degree in range(4):
         k = (degree + 1) ** 2
-        splats = Splats(torch.zeros(2, 3), torch.ones(2, 3), torch.zeros(2, 4), torch.ones(2), torch.zeros(2, k, 3))
+        splats = Splats(
+            torch.zeros(2, 3), torch.ones(2, 3), torch.zeros(2, 4), torch.ones(2), torch.zeros(2, k, 3)
+        )
         assert splats.sh_degree == degree
 
 

@@ -10,7 +10,11 @@ from sds3d.core.streams import Streams
 seeds = st.integers(-(2**40), 2**40)
 
 
-@given(seed=seeds, step=st.integers(0, 10**6), ids=st.lists(st.integers(0, 2**40), min_size=1, max_size=4, unique=True))
+@given(
+    seed=seeds,
+    step=st.integers(0, 10**6),
+    ids=st.lists(st.integers(0, 2**40), min_size=1, max_size=4, unique=True),
+)
 def test_draws_do_not_depend_on_batch_split_or_history(seed, step, ids):
     together = Streams(seed).normal((3, 2), "noise", 1, step=step, ids=ids)
     streams = Streams(seed)
@@ -86,7 +90,9 @@ def test_odd_counts_and_scalars():
 def test_the_stream_itself_is_fixed():
     """A change of these numbers breaks the replay of every saved run: bump the run format if it is meant."""
     expected = torch.tensor(FIXED, dtype=torch.float64)
-    assert torch.allclose(Streams(42).uniform((4,), "pinned", 1, "k", step=7, ids=[3])[0], expected, atol=1e-15)
+    assert torch.allclose(
+        Streams(42).uniform((4,), "pinned", 1, "k", step=7, ids=[3])[0], expected, atol=1e-15
+    )
     normal = Streams(42).normal((4,), "pinned", step=7, ids=[3])[0]
     assert torch.allclose(normal, torch.tensor(FIXED_NORMAL), atol=1e-4)
 

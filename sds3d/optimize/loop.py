@@ -194,7 +194,7 @@ def _one_step(session: Session, store: CheckpointStore, monitor: Monitor) -> Non
     step = session.step
     extra = session.apply(grads)
     numbers = {k: float(v) for k, v in grads.log.items() if not isinstance(v, Tensor) or v.ndim == 0}
-    numbers |= {f"loss_{k}": float(v) for k, v in grads.losses.items()} | extra
+    numbers |= {f"loss_{k}": float(v.detach()) for k, v in grads.losses.items()} | extra
     numbers["alpha"] = (
         float(grads.views.media["alpha"].mean()) if "alpha" in grads.views.media else float("nan")
     )
