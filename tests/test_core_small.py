@@ -63,8 +63,9 @@ def test_piecewise():
         {"sqrt": [0.98, 0.5]},
         {"piecewise": [[0, 1], [1, 2]]},
         {"constant": 2, "warmup": 0.1},
-    ]
-    + [{"cosine": [1, 0], "warmup": 0.2}, {"exponential": [1, 0.1]}],
+        {"cosine": [1, 0], "warmup": 0.2},
+        {"exponential": [1, 0.1]},
+    ],
 )
 def test_schedules_round_trip(value):
     s = schedules.parse(value)

@@ -127,9 +127,9 @@ def test_the_sentinel_names_the_culprit_and_leaves_a_repro(tmp_path):
     assert str(repro) in text
     assert read_state(repro).step == 3
     assert place.latest().step == 0
+    poisoned = PoisonedPrior()
+    poisoned.calls = 10
     with pytest.raises(NonFiniteError, match="step 3"):  # the repro replays the step
-        poisoned = PoisonedPrior()
-        poisoned.calls = 10
         train(toy_stage(prior=poisoned), store(tmp_path / "again"), start=read_state(repro))
 
 
