@@ -187,6 +187,4 @@ def _spread(x: Tensor) -> Tensor:
 def _rebuild(space: str, value: Tensor, state: Noisy) -> Prediction:
     """The whole prediction from its changed x0 or eps at that state."""
     alpha, sigma = over(state.alpha, value), over(state.sigma, value)
-    x0 = value if space == "x0" else (state.z_t - sigma * value) / alpha
-    eps = value if space == "eps" else (state.z_t - alpha * value) / sigma
-    return Prediction(eps=eps, x0=x0, v=alpha * eps - sigma * x0, velocity=eps - x0)
+    return Prediction.of(value, state.z_t, alpha, sigma, "epsilon" if space == "eps" else "x0")

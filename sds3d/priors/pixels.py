@@ -8,9 +8,14 @@ from torch import Tensor
 
 
 def encode_pixels(media: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c hh ww"]:
-    """2 x - 1, bilinearly resized to `size` = (height, width) where it differs; differentiable."""
+    """2 x - 1, resized to `size` = (height, width) where it differs: area average when shrinking, else bilinear.
+
+    Differentiable.
+    """
     if tuple(media.shape[-2:]) != size:
-        media = torch.nn.functional.interpolate(media, size=size, mode="bilinear", align_corners=False)
+        shrink = media.shape[-2] >= size[0] and media.shape[-1] >= size[1]
+        mode = {"mode": "area"} if shrink else {"mode": "bilinear", "align_corners": False}
+        media = torch.nn.functional.interpolate(media, size=size, **mode)
     return 2.0 * media - 1.0
 
 

@@ -20,7 +20,6 @@ from ...config.options import Options as BaseOptions
 from ...core.errors import ConfigError
 from ...core.look import Look, Render
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
-from ..conversions import complete
 from ..mixtures import Mixture, mixture
 from ..noise_schedule import PREDICTIONS, NoiseSchedule, over, stable_diffusion_schedule
 from ..pixels import decode_pixels, encode_pixels
@@ -85,6 +84,7 @@ class AnalyticPrior:
     Args:
         table: branch name -> mixture over D = C H W elements.
         shape: (C, H, W). schedule: VP or RF. prediction: the native output that is imitated.
+        device: where the conditions are made.
     """
 
     def __init__(
@@ -93,10 +93,11 @@ class AnalyticPrior:
         shape: tuple[int, int, int],
         schedule: NoiseSchedule,
         prediction: str = "epsilon",
+        device: str = "cpu",
     ):
         if prediction not in PREDICTIONS:
             raise ConfigError(f"unknown prediction {prediction!r}; there are {', '.join(PREDICTIONS)}.")
-        self.table, self.schedule = dict(table), schedule
+        self.table, self.schedule, self.device = dict(table), schedule, device
         self.info = PriorInfo(
             name="analytic",
             media="image",
@@ -112,8 +113,11 @@ class AnalyticPrior:
 
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
         """Each branch by its place in the table."""
-        ones = torch.ones(len(look.background), device=look.background.device)
-        return {name: Cond({"branch": (k * ones).long()}, ones) for k, name in enumerate(self.table)}
+        count, where = len(look.background), self.device
+        return {
+            name: Cond({"branch": torch.full((count,), k, device=where)}, torch.ones(count, device=where))
+            for k, name in enumerate(self.table)
+        }
 
     def encode(self, media: Tensor) -> Tensor:
         """2 x - 1 at the prior's size."""
@@ -133,22 +137,24 @@ class AnalyticPrior:
             rows = branch == k
             if bool(rows.any()):
                 eps[rows], x0[rows] = law.to(z_t).predict(flat[rows], alpha[rows], sigma[rows])
-        output = native(
-            eps.view_as(z_t), x0.view_as(z_t), over(alpha, z_t), over(sigma, z_t), self.info.prediction
-        )
-        return complete(output, z_t, t, self.schedule, self.info.prediction)
+        return through_native(eps.view_as(z_t), x0.view_as(z_t), z_t, alpha, sigma, self.info.prediction)
 
 
-def native(eps: Tensor, x0: Tensor, alpha: Tensor, sigma: Tensor, prediction: str) -> Tensor:
-    """What a network of that prediction type outputs where it means (eps, x0)."""
-    if prediction == "epsilon":
-        return eps
-    if prediction == "x0":
-        return x0
-    return alpha * eps - sigma * x0 if prediction == "v" else eps - x0
+def through_native(
+    eps: Tensor,
+    x0: Tensor,
+    z_t: Tensor,
+    alpha: Float[Tensor, " b"],
+    sigma: Float[Tensor, " b"],
+    prediction: str,
+) -> Prediction:
+    """What becomes of (eps, x0), each (B, ...), when a network of that prediction type says it."""
+    a, s = over(alpha, z_t), over(sigma, z_t)
+    native = {"epsilon": eps, "x0": x0, "v": a * eps - s * x0, "velocity": eps - x0}[prediction]
+    return Prediction.of(native, z_t, a, s, prediction)
 
 
-def create(options: Options) -> AnalyticPrior:
+def create(options: Options, device: str = "cpu") -> AnalyticPrior:
     """The prior that these options describe.
 
     Raises:
@@ -163,7 +169,7 @@ def create(options: Options) -> AnalyticPrior:
             table[name] = mixture(weights, means, spreads)
         except ValueError as error:
             raise ConfigError(str(error), key=f"prior.conditions.{name}") from error
-    return AnalyticPrior(table, options.shape, _schedule(options), options.prediction)
+    return AnalyticPrior(table, options.shape, _schedule(options), options.prediction, device)
 
 
 def _schedule(options: Options) -> NoiseSchedule:

@@ -20,11 +20,10 @@ from ...config.options import Options as BaseOptions
 from ...core.errors import ConfigError, PromptError
 from ...core.look import Look, Render
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
-from ..conversions import complete
 from ..mixtures import Mixture
-from ..noise_schedule import NoiseSchedule, over, stable_diffusion_schedule
+from ..noise_schedule import NoiseSchedule, stable_diffusion_schedule
 from ..pixels import decode_pixels, encode_pixels
-from .analytic import native
+from .analytic import through_native
 
 RenderAsset = Callable[[str, Look], Float[Tensor, "b 3 h w"]]
 """(asset name, look) -> (B, 3, H, W) display-referred RGB in [0, 1] over the look's background."""
@@ -133,15 +132,23 @@ class OracleScenePrior:
         variances = torch.full(means.shape[1:], self._variance, dtype=z_t.dtype, device=z_t.device)
         law = Mixture(cond.tensors["weights"].to(z_t), means, variances)
         eps, x0 = (v.view_as(z_t) for v in law.predict(z_t.flatten(1), alpha, sigma))
-        output = native(eps, x0, over(alpha, z_t), over(sigma, z_t), self.info.prediction)
-        return complete(output, z_t, t, self.schedule, self.info.prediction)
+        return through_native(eps, x0, z_t, alpha, sigma, self.info.prediction)
 
 
-def create(options: Options, render: RenderAsset) -> OracleScenePrior:
+def create(options: Options, device: str = "cpu", render: RenderAsset | None = None) -> OracleScenePrior:
     """The prior that these options describe.
 
     Args:
-        render: draws a named asset at a look.
+        device: not used; the pictures lie where `render` makes them. render: draws a named asset at a look.
+
+    Raises:
+        ConfigError: no renderer was handed in.
     """
+    if render is None:
+        raise ConfigError(
+            "the prior oracle_scene needs a function that renders its assets, and was given none.",
+            key="prior.kind",
+            hint="It is built from Python: create(options, render=lambda name, look: ...).",
+        )
     schedule = NoiseSchedule("rf") if options.schedule == "rf" else stable_diffusion_schedule()
     return OracleScenePrior(options.assets, render, options.size, options.width, schedule, options.prediction)
