@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -20,18 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..core.errors import PromptError
+from .kinds.embedded import assets_folder
+from .words import split_words
 
 _GROUPS = 8
-
-
-def bundled(name: str) -> Path:
-    """The folder of one of the models that come with the package ("scorer", "prior32", "prior64")."""
-    return Path(str(files("sds3d.assets").joinpath(name)))
-
-
-def _words(text: str) -> list[str]:
-    """A caption's words and punctuation marks, split as the tokenizer splits them."""
-    return re.findall(r"\w+|[^\w\s]+", text.lower())
 
 
 class _Block(nn.Module):
@@ -107,7 +97,7 @@ class Scorer(nn.Module):
     def unknown_words(self, texts: Sequence[str]) -> dict[str, list[str]]:
         """Words outside the vocabulary -> the nearest known ones (possibly none)."""
         vocabulary = [word for word in self.tokenizer.get_vocab() if not word.startswith("<")]
-        words = dict.fromkeys(word for text in texts for word in _words(text))
+        words = dict.fromkeys(word for text in texts for word in split_words(text))
         return {w: difflib.get_close_matches(w, vocabulary, n=3) for w in words if w not in vocabulary}
 
     @torch.no_grad()
@@ -120,7 +110,7 @@ class Scorer(nn.Module):
         """
         longest = self.tokenizer.model_max_length - 2
         for text in texts:
-            if len(_words(text)) > longest:
+            if len(split_words(text)) > longest:
                 raise PromptError(f"the bundled scorer reads at most {longest} words; shorten {text!r}.")
         if unknown := self.unknown_words(texts):
             near = "; ".join(f"'{w}'" + (f" (near: {', '.join(n)})" if n else "") for w, n in unknown.items())
@@ -143,7 +133,7 @@ def load_scorer(folder: Path | None = None) -> Scorer:
     from safetensors.torch import load_file
     from transformers import AutoTokenizer, CLIPTextModel
 
-    folder = bundled("scorer") if folder is None else Path(folder)
+    folder = assets_folder() / "scorer" if folder is None else Path(folder)
     config = json.loads((folder / "config.json").read_text())
     tower = ImageTower(config["image_size"], config["channels"], config["strides"], config["embedding"])
     text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
