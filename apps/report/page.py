@@ -1,0 +1,102 @@
+"""Putting the page together from a run folder."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sds3d.jobs import metrics
+from sds3d.jobs.runfolder import RunFolder
+
+from .curves import line_chart, split_bar, thin
+
+_CURVES = {"residual": True, "gradient": True, "t": False, "alpha": False}
+"""Metrics drawn first, and whether on a logarithmic axis; losses follow."""
+
+_MIME = {".png": "image/png", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Write report.html into a run folder: pictures, film, curves, timings, config, provenance.
+
+    The page holds all it shows (pictures as data URIs, no script) and makes no request.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        AssetError: the disk refuses; an older page is intact.
+    """
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    page = environment.get_template("template.html").render(**_facts(folder))
+    folder.write(folder.report, page.encode())
+    return folder.report
+
+
+def _facts(folder: RunFolder) -> dict[str, Any]:
+    rows = list(metrics.read(folder.metrics_file))
+    config, status = folder.config(), folder.status()
+    return {
+        "prompt": config.prompt,
+        "name": folder.path.name,
+        "status": status,
+        "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(status.updated)),
+        "contact": data_uri(folder.contact),
+        "turntable": data_uri(folder.turntable),
+        "previews": [(p.stem, data_uri(p)) for p in _some(sorted(folder.previews.glob("*render*.png")), 8)],
+        "curves": curves(rows),
+        "timings": timings(rows),
+        "assets": [(p.name, f"{p.stat().st_size / 1e6:.2f} MB") for p in folder.assets().values()],
+        "config": folder.config_file.read_text(),
+        "provenance": _flat(folder.provenance()),
+    }
+
+
+def data_uri(path: Path) -> str:
+    """A file as a data URI, "" when it is not there."""
+    if not path.is_file():
+        return ""
+    return f"data:{_MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def curves(rows: list[dict[str, Any]]) -> list[str]:
+    """The charts of the metrics that the rows hold."""
+    losses = sorted({k for row in rows for k in row if k.startswith("loss_")})
+    wanted = [*_CURVES.items(), *((k, False) for k in losses)]
+    charts = []
+    for key, log_scale in wanted:
+        points = [(row["step"], row[key]) for row in rows if isinstance(row.get(key), int | float)]
+        charts.append(line_chart(key.removeprefix("loss_"), thin(points), log_scale))
+    return [c for c in charts if c]
+
+
+def timings(rows: list[dict[str, Any]]) -> str:
+    """Where the time went, over all steps; "" without rows."""
+    totals: dict[str, float] = {}
+    for row in rows:
+        for name, seconds in row.get("seconds", {}).items():
+            totals[name] = totals.get(name, 0.0) + seconds
+    totals.pop("total", None)
+    shares = sorted(((k, v) for k, v in totals.items() if v > 0), key=lambda s: -s[1])
+    return split_bar(shares) if shares else ""
+
+
+def _some(paths: list[Path], most: int) -> Iterable[Path]:
+    """At most `most` of them, evenly spread, first and last included."""
+    if len(paths) <= most:
+        return paths
+    return [paths[round(k * (len(paths) - 1) / (most - 1))] for k in range(most)]
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as ("a.b", "value") rows."""
+    out: list[tuple[str, str]] = []
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        out += _flat(value, name + ".") if isinstance(value, dict) else [(name, str(value))]
+    return out
