@@ -38,17 +38,21 @@ class NoiseSchedule:
         """(B,) int64 index of a discrete model: min(round(t T), T - 1)."""
         return (t.double() * self.steps).round().long().clamp(0, self.steps - 1)
 
+    def _table(self, device: torch.device) -> Float[Tensor, " steps"]:
+        """alpha_bar in float64 where the times lie: the noised latents of a GPU prior bring theirs along."""
+        return self.alpha_bar.to(device=device, dtype=torch.float64)
+
     def alpha(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Signal scale, float64."""
         if self.alpha_bar is None:
             return 1.0 - t.double()
-        return self.alpha_bar.double()[self.index(t)].sqrt()
+        return self._table(t.device)[self.index(t)].sqrt()
 
     def sigma(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Noise scale, float64."""
         if self.alpha_bar is None:
             return t.double()
-        return (1.0 - self.alpha_bar.double()[self.index(t)]).sqrt()
+        return (1.0 - self._table(t.device)[self.index(t)]).sqrt()
 
     def kappa(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """sigma / alpha, float64; inf at a zero terminal signal."""
