@@ -6,6 +6,7 @@ Conventions, formulas and the reference implementation are in `march_twin`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import torch
 from jaxtyping import Float
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from sds3d.core.errors import NonFiniteError
 
-from . import march_twin
+from . import march_native, march_twin
+from .dispatch import Implementation, RasterError, choose
 
 
 def compose(
@@ -21,20 +23,30 @@ def compose(
     bias: Float[Tensor, "r r r"],
     density_gain: float = 20.0,
     color_gain: float = 1.5,
+    *,
+    implementation: Implementation = "auto",
 ) -> Float[Tensor, "r r r 4"]:
     """The activated volume of a multi-resolution grid; differentiable in the levels.
 
     Args:
         levels: raw grids (L, L, L, 4), L >= 2, axes z, y, x, channels density, red, green, blue.
         bias: (R, R, R) added to the raw density at the volume's resolution; -inf makes a place empty.
-        density_gain: extinction per world unit for softplus = 1. color_gain: slope of the colour's sigmoid.
+        density_gain: extinction per world unit where the softplus is 1. color_gain: slope of the sigmoid.
+        implementation: "auto" takes the fastest that is there, see raster.dispatch.
 
     Raises:
+        RasterError: shapes, types or devices that do not fit, or no implementation for the device.
         NonFiniteError: a level holds NaN or infinity; the text gives its index.
     """
+    _require_cube("compose", "bias", bias, channels=())
+    if not levels:
+        raise RasterError("compose: no levels")
     for number, level in enumerate(levels):
-        _require_finite(f"levels[{number}]", level)
-    return march_twin.compose(levels, bias, density_gain, color_gain)
+        _require_cube("compose", f"levels[{number}]", level, like=bias)
+    kernels = _kernels("compose", implementation, bias)
+    for number, level in enumerate(levels):
+        _require_finite("compose", f"levels[{number}]", level, kernels)
+    return kernels.compose(levels, bias, density_gain, color_gain)
 
 
 def march(
@@ -46,6 +58,7 @@ def march(
     half: float,
     samples: int,
     stop: float = 1e-3,
+    implementation: Implementation = "auto",
 ) -> Float[Tensor, "n 5"]:
     """Colour over black, alpha, and alpha times mean distance of each ray; differentiable in the volume.
 
@@ -55,59 +68,96 @@ def march(
         offsets: (N,) in [0, 1), where in its interval each sample lies; None for the middle.
         samples: intervals along a diameter; a shorter chord has proportionally fewer.
         stop: transmittance below which a ray ends; 0 follows every ray to its end.
+        implementation: "auto" takes the fastest that is there, see raster.dispatch.
 
     Returns:
         (N, 5): red, green, blue, alpha, alpha * distance.
 
     Raises:
-        ValueError: a shape is wrong, or a ray requires a gradient.
+        RasterError: shapes, types or devices that do not fit, no implementation for the device, or a ray
+            that requires a gradient.
         NonFiniteError: an input holds NaN or infinity; the text gives its index.
     """
     if offsets is None:
         offsets = torch.full_like(origins[:, 0], 0.5)
-    _check_rays(volume, origins, directions, offsets, samples)
-    return march_twin.march(volume, origins, directions, offsets, half, samples, stop)
+    _require_cube("march", "volume", volume)
+    count = len(origins)
+    rays = {
+        "origins": (origins, (count, 3)),
+        "directions": (directions, (count, 3)),
+        "offsets": (offsets, (count,)),
+    }
+    for name, (value, shape) in rays.items():
+        _require_ray("march", name, value, shape, volume)
+    if samples < 1 or half <= 0:
+        raise RasterError(f"march: samples must be at least 1 and half positive, got {samples} and {half}")
+    kernels = _kernels("march", implementation, volume)
+    for name, value in {
+        "volume": volume,
+        "origins": origins,
+        "directions": directions,
+        "offsets": offsets,
+    }.items():
+        _require_finite("march", name, value, kernels)
+    return kernels.march(volume, origins, directions, offsets, half, samples, stop)
 
 
 def total_variation(
-    volume: Float[Tensor, "r r r 4"], weights: Sequence[float] = (1.0,) * 4
+    volume: Float[Tensor, "r r r 4"],
+    weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
+    *,
+    implementation: Implementation = "auto",
 ) -> Float[Tensor, ""]:
     """Weighted sum of squared differences between neighbours; differentiable in the volume.
 
     Args:
         weights: one factor a channel.
+        implementation: "auto" takes the fastest that is there, see raster.dispatch.
+
+    Raises:
+        RasterError: a shape is wrong, or no implementation for the device.
     """
-    return march_twin.total_variation(volume, weights)
+    _require_cube("total_variation", "volume", volume)
+    if len(weights) != 4:
+        raise RasterError(f"total_variation: one weight a channel, 4, got {len(weights)}")
+    return _kernels("total_variation", implementation, volume).total_variation(volume, weights)
 
 
-def _check_rays(volume: Tensor, origins: Tensor, directions: Tensor, offsets: Tensor, samples: int) -> None:
-    count = len(origins)
-    if volume.ndim != 4 or volume.shape[-1] != 4 or len(set(volume.shape[:3])) != 1 or volume.shape[0] < 2:
-        raise ValueError(f"march: the volume must be (R, R, R, 4) with R >= 2, got {tuple(volume.shape)}")
-    for name, value, shape in (
-        ("origins", origins, (count, 3)),
-        ("directions", directions, (count, 3)),
-        ("offsets", offsets, (count,)),
-    ):
-        if tuple(value.shape) != shape:
-            raise ValueError(f"march: {name} must be {shape}, got {tuple(value.shape)}")
-        if value.requires_grad:
-            raise ValueError(
-                f"march: {name} requires a gradient, but camera gradients are not offered; detach it"
-            )
-        _require_finite(name, value)
-    if samples < 1:
-        raise ValueError(f"march: samples must be at least 1, got {samples}")
-    _require_finite("volume", volume)
+def _kernels(function: str, implementation: Implementation, array: Tensor) -> ModuleType:
+    choice = choose(function, implementation, array.device, array.dtype)
+    return march_native if choice == "native" else march_twin
 
 
-def _require_finite(name: str, value: Tensor) -> None:
-    """Refuse NaN and infinity by name and index; a sum is finite only if every term is."""
-    if torch.isfinite(value.detach().sum()):
-        return
-    bad = (~torch.isfinite(value.detach())).nonzero()
-    if len(bad):
-        index = tuple(bad[0].tolist())
-        raise NonFiniteError(
-            f"{name}{list(index)} is {float(value[index])}: {len(bad)} of {value.numel()} values"
+def _require_cube(
+    function: str, name: str, value: Tensor, channels: tuple[int, ...] = (4,), like: Tensor | None = None
+) -> None:
+    size = len(value) if value.ndim else 0
+    if tuple(value.shape) != (size, size, size, *channels) or size < 2:
+        wanted = ", ".join(["R, R, R", *map(str, channels)])
+        raise RasterError(f"{function}: {name} must be ({wanted}) with R >= 2, got {tuple(value.shape)}")
+    if like is not None:
+        _require_same("compose", name, value, like)
+
+
+def _require_ray(function: str, name: str, value: Tensor, shape: tuple[int, ...], volume: Tensor) -> None:
+    if tuple(value.shape) != shape:
+        raise RasterError(f"{function}: {name} must be {shape}, got {tuple(value.shape)}")
+    if value.requires_grad:
+        raise RasterError(
+            f"{function}: {name} requires a gradient, but camera gradients are not offered: detach it"
         )
+    _require_same(function, name, value, volume)
+
+
+def _require_same(function: str, name: str, value: Tensor, like: Tensor) -> None:
+    if value.dtype != like.dtype or value.device != like.device:
+        raise RasterError(
+            f"{function}: {name} is {value.dtype} on {value.device}, the others {like.dtype} on {like.device}"
+        )
+
+
+def _require_finite(function: str, name: str, value: Tensor, kernels: ModuleType) -> None:
+    at = kernels.first_nonfinite(value)
+    if at >= 0:
+        index = [int(i) for i in torch.unravel_index(torch.tensor(at), value.shape)]
+        raise NonFiniteError(f"{function}: {name}{index} is {float(value.detach().reshape(-1)[at])}")
