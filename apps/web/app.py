@@ -1,0 +1,135 @@
+"""`sds3d web`: prompt, Create, live previews, the result in 3D, downloads."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sds3d.core.errors import MissingPackageError, Sds3dError
+from sds3d.jobs.runfolder import RunFolder, list_runs
+
+from .watch import Glance, glance, request_stop, start
+
+EXAMPLES = ["a blue mushroom", "a red car", "a snowman with a black hat", "a yellow duck", "a purple teapot"]
+
+
+def launch(host: str, port: int, runs: str | Path, open_browser: bool = False) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        host: address to bind; 127.0.0.1 keeps it on this machine. port: TCP port, 0 for any free one.
+        runs: folder of the run folders.
+
+    Raises:
+        MissingPackageError: gradio is not installed.
+    """
+    page = build(Path(runs))
+    page.launch(
+        server_name=host,
+        server_port=port or None,
+        inbrowser=open_browser,
+        allowed_paths=[str(Path(runs).resolve())],
+        quiet=True,
+    )
+
+
+def build(runs: Path) -> Any:
+    """The page as a gradio Blocks object."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request leaves the machine
+    try:
+        import gradio as gr
+    except ImportError as error:
+        raise MissingPackageError("gradio", "the web page", "pip install 'sds3d[web]'") from error
+    runs.mkdir(parents=True, exist_ok=True)
+    with gr.Blocks(title="sds3d") as page:
+        gr.Markdown("# sds3d\nA sentence in, a 3D asset out.")
+        current = gr.State("")
+        with gr.Row():
+            with gr.Column(scale=1):
+                prompt = gr.Textbox(label="Prompt", placeholder="a blue mushroom", autofocus=True)
+                gr.Examples(EXAMPLES, prompt, label="The prior in the box knows")
+                with gr.Row():
+                    seed = gr.Number(0, label="Seed", precision=0, minimum=0)
+                    kind = gr.Dropdown(["grid", "gaussians"], value="grid", label="Representation")
+                with gr.Row():
+                    create = gr.Button("Create", variant="primary")
+                    stop = gr.Button("Stop and keep", interactive=False)
+                line = gr.Markdown("", elem_id="status")
+                past = gr.Dropdown(_names(runs), value=None, label="Earlier runs")
+            with gr.Column(scale=2):
+                with gr.Row():
+                    preview = gr.Image(label="As it forms", height=300)
+                    x0 = gr.Image(label="What the prior sees in it", height=300)
+                model = gr.Model3D(label="Result", height=420)
+                film = gr.Video(label="Turntable", height=280, autoplay=True, loop=True)
+                files = gr.File(label="Downloads", file_count="multiple")
+        shown = [line, preview, x0, model, film, files, create, stop]
+
+        def on_create(text: str, number: float, representation: str) -> Iterator[list[Any]]:
+            words = [
+                f"prompt={_quoted(text)}",
+                f"seed={int(number or 0)}",
+                f"representation={representation}",
+            ]
+            try:
+                folder = start(words, runs)
+            except Sds3dError as error:
+                yield ["", str(error), None, None, None, None, None, gr.update(), gr.update()]
+                return
+            for rows in _follow(folder):
+                yield [str(folder.path), *rows]
+
+        def _follow(folder: RunFolder) -> Iterator[list[Any]]:
+            last = None
+            while True:
+                now = glance(folder)
+                if now != last:
+                    yield _outputs(now)
+                    last = now
+                if now.done:
+                    return
+                time.sleep(0.4)
+
+        def _outputs(now: Glance) -> list[Any]:
+            pictures = [str(p) if p else None for p in (now.preview, now.x0, now.model, now.film)]
+            busy = not now.done
+            return [
+                now.line(),
+                *pictures,
+                [str(f) for f in now.files] or None,
+                gr.update(interactive=not busy),
+                gr.update(interactive=busy),
+            ]
+
+        def on_stop(path: str) -> str:
+            if path:
+                request_stop(RunFolder.open(path))
+            return "Stopping at the next step …"
+
+        def on_open(name: str | None) -> Iterator[list[Any]]:
+            if not name:
+                return
+            folder = RunFolder.open(runs / Path(name).name)
+            for rows in _follow(folder):
+                yield [str(folder.path), *rows]
+
+        create.click(on_create, [prompt, seed, kind], [current, *shown])
+        prompt.submit(on_create, [prompt, seed, kind], [current, *shown])
+        stop.click(on_stop, current, line)
+        past.input(on_open, past, [current, *shown])
+        page.load(lambda: gr.update(choices=_names(runs)), None, past)
+    return page
+
+
+def _names(runs: Path) -> list[str]:
+    return [folder.path.name for folder in list_runs(runs)]
+
+
+def _quoted(text: str) -> str:
+    """A prompt as a YAML string, so that colons and quotes in it stay words."""
+    import json
+
+    return json.dumps(text.strip(), ensure_ascii=False)
