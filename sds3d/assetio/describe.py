@@ -11,6 +11,7 @@ from ..core.assets import Mesh, PointCloud, Splats
 from .check import as_numpy
 from .files import read_bytes
 from .kinds import read
+from .topology import is_watertight, merge_equal
 
 
 def describe(path: str | Path) -> dict[str, object]:
@@ -46,7 +47,7 @@ def _mesh(mesh: Mesh) -> dict[str, object]:
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
         **_extent(as_numpy(mesh.vertices)),
-        "watertight": is_watertight(mesh),
+        "watertight": is_watertight(merge_equal(as_numpy(mesh.vertices), as_numpy(mesh.faces, np.int64))),
         "colors": mesh.colors is not None,
         "normals": mesh.normals is not None,
         "texture": None if mesh.texture is None else [mesh.texture.shape[2], mesh.texture.shape[1]],
@@ -74,15 +75,3 @@ def _extent(rows: np.ndarray) -> dict[str, object]:
     if not len(rows):
         return {"low": None, "high": None}
     return {"low": rows.min(0).tolist(), "high": rows.max(0).tolist()}
-
-
-def is_watertight(mesh: Mesh) -> bool:
-    """Whether every edge joins exactly two faces that agree on the outside, seams of uv and normals ignored."""
-    _, same = np.unique(as_numpy(mesh.vertices), axis=0, return_inverse=True)
-    faces = same.reshape(-1)[as_numpy(mesh.faces, np.int64)]
-    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
-    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    count = len(mesh.vertices)
-    forward, backward = edges @ [count, 1], edges @ [1, count]
-    distinct = len(np.unique(forward)) == len(forward)
-    return bool(len(edges) and distinct and np.array_equal(np.sort(forward), np.sort(backward)))
