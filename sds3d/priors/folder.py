@@ -1,7 +1,7 @@
 """Loading a diffusers-layout model folder, component by component, offline.
 
-The embedded prior and the big models come in through this file: a UNet, a text encoder, a tokenizer and a
-scheduler, each in its subfolder.
+The embedded prior and the big models come in through this file: a UNet, a text encoder, a tokenizer, a
+scheduler and, for latent models, an autoencoder, each in its subfolder.
 """
 
 from __future__ import annotations
@@ -62,14 +62,11 @@ def load_components(folder: str | Path, dtype: torch.dtype) -> Components:
     ]
     if missing:
         raise Sds3dError(f"{folder}: not a complete model folder, missing: {', '.join(missing)}")
-    from diffusers import UNet2DConditionModel
     from diffusers.models.attention_processor import AttnProcessor
-    from transformers import AutoTokenizer, CLIPTextModel
+    from transformers import AutoTokenizer
 
-    _quiet_loading()
+    unet, text = load_unet(folder, dtype), load_text_encoder(folder)
     try:
-        unet = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True, torch_dtype=dtype)
-        text = CLIPTextModel.from_pretrained(folder / "text_encoder", local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         index = json.loads((folder / "model_index.json").read_text())
     except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -77,15 +74,60 @@ def load_components(folder: str | Path, dtype: torch.dtype) -> Components:
     # diffusers' fused attention is a third slower than the plain one at these sizes on a CPU
     unet.set_attn_processor(AttnProcessor())
     schedule, prediction = load_schedule(folder / "scheduler")
-    return Components(
-        unet.eval().requires_grad_(False),
-        text.float().eval().requires_grad_(False),
-        tokenizer,
-        schedule,
-        prediction,
-        index,
-        folder,
-    )
+    return Components(unet, text, tokenizer, schedule, prediction, index, folder)
+
+
+def load_unet(folder: Path, dtype: torch.dtype) -> Any:
+    """The frozen UNet2DConditionModel of `folder`/unet in that precision; errors as `load_components`."""
+    from diffusers import UNet2DConditionModel
+
+    return _load(UNet2DConditionModel, folder / "unet", torch_dtype=dtype)
+
+
+def load_vae(folder: Path) -> Any:
+    """The frozen AutoencoderKL of `folder`/vae in float32: its encoder carries the gradient."""
+    from diffusers import AutoencoderKL
+
+    return _load(AutoencoderKL, folder / "vae", torch_dtype=torch.float32)
+
+
+def load_text_encoder(folder: Path) -> Any:
+    """The frozen CLIPTextModel of `folder`/text_encoder in float32: it runs once."""
+    from transformers import CLIPTextModel
+
+    return _load(CLIPTextModel, folder / "text_encoder").float()
+
+
+def weights_file(part: Path) -> Path | None:
+    """The safetensors file of one component's folder: the plain one, else the half precision one, else None."""
+    stem = "model" if part.name == "text_encoder" else "diffusion_pytorch_model"
+    names = (f"{stem}.safetensors", f"{stem}.fp16.safetensors")
+    return next((part / name for name in names if (part / name).is_file()), None)
+
+
+def _load(model: Any, part: Path, **options: Any) -> Any:
+    """A model with all its weights from that folder, in evaluation mode, gradients off."""
+    _quiet_loading()
+    weights = weights_file(part)
+    variant = "fp16" if weights is not None and ".fp16." in weights.name else None
+    try:
+        loaded, report = model.from_pretrained(
+            part,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=variant,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise Sds3dError(f"{part}: the model cannot be loaded: {error}") from error
+    # both libraries would fill the gap with random numbers and go on
+    if absent := sorted(report["missing_keys"]):
+        some = ", ".join(absent[:3]) + (", …" if len(absent) > 3 else "")
+        raise Sds3dError(
+            f"{part}: {len(absent)} weights are not in the file: {some}; fetch the folder again."
+        )
+    return loaded.eval().requires_grad_(False)
 
 
 def load_schedule(folder: Path) -> tuple[NoiseSchedule, str]:

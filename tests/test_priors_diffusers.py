@@ -1,0 +1,307 @@
+"""The diffusers prior against the library's own pipeline, on random weights of the true architecture."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from tiny_stable_diffusion import CELL, SCALE, SIDE, load, write_model
+
+from sds3d.core.cameras import orbit
+from sds3d.core.look import Look
+from sds3d.core.streams import Streams
+from sds3d.priors import base
+from sds3d.priors.kinds import diffusers as kind
+from sds3d.priors.views import VIEW_WORDS
+
+
+@pytest.fixture(
+    scope="module", params=[("epsilon", "<|endoftext|>"), ("v_prediction", "!")], ids=["sd1", "sd2"]
+)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of both families: 1.x predicts noise; 2.x velocity, its text padded with "!"."""
+    return write_model(tmp_path_factory.mktemp("models") / request.param[0], *request.param)
+
+
+@pytest.fixture(scope="module")
+def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("sd1") / "tiny", "epsilon", "<|endoftext|>")
+
+
+def noise(*shape: int, tag: str = "test") -> torch.Tensor:
+    return Streams(5).normal(shape, tag)[0]
+
+
+def look(*cameras: tuple[float, float]) -> Look:
+    azimuth, elevation = zip(*cameras, strict=True)
+    return Look(orbit(azimuth, torch.tensor(elevation)), (SIDE, SIDE), torch.ones(len(cameras), 3))
+
+
+def test_a_guided_sample_equals_the_pipelines(model: Path) -> None:
+    """Three deterministic steps by our words, noise schedule and predictions against the library's own."""
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+    prior, start = load(model), noise(1, 4, SIDE // CELL, SIDE // CELL)
+    cond = prior.condition(prior.prepare(base.Prompts("A red fox!", "blurry")), look((0.0, 0.0)), {})
+    scheduler = DDIMScheduler.from_pretrained(model / "scheduler")
+    scheduler.set_timesteps(3)
+    z = start
+    for index in scheduler.timesteps:
+        both = base.concatenate([cond["y"], cond["neg"]])
+        t = torch.full((2,), float(index) / prior.schedule.steps, dtype=torch.float64)
+        said = prior.predict(torch.cat([z, z]), t, both)
+        native = said.v if prior.info.prediction == "v" else said.eps
+        z = scheduler.step(native[1:] + 4.0 * (native[:1] - native[1:]), index, z).prev_sample
+    pipeline = StableDiffusionPipeline.from_pretrained(model, safety_checker=None, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    call = {"negative_prompt": "blurry", "num_inference_steps": 3, "guidance_scale": 4.0, "latents": start}
+    theirs = pipeline("A red fox!", **call, output_type="latent").images
+    torch.testing.assert_close(z, theirs, rtol=1e-4, atol=1e-5)
+    picture = pipeline("A red fox!", **call, output_type="pt").images
+    torch.testing.assert_close(prior.decode(z), picture, rtol=1e-4, atol=1e-4)
+
+
+def test_predict_is_one_forward_of_the_unet(model: Path) -> None:
+    prior = load(model)
+    assert prior.info.prediction == {"epsilon": "epsilon", "v_prediction": "v"}[model.name]
+    z_t, t = noise(3, *prior.info.latent_shape), torch.tensor([0.02, 0.5, 0.98], dtype=torch.float64)
+    cond = base.Cond({"states": noise(3, 77, 32, tag="states")}, torch.ones(3))
+    calls = []
+    hook = prior.unet.register_forward_hook(lambda _m, _args, out: calls.append(out[0]))
+    said = prior.predict(z_t.requires_grad_(), t, cond)
+    hook.remove()
+    assert len(calls) == 1
+    assert not said.eps.requires_grad
+    with torch.no_grad():
+        rows = [
+            prior.unet(z_t[i : i + 1], torch.tensor(index), cond.tensors["states"][i : i + 1]).sample
+            for i, index in enumerate((20, 500, 980))
+        ]
+    native = said.v if prior.info.prediction == "v" else said.eps
+    torch.testing.assert_close(native, torch.cat(rows), rtol=1e-4, atol=1e-5)
+
+
+def test_all_forms_of_a_prediction_agree(model: Path) -> None:
+    prior = load(model)
+    z_t, t = noise(4, *prior.info.latent_shape), torch.tensor([0.0, 0.3, 0.7, 1.0], dtype=torch.float64)
+    said = prior.predict(z_t, t, base.Cond({"states": noise(4, 77, 32, tag="states")}, torch.ones(4)))
+    alpha, sigma = (
+        s[:, None, None, None].float() for s in (prior.schedule.alpha(t), prior.schedule.sigma(t))
+    )
+    torch.testing.assert_close(alpha * said.x0 + sigma * said.eps, z_t, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(said.v, alpha * said.eps - sigma * said.x0, rtol=1e-4, atol=1e-4)
+    assert all(getattr(said, name).dtype == torch.float32 for name in ("eps", "x0", "v", "velocity"))
+
+
+def test_view_words_pick_the_embedding_of_each_camera(model: Path) -> None:
+    prior = load(model)
+    embedded = prior.prepare(base.Prompts("a fox", "blurry", view_words=True))
+    cond = prior.condition(embedded, look((0.0, 0.0), (90.0, 10.0), (180.0, 0.0), (0.0, 80.0)), {})
+    assert set(cond) == set(prior.info.branches)
+    for row, words in zip(cond["y"].tensors["states"], VIEW_WORDS, strict=True):
+        alone = prior.prepare(base.Prompts(f"a fox, {words}")).tensors["y"]
+        torch.testing.assert_close(row, alone, rtol=1e-5, atol=1e-5)
+    assert len({tuple(row.flatten().tolist()) for row in cond["y"].tensors["states"]}) == 4
+    for branch, text in {"null": "", "neg": "blurry"}.items():
+        alone = prior.prepare(base.Prompts("x", text)).tensors["neg"]
+        torch.testing.assert_close(
+            cond[branch].tensors["states"], alone.expand(4, -1, -1), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_view_words_are_left_out_where_nobody_asks(sd1: Path) -> None:
+    prior, turned = load(sd1), look((0.0, 0.0), (180.0, 0.0))
+    plain = prior.prepare(base.Prompts("a fox"))
+    y = prior.condition(plain, turned, {})["y"].tensors["states"]
+    assert torch.equal(y, plain.tensors["y"].expand(2, -1, -1))
+    asked = prior.prepare(base.Prompts("a fox", view_words=True))
+    y = prior.condition(asked, turned, {})["y"].tensors["states"]
+    assert not torch.allclose(y[0], y[1])
+    flat = Look(None, (SIDE, SIDE), torch.ones(1, 3))  # a picture has no side
+    assert torch.equal(prior.condition(asked, flat, {})["y"].tensors["states"][0], asked.tensors["y"])
+
+
+def test_text_is_padded_as_the_folder_says(model: Path) -> None:
+    """2.x models were trained with token 0 as padding, 1.x models with the end token."""
+    ids = load(model)._tokens(["", "aa"])
+    pad = {"epsilon": 513, "v_prediction": 0}[model.name]
+    assert ids.shape == (2, 77)
+    assert ids[0].tolist() == [512, 513] + [pad] * 75
+    assert ids[1].tolist() == [512, 64, 64 + 256, 513] + [pad] * 73
+
+
+def test_the_text_encoder_is_gone_after_prepare(sd1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def watched(folder: Path) -> torch.nn.Module:
+        encoder = load_text_encoder(folder)
+        made.append(weakref.ref(encoder))
+        return encoder
+
+    load_text_encoder = kind.load_text_encoder
+    monkeypatch.setattr(kind, "load_text_encoder", watched)
+    prior = load(sd1)
+    assert not made
+    first, again = (prior.prepare(base.Prompts("a fox")) for _ in range(2))
+    gc.collect()
+    assert [ref() for ref in made] == [None, None]
+    assert torch.equal(first.tensors["y"], again.tensors["y"])
+
+
+def test_encode_is_the_scaled_mode_at_the_models_size(sd1: Path) -> None:
+    prior = load(sd1)
+    rgb = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    z = prior.encode(rgb)
+    assert z.shape == (2, *prior.info.latent_shape) == (2, 4, 4, 4)
+    with torch.no_grad():
+        mean = prior.vae.encode(2 * rgb - 1).latent_dist.mean
+    torch.testing.assert_close(z, mean * SCALE)
+    # doubled pixels, shrunk by two without a filter, are the picture itself
+    torch.testing.assert_close(prior.encode(rgb.repeat_interleave(2, 2).repeat_interleave(2, 3)), z)
+    big = load(sd1, size=2 * SIDE)
+    assert big.info.size == (32, 32)
+    assert big.encode(rgb).shape == (2, *big.info.latent_shape) == (2, 4, 8, 8)
+
+
+def test_resizing_uses_no_antialiasing(sd1: Path) -> None:
+    """Shrinking by four reads only the middle two of four pixels: the others may hold anything."""
+    prior = load(sd1)
+    rgb = torch.rand(1, 3, 4 * SIDE, 4 * SIDE, generator=torch.Generator().manual_seed(2))
+    touched = rgb.clone()
+    touched[:, :, ::4] = 0.0
+    touched[:, :, :, 3::4] = 1.0
+    assert torch.equal(prior.encode(rgb), prior.encode(touched))
+
+
+@given(shift=st.floats(-1, 1), scale=st.floats(0.05, 2))
+def test_scaling_of_latents_comes_back(sd1: Path, shift: float, scale: float) -> None:
+    """With an autoencoder that does nothing, decode(encode(x)) = x and z = (2 x - 1 - shift) scale."""
+    from types import SimpleNamespace
+
+    from sds3d.priors.latent import decode_latent, encode_latent
+
+    identity = SimpleNamespace(
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        config=SimpleNamespace(shift_factor=shift, scaling_factor=scale),
+        encode=lambda x: SimpleNamespace(latent_dist=SimpleNamespace(mode=lambda: x)),
+        decode=lambda z: SimpleNamespace(sample=z),
+    )
+    rgb = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(3))
+    z = encode_latent(identity, rgb, (4, 4))
+    torch.testing.assert_close(z, (2 * rgb - 1 - shift) * scale)
+    torch.testing.assert_close(decode_latent(identity, z), rgb)
+
+
+def test_the_gradient_of_encode_is_the_one_of_finite_differences(sd1: Path) -> None:
+    prior = load(sd1)
+    prior.vae.double()
+    g = torch.Generator().manual_seed(4)
+    rgb = torch.rand(1, 3, 2 * SIDE, 2 * SIDE, generator=g, dtype=torch.float64, requires_grad=True)
+    along = torch.randn(rgb.shape, generator=g, dtype=torch.float64)
+    weight = torch.randn(1, *prior.info.latent_shape, generator=g, dtype=torch.float64)
+    (slope,) = torch.autograd.grad((prior.encode(rgb) * weight).sum(), rgb)
+    step = 1e-3
+    with torch.no_grad():
+        up, down = (prior.encode(rgb + s * step * along).double() for s in (1, -1))
+    measured = ((up - down) * weight).sum() / (2 * step)
+    torch.testing.assert_close((slope * along).sum(), measured, rtol=2e-3, atol=1e-6)
+    assert all(p.grad is None for p in prior.vae.parameters())
+
+
+def test_decode_gives_pictures_without_a_gradient(sd1: Path) -> None:
+    prior = load(sd1)
+    picture = prior.decode((30 * noise(2, *prior.info.latent_shape)).requires_grad_())
+    assert picture.shape == (2, 3, SIDE, SIDE)
+    assert not picture.requires_grad
+    assert 0.0 <= float(picture.min()) < float(picture.max()) <= 1.0
+
+
+def test_sds_takes_a_step_through_the_encoder(model: Path) -> None:
+    """The cotangent is w (eps_cfg - eps) / B with this prior's predictions, and reaches the picture."""
+    from sds3d.guidance.base import Views
+    from sds3d.guidance.build import build_guidance
+    from sds3d.guidance.methods import sds
+
+    prior, scene = load(model), look((10.0, 0.0), (170.0, 20.0))
+    guidance = build_guidance(sds.Options(cfg_scale=7.5), prior, steps=10)
+    cond = prior.condition(prior.prepare(base.Prompts("a fox", view_words=True)), scene, {})
+    rgb = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(6)).requires_grad_()
+    z, streams, asked = prior.encode(rgb), Streams(3), []
+
+    def watched(z_t: torch.Tensor, t: torch.Tensor, c: base.Cond) -> base.Prediction:
+        said = type(prior).predict(prior, z_t, t, c)
+        asked.append((z_t, t, c, said))
+        return said
+
+    prior.predict = watched
+    views = Views(scene, {"rgb": rgb.detach()}, z.detach(), cond)
+    cotangents, _, log = guidance.guide(views, 0, streams, guidance.init(streams))
+    ((z_t, t, c, said),) = asked
+    assert log["nfe"] == 2
+    is_y = [any(torch.equal(row, y) for y in cond["y"].tensors["states"]) for row in c.tensors["states"]]
+    y, null = said.eps[torch.tensor(is_y)], said.eps[~torch.tensor(is_y)]
+    alpha, sigma = (
+        s[:2, None, None, None].float() for s in (prior.schedule.alpha(t), prior.schedule.sigma(t))
+    )
+    eps = (z_t[:2] - alpha * z.detach()) / sigma
+    expected = sigma**2 * (null + 7.5 * (y - null) - eps) / 2
+    torch.testing.assert_close(cotangents["z"], expected, rtol=1e-3, atol=1e-4)
+    z.backward(cotangents["z"])
+    assert rgb.grad is not None
+    assert float(rgb.grad.abs().max()) > 0
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_precision_stays_near(sd1: Path, precision: str) -> None:
+    half, full = load(sd1, precision=precision), load(sd1)
+    assert half.unet.dtype == getattr(torch, precision)
+    assert half.vae.dtype == torch.float32
+    z_t, t = noise(2, *full.info.latent_shape), torch.tensor([0.2, 0.6])
+    cond = base.Cond({"states": noise(2, 77, 32, tag="states")}, torch.ones(2))
+    a, b = half.predict(z_t, t, cond), full.predict(z_t, t, cond)
+    assert a.eps.dtype == torch.float32
+    assert 0 < float((a.eps - b.eps).norm() / b.eps.norm()) < 0.05
+
+
+def test_everything_moves_to_the_models_device(sd1: Path) -> None:
+    """On the meta device an operation that mixes devices fails, as it would on a GPU."""
+    layout = kind.check_folder(sd1)
+    prior = kind.StableDiffusionPrior(layout, kind.Options(folder=str(sd1)), torch.device("meta"))
+    cond = prior.condition(
+        prior.prepare(base.Prompts("a fox", view_words=True)), look((0.0, 0.0), (90.0, 0.0)), {}
+    )
+    z = prior.encode(torch.rand(2, 3, 20, 20, requires_grad=True))
+    t = torch.tensor([0.1, 0.2])
+    for times in (t, t.to("meta")):
+        z_t = prior.schedule.add_noise(z, torch.randn_like(z), times)
+        said = prior.predict(z_t, times, base.concatenate([cond["y"]]))
+        assert said.x0.device.type == prior.decode(said.x0).device.type == "meta"
+        assert cond["y"].weight.device.type == "meta"
+
+
+def test_only_half_precision_files_are_enough(sd1: Path, tmp_path: Path) -> None:
+    """Many people keep the .fp16 files alone."""
+    folder = shutil.copytree(sd1, tmp_path / "half")
+    for part, stem in {
+        "unet": "diffusion_pytorch_model",
+        "vae": "diffusion_pytorch_model",
+        "text_encoder": "model",
+    }.items():
+        file = folder / part / f"{stem}.safetensors"
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in load_file(file).items()}
+        save_file(tensors, folder / part / f"{stem}.fp16.safetensors", {"format": "pt"})
+        file.unlink()
+    half, full = load(folder), load(sd1)
+    assert half.unet.dtype == half.vae.dtype == torch.float32
+    for name, weight in full.unet.state_dict().items():
+        assert torch.equal(half.unet.state_dict()[name], weight.half().float())
+    said = [p.prepare(base.Prompts("a fox")).tensors["y"] for p in (half, full)]
+    assert 0 < float((said[0] - said[1]).abs().max()) < 0.02
