@@ -9,15 +9,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from sds3d.guidance.options import GuidanceOptions
+from sds3d.guidance.registry import method_of
 
 from ..config.kinds import KindOf
 from ..config.options import Options
 from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG, OrbitSampler
 from ..optimize.options import OptimizeOptions
+from ..priors import registry as prior_registry
 
-PRIORS = KindOf("sds3d.priors.kinds", default="embedded", group="sds3d.priors")
+PRIORS = KindOf(prior_registry.PACKAGE, default="embedded", group=prior_registry.GROUP)
 REPRESENTATIONS = KindOf("sds3d.representations", default="grid", group="sds3d.representations")
-GUIDANCE = KindOf("sds3d.guidance.methods", default="sds", group="sds3d.guidance", key="method")
+GUIDANCE = method_of()
 
 ExportKind = Literal["glb", "obj", "ply", "3dgs"]
 """File kinds: glb, obj and ply hold the mesh, 3dgs the splats (as PLY)."""
@@ -120,12 +122,10 @@ class RunConfig(Options):
     """Training views."""
     optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
     """The loop."""
-    export: Annotated[tuple[ExportKind, ...], BeforeValidator(_split_words)] = ("glb", "3dgs")
-    """File kinds to write; those that a representation has no form for by default are left out."""
+    export: Annotated[tuple[ExportKind, ...] | None, BeforeValidator(_split_words)] = None
+    """File kinds to write: glb, obj, ply (mesh), 3dgs (splats). Default: glb, and 3dgs where there are splats."""
     pictures: PictureOptions = Field(default_factory=PictureOptions)
     """Contact sheet and film."""
-    device: Literal["auto", "cpu", "cuda"] = "cpu"
-    """Where the networks and renders run; auto takes a GPU if there is one."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """CPU threads; results are bit-identical for one number. Default: what torch takes."""
     runs: str = "runs"

@@ -1,0 +1,76 @@
+"""From a run's config to the stage that the loop runs."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from sds3d.guidance.build import build_guidance
+from sds3d.representations.base import Representation
+
+from ..config.dump import config_hash
+from ..config.kinds import module_of
+from ..config.options import Options
+from ..core.streams import Streams
+from ..optimize.stage import Stage
+from ..optimize.timing import Stopwatch, TimedPrior
+from ..priors import registry
+from ..priors.base import Prior, Prompts
+from . import configs
+from .schema import PRIORS, REPRESENTATIONS, RunConfig
+
+PriorCache = MutableMapping[str, Prior]
+"""Loaded priors by the hash of their options, shared by the runs of a batch."""
+
+
+def load_prior(options: Options, cache: PriorCache | None = None) -> Prior:
+    """The prior that the options describe, from the cache if it holds it.
+
+    Raises:
+        Sds3dError: its weights are missing or broken.
+    """
+    key = config_hash(options)
+    if cache is not None and key in cache:
+        return cache[key]
+    prior = registry.create_prior(options)
+    if cache is not None:
+        cache[key] = prior
+    return prior
+
+
+def weight_files(options: Options) -> list[Path]:
+    """The weight files of a prior, [] for kinds that have none."""
+    module = module_of(PRIORS.package, options.kind, PRIORS.group)  # type: ignore[attr-defined]
+    return list(module.weight_files(options)) if hasattr(module, "weight_files") else []
+
+
+def build_representation(config: RunConfig) -> Representation:
+    """A fresh representation, drawn from the run's seed."""
+    options = config.representation
+    module = module_of(REPRESENTATIONS.package, options.kind, REPRESENTATIONS.group)  # type: ignore[attr-defined]
+    return module.create(options, Streams(config.seed))
+
+
+def assemble(config: RunConfig, watch: Stopwatch, cache: PriorCache | None = None) -> Stage:
+    """The stage of a run.
+
+    Args:
+        config: with one prompt. watch: told the prior's share of the time. cache: priors already loaded.
+
+    Raises:
+        PromptError: the prior cannot serve the prompt. ConfigError: two choices do not go together.
+    """
+    assert config.prompt is not None, "a batch is split into one config a prompt first"
+    prior = load_prior(config.prior, cache)
+    view_words = not prior.info.uses_camera if config.view_words is None else config.view_words
+    embedded = prior.prepare(Prompts(config.prompt, config.negative_prompt, view_words))
+    return Stage(
+        prior=TimedPrior(prior, watch),
+        representation=build_representation(config),
+        guidance=build_guidance(config.guidance, TimedPrior(prior, watch), config.optimize.steps),
+        sampler=config.cameras.sampler(),
+        embedded=embedded,
+        options=config.optimize,
+        streams=Streams(config.seed),
+        config_hash=configs.hash_of(config),
+    )

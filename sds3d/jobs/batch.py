@@ -1,0 +1,64 @@
+"""Several runs one after another; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..core.errors import Sds3dError, StopRequested
+from ..optimize.events import Monitor
+from .assemble import PriorCache
+from .execute import Finisher, execute
+from .runfolder import RunFolder
+from .schema import RunConfig
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run ended: state "finished", "failed", "stopped" or "queued" (never begun), and why."""
+
+    folder: RunFolder
+    state: str
+    reason: str = ""
+    error: BaseException | None = None
+
+
+def create_folders(config: RunConfig) -> list[RunFolder]:
+    """A queued run folder for each prompt of a config."""
+    return [RunFolder.create(one) for one in config.one_each()]
+
+
+def run_batch(
+    folders: Sequence[RunFolder],
+    watch: Callable[[RunFolder], Monitor],
+    finishers: Sequence[Finisher] = (),
+) -> list[Outcome]:
+    """Carry out the runs in order.
+
+    Args:
+        watch: makes the monitor of a run, just before it begins.
+
+    Returns:
+        One outcome a run; after a stop, the runs that have not begun stay queued.
+    """
+    outcomes: list[Outcome] = []
+    cache: PriorCache = {}
+    for position, folder in enumerate(folders):
+        try:
+            execute(folder, watch(folder), finishers, cache)
+        except (StopRequested, KeyboardInterrupt) as stop:
+            reason = str(stop) or "interrupted"
+            outcomes.append(Outcome(folder, "stopped", reason, stop))
+            outcomes += [Outcome(f, "queued", "not begun") for f in folders[position + 1 :]]
+            return outcomes
+        except Sds3dError as error:
+            outcomes.append(Outcome(folder, "failed", str(error), error))
+        except Exception as error:
+            log.debug("run failed", exc_info=True)
+            outcomes.append(Outcome(folder, "failed", f"{type(error).__name__}: {error}", error))
+        else:
+            outcomes.append(Outcome(folder, "finished"))
+    return outcomes

@@ -1,0 +1,95 @@
+"""Where an asset comes from: versions, weights with their hashes and licences, hardware."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..priors.base import PriorInfo
+
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "diffusers",
+    "transformers",
+    "safetensors",
+    "pydantic",
+    "trimesh",
+    "scikit-image",
+    "av",
+)
+
+
+def collect(info: PriorInfo, weights: Iterable[Path]) -> dict[str, Any]:
+    """Facts about this machine, this installation and this prior; JSON values only, no paths of the machine.
+
+    Args:
+        info: of the prior. weights: its files.
+    """
+    return {
+        "versions": versions(),
+        "prior": {
+            "name": info.name,
+            "licence": info.licence or "unknown",
+            "prediction": info.prediction,
+            "weights": {f"{p.parent.name}/{p.name}": sha256(p) for p in sorted(weights)},
+        },
+        "hardware": hardware(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of sds3d, Python and the packages that can change a result; "" for those not installed."""
+    from .. import __version__
+
+    found = {"sds3d": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, its vector extensions as torch sees them, cores, threads, memory in GB, GPUs, system."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "processor": processor(),
+        "vector": torch.backends.cpu.get_cpu_capability(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": round(memory_bytes() / 1e9, 1),
+        "gpus": gpus,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def processor() -> str:
+    """Name of the processor."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        return platform.processor() or "unknown"
+    return platform.processor() or "unknown"
+
+
+def memory_bytes() -> int:
+    """Physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

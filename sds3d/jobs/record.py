@@ -1,0 +1,54 @@
+"""The monitor that writes a run folder while the loop runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from ..assetio.image_bytes import encode_png
+from ..optimize.events import Monitor, StepReport
+from .metrics import MetricsWriter
+from .runfolder import RunFolder, Status
+
+STATUS_SECONDS = 2.0
+"""How often the step in status.json is brought up to date."""
+
+
+class Recorder:
+    """Writes metrics, previews and the status, and passes every event on.
+
+    Args:
+        folder: the run. metrics: an open writer. watcher: who else is told.
+        status: the status to keep up to date.
+    """
+
+    def __init__(self, folder: RunFolder, metrics: MetricsWriter, watcher: Monitor, status: Status):
+        self.folder, self.metrics, self.watcher, self.status = folder, metrics, watcher, status
+        self._written = time.monotonic()
+
+    def on_step(self, report: StepReport) -> None:
+        """Append the step's numbers and times."""
+        seconds = {k: round(v, 6) for k, v in report.seconds.items()}
+        self.metrics.append({"step": report.step, **report.metrics, "seconds": seconds})
+        self.status = replace(self.status, step=report.step, steps=report.total)
+        if time.monotonic() - self._written >= STATUS_SECONDS:
+            self.folder.set_status(self.status)
+            self._written = time.monotonic()
+        self.watcher.on_step(report)
+
+    def on_preview(self, step: int, images: Mapping[str, Tensor]) -> None:
+        """Write previews/step_000025_render.png and the like; whoever looks in sees whole files only."""
+        for name, image in images.items():
+            self.folder.write(self.folder.previews / f"step_{step:06d}_{name}.png", encode_png(image))
+        self.watcher.on_preview(step, images)
+
+    def on_checkpoint(self, step: int, path: str) -> None:
+        """Pass it on."""
+        self.watcher.on_checkpoint(step, path)
+
+    def stop_requested(self) -> bool:
+        """Whether the watcher wants to stop."""
+        return self.watcher.stop_requested()
