@@ -287,6 +287,29 @@ def test_everything_moves_to_the_models_device(sd1: Path) -> None:
         assert cond["y"].weight.device.type == "meta"
 
 
+@pytest.mark.cuda
+def test_a_gpu_says_what_the_cpu_says(model: Path) -> None:
+    gpu, cpu = load(model, device="cuda"), load(model)
+    rgb, t = noise(2, 3, SIDE, SIDE).sigmoid(), torch.tensor([0.3, 0.8])
+    cond = [
+        p.condition(p.prepare(base.Prompts("a fox")), look((0.0, 0.0), (90.0, 0.0)), {})["y"]
+        for p in (gpu, cpu)
+    ]
+    z = [p.encode(rgb) for p in (gpu, cpu)]
+    said = [p.predict(a, t, c).eps.cpu() for p, a, c in zip((gpu, cpu), z, cond, strict=True)]
+    torch.testing.assert_close(z[0].cpu(), z[1], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(said[0], said[1], rtol=1e-2, atol=1e-2)
+
+
+def test_provenance_reads_the_three_weight_files(sd1: Path) -> None:
+    files = kind.weight_files(kind.Options(folder=str(sd1)))
+    assert {str(f.relative_to(sd1)) for f in files} == {
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+        "text_encoder/model.safetensors",
+    }
+
+
 def test_only_half_precision_files_are_enough(sd1: Path, tmp_path: Path) -> None:
     """Many people keep the .fp16 files alone."""
     folder = shutil.copytree(sd1, tmp_path / "half")

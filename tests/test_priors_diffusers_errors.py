@@ -42,6 +42,8 @@ def lose_a_weight(file: Path) -> None:
 WRONG = {
     "no-index": (lambda f: (f / "model_index.json").unlink(), ["model_index.json", "It holds"]),
     "bad-index": (lambda f: (f / "model_index.json").write_text("{"), ["model_index.json", "JSON"]),
+    "odd-index": (lambda f: (f / "model_index.json").write_text("[1]"), ["model_index.json", "JSON list"]),
+    "bad-words": (lambda f: truncate(f / "tokenizer/vocab.json"), ["tokenizer/vocab.json", "JSON"]),
     "files": (
         lambda f: [shutil.rmtree(f / "vae"), (f / "tokenizer/merges.txt").unlink()],
         ["missing: vae/config.json, tokenizer/merges.txt, vae/diffusion_pytorch_model.safetensors"],

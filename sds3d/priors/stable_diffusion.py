@@ -113,6 +113,8 @@ def _check_files(folder: Path) -> None:
         missing.append(f"{part}/{stem}.safetensors")
     if missing:
         raise Sds3dError(f"{folder}: not a complete model folder, missing: {', '.join(missing)}")
+    for file in (folder / "tokenizer").glob("*.json"):
+        _json(file)
     for file in weight_files_of(folder):
         _check_header(file)
 
@@ -151,11 +153,9 @@ def _check_numbers(folder: Path) -> Layout:
         )
     extra = ("addition_embed_type", "class_embed_type", "num_class_embeds", "time_cond_proj_dim")
     reasons += [f"the UNet wants a further input ({name})" for name in extra if unet.get(name) is not None]
-    if unet.get("cross_attention_dim") != text.get("hidden_size"):
-        reasons.append(
-            f"the UNet reads text states of width {unet.get('cross_attention_dim')}, the text encoder gives "
-            f"{text.get('hidden_size')}"
-        )
+    read, given = unet.get("cross_attention_dim", 1280), text.get("hidden_size", 512)
+    if read != given:
+        reasons.append(f"the UNet reads text states of width {read}, the text encoder gives {given}")
     if "beta_schedule" not in scheduler:
         reasons.append(f"the scheduler {scheduler.get('_class_name')} has no beta_schedule")
     side = unet.get("sample_size")
@@ -170,6 +170,9 @@ def _check_numbers(folder: Path) -> Layout:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise Sds3dError(f"{file}: cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Sds3dError(f"{file}: holds a JSON {type(value).__name__}, expected a mapping; fetch it again.")
+    return value
