@@ -10,6 +10,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# shape annotations are checked on every call, in tests only
+install_import_hook("sds3d", "shape_check.check")
 
 torch.set_num_threads(1)
 settings.register_profile("repo", max_examples=25, deadline=None, derandomize=True)
