@@ -67,7 +67,8 @@ def decode_obj(data: bytes, path: Path) -> Scene:
     owner = np.repeat(np.array(lines.materials, dtype=np.int64), lines.lengths)
     if colors is not None or len({materials[i] if i >= 0 else None for i in set(lines.materials)}) == 1:
         owner = np.full_like(owner, owner[0])
-    picks, index = _vertices(np.column_stack([corners, owner]), len(rows))
+    counts = len(lines.v), len(lines.vt), len(lines.vn)
+    picks, index = _vertices(np.column_stack([corners, owner]), counts)
     uv = _gather(lines.vt, picks[:, 1])
     if uv is not None:
         uv = uv[:, :2] * [1, -1] + [0, 1]
@@ -144,8 +145,8 @@ def _check_corners(corners: np.ndarray, lines: _Lines, path: Path) -> None:
             raise AssetError(f"{path}: a face refers to {name} {worst + 1}, but the file has {len(have)}.")
 
 
-def _vertices(keys: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct rows of keys (C, 4: vertex, uv, normal, material) and each corner's row.
+def _vertices(keys: np.ndarray, counts: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct rows of keys (C, 4: vertex, uv, normal, material) and each corner's row; counts of v, vt, vn.
 
     Where every vertex is asked for with one uv, normal and material, the file's own numbering is kept, unused
     vertices included.
@@ -154,9 +155,12 @@ def _vertices(keys: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     index = index.reshape(-1)
     if len(np.unique(picks[:, 0])) < len(picks):
         return picks, index
-    table = np.full((count, 4), -1, dtype=np.int64)
-    table[:, 0] = np.arange(count)
-    table[:, 1:] = picks[0, 1:]  # an unused vertex takes any valid uv, normal and material
+    # An unused vertex takes the uv and normal of its own number, as writers put them.
+    table = np.repeat(picks[:1], counts[0], axis=0)
+    table[:, 0] = np.arange(counts[0])
+    for slot in (1, 2):
+        if picks[0, slot] >= 0:
+            table[:, slot] = np.minimum(table[:, 0], counts[slot] - 1)
     table[picks[:, 0]] = picks
     return table, keys[:, 0]
 
