@@ -46,7 +46,9 @@ def test_glb_returns_the_mesh(mesh: Mesh) -> None:
     assert back is not None
     same_geometry(mesh, back)
     if mesh.colors is not None:
-        assert (mesh.colors - back.colors).abs().max() < 1e-3, "16 bits of linear light keep more than a byte of sRGB"
+        assert (mesh.colors - back.colors).abs().max() < 1e-3, (
+            "16 bits of linear light keep more than a byte of sRGB"
+        )
 
 
 @given(meshes())
@@ -179,7 +181,9 @@ def test_srgb_and_linear_are_inverse(values: np.ndarray) -> None:
 
 
 def test_srgb_has_the_published_values() -> None:
-    assert srgb_to_linear(np.array([0.0, 0.04045, 0.5, 1.0])) == pytest.approx([0, 0.0031308, 0.21404, 1], abs=1e-5)
+    assert srgb_to_linear(np.array([0.0, 0.04045, 0.5, 1.0])) == pytest.approx(
+        [0, 0.0031308, 0.21404, 1], abs=1e-5
+    )
     assert to_bytes(np.array([-1.0, 0.0, 0.5, 1.0, 7.0])).tolist() == [0, 0, 128, 255, 255]
 
 
@@ -198,7 +202,11 @@ def test_existing_files_are_left_alone(tmp_path: Path) -> None:
 
 def test_an_obj_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     textured = Mesh(
-        tetrahedron().vertices, tetrahedron().faces, uv=torch.rand(4, 2), texture=torch.ones(3, 2, 2), name="t"
+        tetrahedron().vertices,
+        tetrahedron().faces,
+        uv=torch.rand(4, 2),
+        texture=torch.ones(3, 2, 2),
+        name="t",
     )
     (tmp_path / "t.mtl").write_text("mine")
     with pytest.raises(AssetError, match=r"t\.mtl"):

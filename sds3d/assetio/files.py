@@ -22,7 +22,7 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist"
+            what = "is no regular file" if path.exists() else "does not exist"
             raise AssetError(f"{path}: cannot be read: it {what}. Give the path of a 3D file.")
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -32,24 +32,37 @@ def read_bytes(path: Path) -> bytes:
         raise AssetError(f"{path}: cannot be read: {error}.") from error
 
 
-def sibling(owner: Path, uri: str) -> Path:
+def sibling(owner: Path, uri: str, must_exist: bool = True) -> Path:
     """The file that `owner` refers to by a relative URI, inside the owner's folder.
 
     Raises:
-        AssetError: the URI is absolute, names a scheme such as http:, or leads out of the folder.
+        AssetError: the URI is absolute, names a scheme such as http:, leads out of the folder, or, where it
+            must exist, names no file.
     """
     name = unquote(uri).replace("\\", "/")
-    folder = owner.resolve().parent
-    refused = (
-        not name or "\0" in name or ":" in name.split("/")[0] or name.startswith("/")
-    )  # "C:/x", "http://x" and "file:x" have a colon in their first part
-    target = folder if refused else (folder / name).resolve()
-    if refused or not target.is_relative_to(folder) or target == folder:
+    first = name.split("/")[0]  # "C:/x", "http://x" and "file:x" have a colon there
+    try:
+        folder = owner.resolve().parent
+        target = (folder / name).resolve()
+        inside = bool(first) and ":" not in first and target.is_relative_to(folder)
+        exists = inside and target.is_file()
+    except (OSError, RuntimeError, ValueError):  # loops of links, zero bytes, overlong names
+        inside = exists = False
+    if not inside:
         raise AssetError(
-            f"{owner}: refers to '{uri[:200]}', which is not a file beside it; sds3d reads only files in the "
+            f"{owner}: refers to '{_shown(uri)}', which is not a file beside it; sds3d reads only files in the "
             "folder of the model or below. Copy the file there and correct the reference."
         )
+    if must_exist and not exists:
+        raise AssetError(
+            f"{owner}: refers to '{_shown(uri)}', which does not exist. Put that file beside the model."
+        )
     return target
+
+
+def _shown(text: str) -> str:
+    """Foreign text on one line, short, without control characters."""
+    return "".join(c if c.isprintable() else "?" for c in text[:100])
 
 
 def refuse_existing(paths: list[Path], overwrite: bool) -> None:
@@ -86,7 +99,8 @@ def replacing(path: Path, overwrite: bool = False) -> Iterator[Path]:
             "write to; nothing was replaced."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        if part.exists():
+            part.unlink()
 
 
 def write_atomic(path: Path, data: bytes, overwrite: bool = False) -> None:

@@ -206,11 +206,11 @@ def _materials(lines: _Lines, path: Path) -> tuple[list[_Material], list[str]]:
     found: dict[str, _Material] = {}
     notes = []
     for library in lines.libraries:
-        file = sibling(path, library)
-        if file.is_file():
+        file = sibling(path, library, must_exist=False)
+        if file.exists():
             found |= _parse_mtl(read_bytes(file), file, path)
         else:
-            notes.append(f"the material file '{library}' is missing")
+            notes.append(f"the material file '{library[:100]}' is missing")
     notes += [
         f"the material '{name}' is nowhere defined" for name in lines.names if found and name not in found
     ]
