@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ..core.errors import Sds3dError, StopRequested
@@ -33,13 +34,13 @@ def create_folders(config: RunConfig) -> list[RunFolder]:
 
 def run_batch(
     folders: Sequence[RunFolder],
-    watch: Callable[[RunFolder], Monitor],
+    watch: Callable[[RunFolder], AbstractContextManager[Monitor]],
     finishers: Sequence[Finisher] = (),
 ) -> list[Outcome]:
     """Carry out the runs in order.
 
     Args:
-        watch: makes the monitor of a run, just before it begins.
+        watch: opens the monitor of a run just before it begins; closed when the run has ended.
 
     Returns:
         One outcome a run; after a stop, the runs that have not begun stay queued.
@@ -48,7 +49,8 @@ def run_batch(
     cache: PriorCache = {}
     for position, folder in enumerate(folders):
         try:
-            execute(folder, watch(folder), finishers, cache)
+            with watch(folder) as watcher:
+                execute(folder, watcher, finishers, cache)
         except (StopRequested, KeyboardInterrupt) as stop:
             reason = str(stop) or "interrupted"
             outcomes.append(Outcome(folder, "stopped", reason, stop))

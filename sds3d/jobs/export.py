@@ -8,6 +8,7 @@ from pathlib import Path
 from sds3d.representations.base import Representation
 
 from ..assetio import kinds
+from ..config.suggest import nearest
 from ..core.assets import Asset
 from ..core.errors import AssetError, ConfigError, RunFolderError
 from ..optimize.checkpoint import CheckpointStore
@@ -16,6 +17,25 @@ from .runfolder import RunFolder
 
 FORMS = {"glb": "mesh", "obj": "mesh", "ply": "mesh", "3dgs": "splats"}
 """File kind -> the form of the representation that it holds."""
+
+
+def parse_kinds(text: str) -> tuple[str, ...]:
+    """The kinds of a list such as "glb,obj".
+
+    Raises:
+        ConfigError: a word is no kind; the text names the nearest.
+    """
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    for word in words:
+        if word not in FORMS:
+            close = nearest(word, FORMS)
+            raise ConfigError(
+                f"unknown file kind {word!r}; there are {', '.join(FORMS)}.",
+                file="command line",
+                key="--to",
+                hint=f"Did you mean {close}?" if close else "",
+            )
+    return words
 
 
 def has_splats(representation: Representation) -> bool:

@@ -42,7 +42,7 @@ class Recorder:
     def on_preview(self, step: int, images: Mapping[str, Tensor]) -> None:
         """Write previews/step_000025_render.png and the like; whoever looks in sees whole files only."""
         for name, image in images.items():
-            self.folder.write(self.folder.previews / f"step_{step:06d}_{name}.png", encode_png(image))
+            self.folder.write(self.folder.preview_file(step, name), encode_png(image))
         self.watcher.on_preview(step, images)
 
     def on_checkpoint(self, step: int, path: str) -> None:

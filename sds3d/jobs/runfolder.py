@@ -202,6 +202,14 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{self.provenance_file}: is damaged ({error}).") from error
 
+    def preview_file(self, step: int, name: str) -> Path:
+        """The file of one preview picture: "render", "views" or "x0" of a step."""
+        return self.previews / f"step_{step:06d}_{name}.png"
+
+    def latest_preview(self, name: str = "render") -> Path | None:
+        """The newest preview of that name, or None."""
+        return max(self.previews.glob(f"step_*_{name}.png"), default=None)
+
     def assets(self) -> dict[str, Path]:
         """The asset files there are: kind -> path."""
         from ..assetio.kinds import KINDS

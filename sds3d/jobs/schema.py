@@ -74,7 +74,7 @@ class PictureOptions(Options):
 
     turntable_frames: int = Field(default=48, ge=0, le=2000)
     """Frames of turntable.mp4, a full turn; 0 for no film."""
-    turntable_size: int = Field(default=256, ge=32, le=4096, multiple_of=2)
+    turntable_size: int = Field(default=192, ge=32, le=4096, multiple_of=2)
     """Side of the film in pixels."""
     turntable_fps: int = Field(default=24, ge=1, le=120)
     """Frames a second."""

@@ -47,6 +47,11 @@ def assets_folder() -> Path:
     return ASSETS if ASSETS.is_dir() else ASSETS.parents[1] / "assets"
 
 
+def weight_files(options: Options) -> list[Path]:
+    """The files whose hashes tell which model it is."""
+    return sorted((assets_folder() / options.model).rglob("*.safetensors"))
+
+
 def create(options: Options, device: str = "cpu") -> EmbeddedPrior:
     """Load the shipped model that the options name."""
     dtype = best_cpu_dtype() if options.precision == "auto" else getattr(torch, options.precision)

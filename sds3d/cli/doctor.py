@@ -1,0 +1,31 @@
+"""sds3d doctor: what this installation can do, and what to do about what it cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+EPILOG = "Exit status: 0 sds3d can run here, 1 something that it needs is missing."
+
+
+def command(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> int:
+    """Check Python, torch, the processor, the native core, optional packages and folders."""
+    from .checks import all_checks
+    from .output import print_json
+
+    checks = all_checks()
+    ok = not any(c.state == "missing" for c in checks)
+    if as_json:
+        print_json({"ok": ok, "checks": [c.as_dict() for c in checks]})
+    else:
+        for check in checks:
+            typer.echo(_line(check))
+        typer.echo("sds3d can run here." if ok else "sds3d cannot run here until what is missing is fixed.")
+    return 0 if ok else 1
+
+
+def _line(check: Any) -> str:
+    sign = {"ok": "ok      ", "optional": "optional", "missing": "MISSING "}[check.state]
+    fix = f"\n{'':10}fix: {check.fix}" if check.fix else ""
+    return f"{sign}  {check.name}: {check.detail}{fix}"

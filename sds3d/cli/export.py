@@ -1,0 +1,41 @@
+"""sds3d export: asset files from a run's last checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+EPILOG = "Example: sds3d export RUN --to obj,ply. Exit status: 0 done, 1 failed, 2 unknown kind."
+
+
+def command(
+    run: str = typer.Argument(..., metavar="RUN", help="Run folder, or a name under runs/."),
+    to: str = typer.Option(
+        "", "--to", help="Kinds, such as glb,obj,ply,3dgs (ply = mesh, 3dgs = splats as PLY)."
+    ),
+    out: Path | None = typer.Option(None, "--out", help="Folder to write to; the run folder by default."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="With --out: replace files that exist."),
+    as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
+) -> None:
+    """Write asset files of a run in other formats."""
+    from contextlib import nullcontext
+
+    from ..jobs.export import load_representation, parse_kinds, wanted, write_assets
+    from .find import find_run
+    from .output import print_json
+
+    kinds = parse_kinds(to)
+    folder = find_run(run)
+    config = folder.config()
+    # writing beside a running process would race with its own export
+    with folder.lock() if out is None else nullcontext():
+        representation, step = load_representation(folder)
+        kinds = wanted(kinds or config.export, representation)
+        stem = folder.path / "asset" if out is None else out / folder.path.name
+        files = write_assets(representation, kinds, stem, config.prompt or "asset", overwrite or out is None)
+    if as_json:
+        print_json({"run": str(folder.path), "step": step, "files": [str(f) for f in files]})
+    else:
+        for file in files:
+            typer.echo(file)

@@ -1,0 +1,105 @@
+"""sds3d info: what a run folder, a 3D file, a checkpoint or a config holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+EPILOG = (
+    "Every file is checked while it is read. Exit status: 0 sound, 1 broken or missing, 2 a broken config."
+)
+
+
+def command(
+    what: str = typer.Argument(
+        ..., metavar="RUN|FILE", help="Run folder, 3D file, checkpoint or config file."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Describe a run or a file."""
+    from .output import print_json, print_table
+
+    path = Path(what)
+    suffix = path.suffix.lower()
+    if suffix in (".yaml", ".yml"):
+        facts = _config(path)
+    elif suffix == ".safetensors":
+        facts = _checkpoint(path)
+    elif path.is_file() or suffix in (".glb", ".gltf", ".obj", ".ply"):
+        from ..assetio.describe import describe
+
+        facts = describe(path)
+    else:
+        from .find import find_run
+
+        facts = run_facts(find_run(what))
+    if as_json:
+        print_json(facts)
+    else:
+        print_table(facts.items())
+
+
+def _config(path: Path) -> dict[str, Any]:
+    from ..config.dump import plain
+    from ..jobs import configs
+
+    config = configs.read(path)
+    return {
+        "file": str(path),
+        "prompts": config.all_prompts(),
+        "hash": configs.hash_of(config),
+        **plain(config),
+    }
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    from ..core.tree import split
+    from ..optimize.checkpoint import read_state
+
+    state = read_state(path)
+    tensors, _ = split(state.tree())
+    return {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "step": state.step,
+        "stage": state.stage,
+        "hash": state.hash(),
+        "config_hash": state.config_hash,
+        "tensors": {
+            name: f"{str(t.dtype).removeprefix('torch.')} {list(t.shape)}" for name, t in tensors.items()
+        },
+    }
+
+
+def run_facts(folder: Any) -> dict[str, Any]:
+    """What `info RUN` prints: status, the choices that matter, times, files."""
+    from ..config.dump import plain
+    from ..jobs import configs, metrics
+    from .output import size
+
+    config, status = folder.config(), folder.status()
+    rows = list(metrics.read(folder.metrics_file))
+    sections = sorted({k for row in rows for k in row.get("seconds", {})})
+    mean = {k: sum(row["seconds"].get(k, 0.0) for row in rows) / len(rows) * 1e3 for k in sections}
+    provenance = folder.provenance()
+    files = [*folder.assets().values(), folder.turntable, folder.contact, folder.report]
+    kinds = plain(config)
+    return {
+        "run": str(folder.path),
+        "prompt": config.prompt,
+        "state": status.state,
+        "reason": status.reason,
+        "step": f"{status.step} of {status.steps}",
+        "seed": config.seed,
+        "prior": provenance.get("prior", {}).get("name", kinds["prior"]["kind"]),
+        "licence": provenance.get("prior", {}).get("licence", ""),
+        "representation": kinds["representation"]["kind"],
+        "guidance": kinds["guidance"]["method"],
+        "config_hash": configs.hash_of(config),
+        "checkpoints": sorted(p.name for p in folder.checkpoints.glob("*.safetensors")),
+        "milliseconds": {k: round(v, 3) for k, v in mean.items()},
+        "files": {p.name: size(p.stat().st_size) for p in files if p.is_file()},
+        "versions": provenance.get("versions", {}),
+    }

@@ -1,0 +1,31 @@
+"""sds3d resume: go on with runs that were stopped, killed or failed."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+EPILOG = (
+    "The run ends with the same bits as if it had never stopped (same machine, same number of threads). "
+    "Exit status: 0 done, 1 failed, 2 the config was damaged, 130 stopped again."
+)
+
+
+def command(
+    runs: list[str] = typer.Argument(..., metavar="RUN...", help="Run folders, or names under runs/."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    as_json: bool = typer.Option(False, "--json", help="Print the outcomes as JSON; no progress."),
+) -> int:
+    """Continue runs from their last checkpoints."""
+    from .find import find_run
+    from .work import carry_out
+
+    folders = [find_run(word) for word in runs]
+    for folder in folders:
+        if folder.status().state == "finished":
+            print(
+                f"{folder.path}: is finished already; its files are made again",
+                file=sys.stderr,
+            )
+    return carry_out(folders, quiet, as_json)

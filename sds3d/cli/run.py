@@ -1,0 +1,27 @@
+"""sds3d run: a sentence or a file becomes assets."""
+
+from __future__ import annotations
+
+import typer
+
+EPILOG = (
+    'Examples: sds3d run "a blue mushroom" · sds3d run prompt.yaml seed=3 guidance.cfg_scale=6 export=glb,3dgs. '
+    "`sds3d schema` lists every key. Exit status: 0 done, 1 a run failed, 2 wrong configuration, 130 stopped."
+)
+
+
+def command(
+    words: list[str] = typer.Argument(
+        ...,
+        metavar="PROMPT|FILE [KEY=VALUE]...",
+        help="A sentence or a YAML file, then options as key=value.",
+    ),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    as_json: bool = typer.Option(False, "--json", help="Print the outcomes as JSON; no progress."),
+) -> int:
+    """Make a 3D asset from a sentence or a config file."""
+    from ..jobs import configs
+    from ..jobs.batch import create_folders
+    from .work import carry_out
+
+    return carry_out(create_folders(configs.from_words(words)), quiet, as_json)
