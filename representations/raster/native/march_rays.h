@@ -1,6 +1,5 @@
-// Rays through the volume, forward and backward. Eight samples of a ray at a time: positions, cells and
-// exponentials in vectors; values from four loads of two neighbouring voxels each. Included once per
-// instruction set.
+// Rays through the volume, forward and backward. Eight samples of a ray at a time, everything in vectors; a
+// value comes from four loads of two neighbouring voxels each. Included once per instruction set.
 
 struct Interval {
     float near, step;
@@ -45,13 +44,24 @@ MARCH_INLINE Path path(const Rays &r, int64_t n) {
 }
 
 struct Cells {
-    alignas(32) int32_t base[8];  // index of the voxel at the low corner
+    alignas(32) int32_t base[8];    // index of the voxel at the low corner
     alignas(32) float share[3][8];  // weight of the upper corner along x, y, z
 };
 
+struct Values {
+    v8 density, red, green, blue;
+};
+
+// eight samples on their way: T_i, w_i of march_twin and what is behind them
+struct Weights {
+    v8 weight, after;  // w_i; T_{i+1}, or 0 where the ray has ended before
+    float depth;       // optical depth up to the end of the block
+};
+
+MARCH_INLINE v8 lanes() { return v8{0, 1, 2, 3, 4, 5, 6, 7}; }
+
 MARCH_INLINE v8 distances(const Path &p, int first) {
-    const v8 lane = {0, 1, 2, 3, 4, 5, 6, 7};
-    return p.span.near + (lane + (float(first) + p.offset)) * p.span.step;
+    return p.span.near + (lanes() + (float(first) + p.offset)) * p.span.step;
 }
 
 MARCH_INLINE void locate(const Path &p, v8 t, int resolution, Cells &cells) {
@@ -78,86 +88,124 @@ MARCH_INLINE v4 value(const float *volume, int resolution, const Cells &cells, i
     return low(both) + u * (high(both) - low(both));
 }
 
+MARCH_INLINE v8 join(v4 a, v4 b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7); }
+
+MARCH_INLINE Values values(const Rays &r, const Cells &cells) {
+    v8 pair[4];  // lanes k and k + 4
+    for (int k = 0; k < 4; k++)
+        pair[k] = join(value(r.volume, r.resolution, cells, k), value(r.volume, r.resolution, cells, k + 4));
+    const v8 a = __builtin_shufflevector(pair[0], pair[1], 0, 8, 1, 9, 4, 12, 5, 13);
+    const v8 b = __builtin_shufflevector(pair[2], pair[3], 0, 8, 1, 9, 4, 12, 5, 13);
+    const v8 c = __builtin_shufflevector(pair[0], pair[1], 2, 10, 3, 11, 6, 14, 7, 15);
+    const v8 d = __builtin_shufflevector(pair[2], pair[3], 2, 10, 3, 11, 6, 14, 7, 15);
+    return {__builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13),
+            __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15),
+            __builtin_shufflevector(c, d, 0, 1, 8, 9, 4, 5, 12, 13),
+            __builtin_shufflevector(c, d, 2, 3, 10, 11, 6, 7, 14, 15)};
+}
+
+// inclusive sums from the first lane, and from the last
+MARCH_INLINE v8 running_sum(v8 a) {
+    const v8 zero = splat(0.0f);
+    a += __builtin_shufflevector(zero, a, 0, 8, 9, 10, 11, 12, 13, 14);
+    a += __builtin_shufflevector(zero, a, 0, 1, 8, 9, 10, 11, 12, 13);
+    return a + __builtin_shufflevector(zero, a, 0, 1, 2, 3, 8, 9, 10, 11);
+}
+
+MARCH_INLINE v8 reverse_sum(v8 a) {
+    const v8 zero = splat(0.0f);
+    a += __builtin_shufflevector(a, zero, 1, 2, 3, 4, 5, 6, 7, 8);
+    a += __builtin_shufflevector(a, zero, 2, 3, 4, 5, 6, 7, 8, 9);
+    return a + __builtin_shufflevector(a, zero, 4, 5, 6, 7, 8, 9, 10, 11);
+}
+
+MARCH_INLINE float total(v8 a) {
+    v4 b = low(a) + high(a);
+    return (b[0] + b[2]) + (b[1] + b[3]);
+}
+
+// `depth` is the optical depth in front of the block, which holds samples first ... first + 7
+MARCH_INLINE Weights weights(const Rays &r, const Path &p, v8 density, int first, float depth) {
+    const v8 thickness = lanes() < float(p.span.count - first) ? density * p.span.step : splat(0.0f);
+    const v8 sum = running_sum(thickness);
+    const v8 passed = exp_of(exponential(thickness - sum - depth));
+    const v8 weight = passed * one_minus_exp(-thickness);
+    const i8 reached = passed >= r.stop;
+    return {reached ? weight : splat(0.0f), reached ? passed - weight : splat(0.0f), depth + sum[7]};
+}
+
+// whether a ray whose optical depth is `depth` goes on: T >= stop
+MARCH_INLINE float depth_limit(const Rays &r) { return r.stop > 0 ? -std::log(r.stop) : INFINITY; }
+
 static void forward(const Rays &r, int64_t r0, int64_t r1, float *out) {
+    const float limit = depth_limit(r);
     Cells cells;
-    alignas(32) float values[8][4] = {}, opacity[8], at[8];
     for (int64_t n = r0; n < r1; n++) {
         const Path p = path(r, n);
-        v4 color = {0, 0, 0, 0};
-        float alpha = 0, moment = 0, passed = 1;
-        for (int first = 0; first < p.span.count && passed >= r.stop; first += 8) {
-            const int lanes = p.span.count - first < 8 ? p.span.count - first : 8;
+        v8 red = splat(0.0f), green = red, blue = red, alpha = red, moment = red;
+        float depth = 0;
+        for (int first = 0; first < p.span.count && depth <= limit; first += 8) {
             const v8 t = distances(p, first);
             locate(p, t, r.resolution, cells);
-            for (int k = 0; k < lanes; k++) store4(values[k], value(r.volume, r.resolution, cells, k));
-            v8 density;
-            for (int k = 0; k < 8; k++) density[k] = values[k][0];
-            store(opacity, one_minus_exp(density * -p.span.step));
-            store(at, t);
-            for (int k = 0; k < lanes; k++) {
-                if (passed < r.stop) break;
-                const float weight = passed * opacity[k];
-                color += weight * load4(values[k]);
-                alpha += weight;
-                moment += weight * at[k];
-                passed -= weight;
-            }
+            const Values c = values(r, cells);
+            const Weights w = weights(r, p, c.density, first, depth);
+            red += w.weight * c.red, green += w.weight * c.green, blue += w.weight * c.blue;
+            alpha += w.weight, moment += w.weight * t;
+            depth = w.depth;
         }
         float *o = out + 5 * n;
-        o[0] = color[1], o[1] = color[2], o[2] = color[3], o[3] = alpha, o[4] = moment;
+        o[0] = total(red), o[1] = total(green), o[2] = total(blue), o[3] = total(alpha), o[4] = total(moment);
     }
 }
 
-// d loss / d density_i = d (T_{i+1} g_i - sum_{j>i} w_j g_j) with g_i = d loss / d w_i; the sum grows from the
-// last sample to the first, so that nothing cancels
+struct Block {
+    Cells cells;
+    v8 weight, after, here;  // here = d loss / d w_i
+};
+
+// d loss / d density_i = d (T_{i+1} here_i - sum_{j>i} w_j here_j); the sum grows from the last sample to the
+// first, so that nothing cancels
 static void backward(const Rays &r, int64_t r0, int64_t r1, const float *upstream, float *gradient) {
-    struct Block {
-        Cells cells;
-        alignas(32) float value[8][4] = {};
-        alignas(32) float at[8], weight[8], after[8];
-    };
-    std::vector<Block> blocks(r.samples / 8 + 2);
+    const float limit = depth_limit(r);
     const size_t row = size_t(r.resolution) * 4, slice = row * r.resolution;
+    std::vector<Block> blocks(r.samples / 8 + 2);
     for (int64_t n = r0; n < r1; n++) {
         const float *g = upstream + 5 * n;
         if (g[0] == 0 && g[1] == 0 && g[2] == 0 && g[3] == 0 && g[4] == 0) continue;
         const Path p = path(r, n);
-        float passed = 1;
+        float depth = 0;
         int used = 0;
-        for (int first = 0; first < p.span.count && passed >= r.stop; first += 8) {
-            Block &b = blocks[first / 8];
-            const int lanes = p.span.count - first < 8 ? p.span.count - first : 8;
-            const v8 t = distances(p, first);
+        for (; 8 * used < p.span.count && depth <= limit; used++) {
+            Block &b = blocks[used];
+            const v8 t = distances(p, 8 * used);
             locate(p, t, r.resolution, b.cells);
-            for (int k = 0; k < lanes; k++) store4(b.value[k], value(r.volume, r.resolution, b.cells, k));
-            v8 density;
-            for (int k = 0; k < 8; k++) density[k] = b.value[k][0];
-            const v8 opacity = one_minus_exp(density * -p.span.step);
-            store(b.at, t);
-            for (int k = 0; k < lanes; k++) {
-                if (passed < r.stop) break;
-                b.weight[k] = passed * opacity[k];
-                passed -= b.weight[k];
-                b.after[k] = passed;
-                used++;
-            }
+            const Values c = values(r, b.cells);
+            const Weights w = weights(r, p, c.density, 8 * used, depth);
+            b.weight = w.weight, b.after = w.after;
+            b.here = g[0] * c.red + g[1] * c.green + g[2] * c.blue + g[3] + g[4] * t;
+            depth = w.depth;
         }
+        const v8 color = {0, g[0], g[1], g[2], 0, g[0], g[1], g[2]};
         float behind = 0;
-        for (int i = used - 1; i >= 0; i--) {
-            const Block &b = blocks[i / 8];
-            const int k = i % 8;
-            const float *c = b.value[k], weight = b.weight[k];
-            const float here = g[0] * c[1] + g[1] * c[2] + g[2] * c[3] + g[3] + g[4] * b.at[k];
-            const v4 d = {p.span.step * (b.after[k] * here - behind), weight * g[0], weight * g[1], weight * g[2]};
-            behind += weight * here;
-            const float u = b.cells.share[0][k], v = b.cells.share[1][k], w = b.cells.share[2][k];
-            const v4 right = u * d, left = d - right;
-            float *q = gradient + size_t(b.cells.base[k]) * 4;
-            const float part[4] = {(1 - v) * (1 - w), v * (1 - w), (1 - v) * w, v * w};
-            float *corner[4] = {q, q + row, q + slice, q + slice + row};
-            for (int m = 0; m < 4; m++) {
-                store4(corner[m], load4(corner[m]) + part[m] * left);
-                store4(corner[m] + 4, load4(corner[m] + 4) + part[m] * right);
+        while (used-- > 0) {
+            const Block &b = blocks[used];
+            const v8 seen = b.weight * b.here, from_here = reverse_sum(seen) + behind;
+            alignas(32) float weight[8], density[8];
+            store(weight, b.weight);
+            store(density, p.span.step * (b.after * b.here - (from_here - seen)));
+            behind = from_here[0];
+            const int rest = p.span.count - 8 * used;
+            for (int k = 0; k < 8 && k < rest; k++) {
+                const v8 both = weight[k] * color;
+                const v8 d = __builtin_shufflevector(both, splat(density[k]), 8, 1, 2, 3, 12, 5, 6, 7);
+                const float u = b.cells.share[0][k], v = b.cells.share[1][k], w = b.cells.share[2][k];
+                const v8 pair = d * v8{1 - u, 1 - u, 1 - u, 1 - u, u, u, u, u};
+                const v8 back = w * pair, front = pair - back, back_up = v * back, front_up = v * front;
+                float *q = gradient + size_t(b.cells.base[k]) * 4;
+                store(q, load(q) + (front - front_up));
+                store(q + row, load(q + row) + front_up);
+                store(q + slice, load(q + slice) + (back - back_up));
+                store(q + slice + row, load(q + slice + row) + back_up);
             }
         }
     }
