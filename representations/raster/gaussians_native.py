@@ -11,7 +11,7 @@ from .dispatch import instruction_level, native_module
 def first_nonfinite(array: Tensor) -> int:
     """Flat index of the first NaN or infinity of a float32 array, or -1."""
     module, _ = native_module()
-    return module.first_nonfinite(array.detach().contiguous(), instruction_level())
+    return module.first_nonfinite(array.detach().contiguous())
 
 
 def rasterize(
@@ -48,7 +48,7 @@ class _Rasterize(torch.autograd.Function):
         alpha, depth = torch.empty(views, 1, height, width), torch.empty(views, 1, height, width)
         radii = torch.empty(views, len(means), dtype=torch.int32)
         state = module.gaussians_forward(*inputs, shift, rgb, alpha, depth, radii, near, instruction_level())
-        ctx.save_for_backward(*inputs, alpha, depth)
+        ctx.save_for_backward(*inputs, depth)
         ctx.state, ctx.has_probe = state, probe is not None
         ctx.mark_non_differentiable(radii)
         ctx.set_materialize_grads(False)
@@ -57,9 +57,9 @@ class _Rasterize(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_rgb, grad_alpha, grad_depth, _):
         module, _ = native_module()
-        *inputs, alpha, depth = ctx.saved_tensors
+        *inputs, depth = ctx.saved_tensors
         grads = [torch.empty_like(t) for t in inputs]
-        probe = torch.empty(len(alpha), len(inputs[0]), 2) if ctx.has_probe else None
+        probe = torch.empty(len(depth), len(inputs[0]), 2) if ctx.has_probe else None
         incoming = [None if g is None else g.contiguous() for g in (grad_rgb, grad_alpha, grad_depth)]
-        module.gaussians_backward(ctx.state, *inputs, alpha, depth, *incoming, *grads, probe)
+        module.gaussians_backward(ctx.state, *inputs, depth, *incoming, *grads, probe)
         return *grads, probe, None, None
