@@ -63,11 +63,12 @@ class NoiseSchedule:
         k = kappa.double()
         if self.alpha_bar is None:
             return torch.where(torch.isinf(k), torch.ones_like(k), k / (1.0 + k))
-        table = ((1.0 - self.alpha_bar.double()) / self.alpha_bar.double()).sqrt()
+        alpha_bar = self._table(k.device)
+        table = ((1.0 - alpha_bar) / alpha_bar).sqrt()
         right = torch.searchsorted(table, k).clamp(0, len(table) - 1)
         left = (right - 1).clamp(min=0)
         # nearest in log kappa, where neighbouring levels look alike
-        closer_left = (k / table[left]).log().abs() <= (table[right] / k).log().abs()
+        closer_left = torch.isfinite(k) & ((k / table[left]).log().abs() <= (table[right] / k).log().abs())
         return torch.where(closer_left, left, right).double() / self.steps
 
     def add_noise(self, z: Tensor, eps: Tensor, t: Float[Tensor, " b"]) -> Tensor:
