@@ -25,7 +25,7 @@ from .schema import RunConfig
 log = logging.getLogger(__name__)
 
 Finisher = Callable[[RunFolder], None]
-"""Called with a folder whose assets are written, before the run counts as finished; such as the report page."""
+"""Called with a folder whose assets are written, such as the report page; its failure is the run's."""
 
 
 def execute(
@@ -48,7 +48,10 @@ def execute(
         status = replace(folder.status(), state="running", reason="")
         folder.set_status(status)
         try:
-            status = _carry_out(folder, status, watcher or Silent(), finishers, cache)
+            status = _carry_out(folder, status, watcher or Silent(), cache)
+            folder.set_status(replace(status, state="finished"))
+            for finish in finishers:
+                finish(folder)
         except StopRequested as stop:
             _leave(folder, "stopped", str(stop))
             raise
@@ -62,7 +65,6 @@ def execute(
                 str(error) if isinstance(error, Sds3dError) else f"{type(error).__name__}: {error}",
             )
             raise
-        folder.set_status(replace(status, state="finished"))
 
 
 def _leave(folder: RunFolder, state: str, reason: str) -> None:
@@ -73,13 +75,7 @@ def _leave(folder: RunFolder, state: str, reason: str) -> None:
         log.warning("the status could not be written: %s", error)
 
 
-def _carry_out(
-    folder: RunFolder,
-    status: Status,
-    watcher: Monitor,
-    finishers: Sequence[Finisher],
-    cache: PriorCache | None,
-) -> Status:
+def _carry_out(folder: RunFolder, status: Status, watcher: Monitor, cache: PriorCache | None) -> Status:
     config = folder.config()
     _use_threads(folder, config)
     watch = Stopwatch()
@@ -96,8 +92,6 @@ def _carry_out(
     write_assets(
         stage.representation, export, folder.path / "asset", config.prompt or "asset", overwrite=True
     )
-    for finish in finishers:
-        finish(folder)
     return replace(recorder.status, step=config.optimize.steps)
 
 

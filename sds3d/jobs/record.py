@@ -35,9 +35,12 @@ class Recorder:
         self.metrics.append({"step": report.step, **report.metrics, "seconds": seconds})
         self.status = replace(self.status, step=report.step, steps=report.total)
         if time.monotonic() - self._written >= STATUS_SECONDS:
-            self.folder.set_status(self.status)
-            self._written = time.monotonic()
+            self._write_status()
         self.watcher.on_step(report)
+
+    def _write_status(self) -> None:
+        self.folder.set_status(self.status)
+        self._written = time.monotonic()
 
     def on_preview(self, step: int, images: Mapping[str, Tensor]) -> None:
         """Write previews/step_000025_render.png and the like; whoever looks in sees whole files only."""
@@ -46,7 +49,8 @@ class Recorder:
         self.watcher.on_preview(step, images)
 
     def on_checkpoint(self, step: int, path: str) -> None:
-        """Pass it on."""
+        """Bring the status up to date."""
+        self._write_status()
         self.watcher.on_checkpoint(step, path)
 
     def stop_requested(self) -> bool:
