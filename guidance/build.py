@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
 from sds3d.core.errors import ConfigError
 from sds3d.priors.base import Prior
 
@@ -49,22 +47,5 @@ def bind(recipe: Recipe, prior: Prior, steps: int) -> Engine:
             key="guidance.times.shared",
             hint="Leave it out or set it to true.",
         )
-    times.check(prior.schedule)
-    recipe = replace(recipe, times=times)
-    _check_weight(recipe, prior)
-    return Engine(recipe, prior, steps)
-
-
-def _check_weight(recipe: Recipe, prior: Prior) -> None:
-    """The kappa weight has no value where no signal is left."""
-    if recipe.weight != "kappa":
-        return
-    for p in (k / 200 for k in range(201)):
-        high = torch.tensor([recipe.times.bounds(p, prior.schedule)[1]])
-        if not bool(torch.isfinite(prior.schedule.kappa(high))):
-            raise ConfigError(
-                f"the weight kappa = sigma / alpha is infinite at the upper bound t = {float(high):g} (progress "
-                f"{p:g}), where the prior {prior.info.name!r} keeps no signal.",
-                key="guidance.weight",
-                hint="Lower times.high, or use the weight sigma2.",
-            )
+    times.check(prior.schedule, finite_kappa=recipe.weight == "kappa")
+    return Engine(replace(recipe, times=times), prior, steps)

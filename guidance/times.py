@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sds3d.core.errors import ConfigError
@@ -15,7 +15,7 @@ from sds3d.priors.noise_schedule import NoiseSchedule, stable_diffusion_schedule
 from .base import Moment
 
 SCALES = ("sd", "native")
-_CHECKED = 201
+_CHECKED = 200
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,6 @@ class Times:
     scale: str
     shared: bool
 
-    def bounds(self, progress: float, schedule: NoiseSchedule) -> tuple[float, float]:
-        """(low, high) at that progress in the prior's own t."""
-        pair = torch.tensor([self.low(progress), self.high(progress)], dtype=torch.float64)
-        low, high = self._native(pair, schedule).tolist()
-        return low, high
-
     def draw(self, now: Moment, schedule: NoiseSchedule) -> Float[Tensor, " b"]:
         """(B,) float64 times in the prior's own t; a pure function of (seed, step, id)."""
         low, high = self.low(now.progress), self.high(now.progress)
@@ -54,8 +48,11 @@ class Times:
             return t
         return schedule.t_of_kappa(stable_diffusion_schedule().kappa(t))
 
-    def check(self, schedule: NoiseSchedule) -> None:
-        """Refuse bounds that are out of range, crossed, or free of noise at any point of the run.
+    def check(self, schedule: NoiseSchedule, finite_kappa: bool) -> None:
+        """Refuse bounds that are out of range, crossed, or without noise or signal at any point of the run.
+
+        Args:
+            schedule: the prior's. finite_kappa: whether the upper bound must leave some signal.
 
         Raises:
             ConfigError: says which bound, and where in the run.
@@ -64,19 +61,46 @@ class Times:
             raise ConfigError(
                 f"unknown scale {self.scale!r}; it is one of {', '.join(SCALES)}.", key="times.scale"
             )
-        for k in range(_CHECKED):
-            p = k / (_CHECKED - 1)
+        progress = [k / _CHECKED for k in range(_CHECKED + 1)]
+        for p in progress:
             low, high = self.low(p), self.high(p)
             if not 0.0 <= low <= high <= 1.0:
                 raise ConfigError(
                     f"needs 0 <= low <= high <= 1, but at progress {p:g} low is {low:g} and high is {high:g}.",
                     key="times",
                 )
-            native = torch.tensor(self.bounds(p, schedule)[:1])
-            if float(schedule.sigma(native)) <= 0.0:
-                raise ConfigError(
-                    f"the lower bound reaches t = {float(native):g} at progress {p:g}, where this prior adds no noise "
-                    "and no prediction of the noise exists.",
-                    key="times.low",
-                    hint="Use a bound above 0, such as 0.02.",
-                )
+        lows, highs = (
+            self._native(torch.tensor([f(p) for p in progress], dtype=torch.float64), schedule)
+            for f in (self.low, self.high)
+        )
+        _refuse_first(
+            schedule.sigma(lows) <= 0.0,
+            lows,
+            progress,
+            "low",
+            "adds no noise, so that no prediction of the noise exists",
+            "Use a bound above 0, such as 0.02.",
+        )
+        if finite_kappa:
+            _refuse_first(
+                ~torch.isfinite(schedule.kappa(highs)),
+                highs,
+                progress,
+                "high",
+                "keeps no signal, so that the weight kappa = sigma / alpha is infinite",
+                "Use a bound below it, or the weight sigma2.",
+            )
+
+
+def _refuse_first(
+    bad: Bool[Tensor, " p"], t: Float[Tensor, " p"], progress: list[float], bound: str, why: str, hint: str
+) -> None:
+    """Raise for the first point of the run at which a bound is bad."""
+    where = bad.nonzero().flatten().tolist()
+    if where:
+        raise ConfigError(
+            f"at progress {progress[where[0]]:g} the bound `{bound}` is the prior's t = {float(t[where[0]]):g}, "
+            f"where it {why}.",
+            key=f"times.{bound}",
+            hint=hint,
+        )

@@ -82,7 +82,9 @@ def at(index: int) -> dict:
     return {"low": index / 1000, "high": index / 1000}
 
 
-def views_of(prior: AnalyticPrior, z: Tensor, ids: list[int] | None = None, group: list[int] | None = None) -> Views:
+def views_of(
+    prior: AnalyticPrior, z: Tensor, ids: list[int] | None = None, group: list[int] | None = None
+) -> Views:
     """Views of (B, D) rows; with cameras where ids or groups matter."""
     count, cameras = len(z), None
     if ids is not None or group is not None:

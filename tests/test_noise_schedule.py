@@ -92,7 +92,11 @@ def test_zero_terminal_signal():
     schedule = NoiseSchedule("vp", torch.tensor([0.9, 0.5, 0.0], dtype=f64))
     assert schedule.steps == 3
     assert math.isinf(float(schedule.kappa(one(1.0))))
-    assert schedule.index(schedule.t_of_kappa(torch.tensor([math.inf, 1.0, 1 / 3], dtype=f64))).tolist() == [2, 1, 0]
+    assert schedule.index(schedule.t_of_kappa(torch.tensor([math.inf, 1.0, 1 / 3], dtype=f64))).tolist() == [
+        2,
+        1,
+        0,
+    ]
 
 
 @given(times)

@@ -34,7 +34,11 @@ def ask(prior, rows: torch.Tensor, t: float, branch: str = "y"):
 def random_mixture(seed: int, modes: int, full: bool = True):
     laws = [random_gauss(seed + k) for k in range(modes)]
     weights = torch.rand(modes, generator=torch.Generator().manual_seed(seed), dtype=f64) + 0.1
-    return mixture(weights, [g.mean for g in laws], [g.cov if full else g.cov.diag() for g in laws]), weights, laws
+    return (
+        mixture(weights, [g.mean for g in laws], [g.cov if full else g.cov.diag() for g in laws]),
+        weights,
+        laws,
+    )
 
 
 @given(seeds, indices, schedules, st.sampled_from(PREDICTIONS))
@@ -131,7 +135,9 @@ def test_each_row_of_a_joint_batch_gets_its_own_branch(seed, order):
     assert set(branches) == set(table) == set(prior.info.branches)
     assert branches["y"].weight.tolist() == [1.0]
     joint = prior.predict(
-        x.view(-1, *SHAPE), torch.full((len(order),), 0.4, dtype=f64), concatenate([branches[b] for b in order])
+        x.view(-1, *SHAPE),
+        torch.full((len(order),), 0.4, dtype=f64),
+        concatenate([branches[b] for b in order]),
     )
     a, s = levels(400, SD)
     for k, name in enumerate(order):
@@ -201,7 +207,10 @@ def test_options_as_yaml_would_hold_them():
     assert prior.info.size == (1, 2)
     assert prior.info.prediction == "v"
     for k, covariance in enumerate(
-        [torch.diag(torch.tensor([0.1, 0.2, 0.3, 0.4]) ** 2), torch.tensor(options.conditions["null"][1].covariance)]
+        [
+            torch.diag(torch.tensor([0.1, 0.2, 0.3, 0.4]) ** 2),
+            torch.tensor(options.conditions["null"][1].covariance),
+        ]
     ):
         axes, variances = null.axes[k], null.variances[k]
         torch.testing.assert_close(axes @ torch.diag(variances) @ axes.T, covariance.to(f64))
