@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..config import dump, load, overrides, source
 from ..core.errors import ConfigError
+from . import recommend
 from .schema import RunConfig
 
 _WHERE_ONLY = frozenset({"runs", "threads"})
@@ -26,7 +27,7 @@ def from_words(words: Iterable[str]) -> RunConfig:
     elif first is not None:
         overrides.set_value(document, RunConfig, ("prompt",), first)
     overrides.apply(document, RunConfig, words)
-    return load.validate(RunConfig, document)
+    return _validated(document)
 
 
 def is_file(word: str) -> bool:
@@ -40,7 +41,7 @@ def read(path: Path) -> RunConfig:
     Raises:
         ConfigError: see `from_words`.
     """
-    return load.validate(RunConfig, source.read(path))
+    return _validated(source.read(path))
 
 
 def from_mapping(values: dict) -> RunConfig:
@@ -55,6 +56,11 @@ def from_mapping(values: dict) -> RunConfig:
             raise ConfigError(f"a key must be text, got {key!r}", file="arguments")
         overrides.set_value(document, RunConfig, tuple(key.split(".")), value)
         document.marks[tuple(key.split("."))] = source.Mark("arguments")
+    return _validated(document)
+
+
+def _validated(document: source.Document) -> RunConfig:
+    recommend.fill(document)
     return load.validate(RunConfig, document)
 
 

@@ -26,6 +26,19 @@ from ..words import check_words
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
+RECOMMENDED = {
+    "guidance": {
+        "sds": {
+            "cfg_scale": 5.0,
+            "weight": "kappa",
+            "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"],
+            "times": {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"},
+        },
+    },
+}
+"""What distils well from this small pixel model (assets/README.md); see jobs.recommend. With weight kappa SDS is
+the gradient of half the squared distance to the predicted clean image."""
+
 
 class Options(BaseOptions):
     """The prior in the box: no download, no GPU."""
