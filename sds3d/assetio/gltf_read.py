@@ -69,6 +69,8 @@ def decode_gltf(data: bytes, path: Path) -> Scene:
                 raise document.error(f"shows more than {MAX_VERTICES} vertices")
             parts += [part] if part else []
     solid = [part for part in parts if len(part.triangles)]
+    if solid and len(solid) < len(parts):
+        notes.append("points were left out")
     unique_notes = tuple(dict.fromkeys(notes))
     if solid:
         return Scene(mesh=_merge(document, solid, path.name.split(".")[0]), notes=unique_notes)
@@ -88,7 +90,7 @@ def _part(document: Document, primitive: dict, transform: np.ndarray, notes: lis
         notes.append("morph targets were left out")
     mode = document.take(primitive, "mode", int, 4)
     if "POSITION" not in attributes or mode not in (0, 4, 5, 6):
-        notes.append("lines and empty primitives were left out")
+        notes.append("lines were left out")
         return None
     positions = _attribute(document, attributes, "POSITION", 3, None)
     assert positions is not None
