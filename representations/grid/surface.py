@@ -7,7 +7,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from sds3d.core.assets import Mesh
+from sds3d.core.assets import Box, Mesh
 
 from ..raster.march_twin import sample_volume
 from .options import Options
@@ -38,4 +38,4 @@ def to_mesh(volume: Float[Tensor, "r r r 4"], options: Options) -> Mesh:
     def color_at(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         return sample_volume(volume, points, h)[..., 1:]
 
-    return field_to_mesh(volume[..., 0], color_at, ((-h, -h, -h), (h, h, h)), surface_level(options))
+    return field_to_mesh(volume[..., 0], surface_level(options), color_at, Box((-h, -h, -h), (h, h, h)))

@@ -21,7 +21,7 @@ def _run(function: str, *arguments: Any) -> Any:
 def first_nonfinite(array: Tensor) -> int:
     """Flat index of the first NaN or infinity of a float32 array, or -1."""
     module, _ = native_module()
-    return module.first_nonfinite(array.detach().contiguous(), instruction_level())
+    return module.first_nonfinite(array.detach().contiguous())
 
 
 def compose(levels: Sequence[Tensor], bias: Tensor, density_gain: float, color_gain: float) -> Tensor:

@@ -51,7 +51,8 @@ def intervals(
     half_chord = (radius**2 - (o * o).sum(-1) + middle**2).clamp_min(0.0).sqrt()
     near = (middle - half_chord).clamp_min(0.0)
     chord = (middle + half_chord - near).clamp_min(0.0)
-    count = torch.ceil(chord * (samples / (2.0 * radius)))
+    # the small number keeps a diameter, whose quotient may round up, at `samples`
+    count = torch.ceil(chord * (samples / (2.0 * radius)) - 1e-6).clamp_min(0.0)
     return near, chord / count.clamp_min(1.0), count
 
 

@@ -19,8 +19,9 @@ MARCH_INLINE Interval interval(const Rays &r, int64_t n) {
     double half_chord = std::sqrt(inside);
     double near = middle - half_chord > 0 ? middle - half_chord : 0;
     double chord = middle + half_chord - near;
-    if (!(chord > 0)) return {0, 0, 0};
-    double count = std::ceil(chord * (r.samples / (2.0 * r.radius)));
+    // the small number keeps a diameter, whose quotient may round up, at `samples`
+    double count = std::ceil(chord * (r.samples / (2.0 * r.radius)) - 1e-6);
+    if (!(count >= 1)) return {0, 0, 0};
     return {float(near), float(chord / count), int(count)};
 }
 
