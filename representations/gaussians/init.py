@@ -1,0 +1,149 @@
+"""Where the Gaussians stand before the first step: a ball, a shell, or an asset."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sds3d import assetio
+from sds3d.assetio.sample import vertex_colors
+from sds3d.core.assets import Asset, Mesh, PointCloud, Splats, sample_surface
+from sds3d.core.errors import AssetError
+from sds3d.core.streams import Streams
+
+from .options import Options
+from .parameters import SH_0, Parameters, from_splats, logit
+
+NEIGHBOURS = 3
+
+
+def initial(options: Options, streams: Streams) -> Parameters:
+    """The start that the options ask for.
+
+    Raises:
+        AssetError: the source cannot be read or holds nothing.
+    """
+    o = options.init
+    if o.source is not None:
+        scene = assetio.read(o.source)
+        asset = scene.splats or scene.mesh or scene.points
+        if asset is None:
+            raise AssetError(f"{o.source}: holds no mesh, points or splats to start from")
+        return from_asset(asset, options, streams)
+    direction = torch.nn.functional.normalize(streams.normal((o.count, 3), "gaussians-init")[0], dim=1)
+    radius = torch.full((o.count, 1), o.radius)
+    if o.shape == "ball":
+        u = streams.uniform((o.count, 1), "gaussians-init-radius")[0]
+        radius = (o.radius * u ** (1 / 3)).float()
+    return from_points(direction * radius, None, options, streams)
+
+
+def from_asset(asset: Asset, options: Options, streams: Streams) -> Parameters:
+    """Gaussians on an asset: splats one to one, points one each up to `count`, meshes sampled by area.
+
+    Raises:
+        AssetError: the asset is empty.
+    """
+    if isinstance(asset, Splats):
+        if not len(asset.means):
+            raise AssetError("these splats are empty: there is nothing to start from")
+        return from_splats(asset, options.sh_degree)
+    if isinstance(asset, PointCloud):
+        if not len(asset.points):
+            raise AssetError("this point cloud is empty: there is nothing to start from")
+        points, colors = asset.points, asset.colors
+        if len(points) > options.init.count:
+            order = streams.uniform((len(points),), "gaussians-init-choice")[0].argsort(stable=True)
+            keep = order[: options.init.count].sort().values
+            points, colors = points[keep], None if colors is None else colors[keep]
+        return from_points(points, colors, options, streams)
+    return _from_mesh(asset, options, streams)
+
+
+def _from_mesh(mesh: Mesh, options: Options, streams: Streams) -> Parameters:
+    """Flat Gaussians on the surface."""
+    if not len(mesh.faces):
+        raise AssetError(f"the mesh '{mesh.name}' has no faces: there is no surface to start from")
+    uniform = streams.uniform((options.init.count, 3), "gaussians-init-surface")[0]
+    points, face = sample_surface(mesh, options.init.count, uniform)
+    corner = mesh.vertices[mesh.faces[face]].double()
+    normal = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    normal = torch.nn.functional.normalize(normal, dim=1, eps=1e-30).float()
+    colors = vertex_colors(mesh)
+    if colors is not None:
+        weight = barycentric(points.double(), corner).float()
+        colors = (colors[mesh.faces[face]] * weight[:, :, None]).sum(1)
+    return from_points(points, colors, options, streams, normal)
+
+
+def barycentric(points: Float[Tensor, "n 3"], corner: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n 3"]:
+    """(N, 3) weights of the corners of triangles at points in them; the first corner for a triangle of no area."""
+    a, b, c = corner.unbind(1)
+    normal = torch.linalg.cross(b - a, c - a)
+    area = (normal * normal).sum(1).clamp_min(1e-30)
+    second = (torch.linalg.cross(points - a, c - a) * normal).sum(1) / area
+    third = (torch.linalg.cross(b - a, points - a) * normal).sum(1) / area
+    return torch.stack([1 - second - third, second, third], dim=1).clamp(0.0, 1.0)
+
+
+def from_points(
+    points: Float[Tensor, "n 3"],
+    colors: Float[Tensor, "n 3"] | None,
+    options: Options,
+    streams: Streams,
+    normals: Float[Tensor, "n 3"] | None = None,
+) -> Parameters:
+    """One Gaussian a point: as wide as its neighbours are far, flat where a normal is known.
+
+    Args:
+        colors: sRGB in [0, 1]; None gives grey with noise. normals: unit vectors, or None for round Gaussians.
+    """
+    o, count = options.init, len(points)
+    if colors is None:
+        noise = streams.normal((count, 3), "gaussians-init-color")[0]
+        colors = (0.5 + o.color_noise * noise).clamp(0.0, 1.0)
+    scale = (o.scale * neighbour_distance(points)).clamp_min(options.min_scale)
+    log_scales = scale.log()[:, None].repeat(1, 3)
+    rotations = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1)
+    if normals is not None:
+        log_scales[:, 2] += math.log(o.flatness)
+        rotations = from_z_to(normals)
+    return Parameters(
+        means=points.float().clone(),
+        log_scales=log_scales,
+        rotations=rotations,
+        logit_opacities=logit(torch.full((count,), o.opacity)),
+        sh_dc=(colors.float() - 0.5) / SH_0,
+        sh_rest=torch.zeros(count, (options.sh_degree + 1) ** 2 - 1, 3),
+    )
+
+
+def neighbour_distance(points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+    """(N,) root mean square distance to the three nearest other points (fewer where there are fewer).
+
+    A point alone, or on top of its neighbours, gets a tenth of the cloud's radius, or 0.1 for no radius.
+    """
+    from scipy.spatial import cKDTree
+
+    position = points.double().numpy()
+    near = min(NEIGHBOURS, len(position) - 1)
+    distance = np.zeros(len(position))
+    if near > 0:
+        squared = cKDTree(position).query(position, k=near + 1)[0][:, 1:] ** 2
+        distance = np.sqrt(squared.mean(axis=1))
+    spread = float(np.linalg.norm(position - position.mean(axis=0), axis=1).max())
+    fallback = 0.1 * spread if spread > 0 else 0.1
+    return torch.from_numpy(np.where(distance > 0, distance, fallback)).float()
+
+
+def from_z_to(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
+    """(N, 4) unit quaternions w, x, y, z that turn +Z into unit vectors by the shortest way."""
+    x, y, z = normals.unbind(1)
+    turned = torch.stack([1 + z, -y, x, torch.zeros_like(z)], dim=1)
+    half_turn = torch.tensor([0.0, 1.0, 0.0, 0.0]).expand_as(turned)
+    turned = torch.where((turned.norm(dim=1) < 1e-4)[:, None], half_turn, turned)
+    return torch.nn.functional.normalize(turned, dim=1)

@@ -1,0 +1,176 @@
+"""From Gaussians to a coloured triangle mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sds3d.core.assets import Box, Mesh
+from sds3d.core.cameras import Cameras, orbit, rays
+from sds3d.core.look import Look
+
+from ..raster.gaussians_twin import rotation_matrix
+from .parameters import Parameters
+
+REACH = 3.0
+"""Standard deviations beyond which a Gaussian counts as nothing (1.1 % of its peak)."""
+
+PAIRS_AT_ONCE = 1 << 21
+VIEW_SIZE = 64
+SOLID = 0.5
+
+
+def to_mesh(model) -> Mesh:
+    """The isosurface of Σ o exp(-d²/2) whose outline agrees best with that of the splats.
+
+    Args:
+        model: a GaussianModel.
+
+    Raises:
+        AssetError: nothing solid is there.
+    """
+    from ..bake import field_to_mesh
+
+    size = model.options.mesh_resolution
+    bounds = box_of(model.parameters, model.bounds)
+    volume = density_volume(model.parameters, bounds, size)
+    cameras = _outline_cameras()
+    solid = _solid_pixels(model, cameras)
+    peak = peak_along_rays(volume[..., 0], bounds, cameras, VIEW_SIZE)
+    level = best_level(peak, solid)
+
+    def color_at(points: Float[Tensor, "p 3"]) -> Float[Tensor, "p 3"]:
+        values = trilinear(volume, bounds, points)
+        return values[:, 1:] / values[:, :1].clamp_min(1e-8)
+
+    return field_to_mesh(volume[..., 0], level, color_at, bounds)
+
+
+def box_of(parameters: Parameters, bounds: Box) -> Box:
+    """A cube around the model's bounds that holds nearly all of every solid Gaussian."""
+    p = parameters.map(torch.Tensor.detach)
+    solid = p.opacities > 0.05
+    reach = (p.means.abs() + REACH * p.scales.amax(1, keepdim=True))[solid]
+    half = float(reach.max()) if len(reach) else max(bounds.high)
+    half = min(half, 1.5 * max(bounds.high))
+    return Box((-half, -half, -half), (half, half, half))
+
+
+@torch.no_grad()
+def density_volume(parameters: Parameters, bounds: Box, size: int) -> Float[Tensor, "r r r 4"]:
+    """Density Σ o exp(-d²/2) and density-weighted colour on a lattice, axes z, y, x.
+
+    Each Gaussian is evaluated in the box of its 3 standard deviations alone. Its thinnest axis is taken as at
+    least half a voxel wide, so that none falls between the samples.
+    """
+    p = parameters.map(torch.Tensor.detach).map(torch.Tensor.cpu)
+    low, voxel = bounds.low[0], (bounds.high[0] - bounds.low[0]) / (size - 1)
+    scales = p.scales.clamp_min(0.5 * voxel)
+    root = rotation_matrix(p.rotations)
+    inverse = root.transpose(1, 2) / scales[:, :, None]
+    extent = REACH * (root * scales[:, None, :]).norm(dim=2)
+    first = ((p.means - extent - low) / voxel).ceil().long()
+    count = ((p.means + extent - low) / voxel).floor().long() - first + 1
+    weights = torch.cat([p.opacities[:, None], p.opacities[:, None] * p.colors.clamp(0, 1)], dim=1)
+    total = np.zeros((size**3, 4))
+    for rows, box in _batches(count):
+        index, local = _lattice(first[rows], box, size)
+        offset = index * voxel + low - p.means[rows, None]
+        distance = torch.einsum("nij,nmj->nmi", inverse[rows], offset).square().sum(-1)
+        value = torch.where(local & (distance <= REACH**2), torch.exp(-0.5 * distance), 0.0)
+        flat = (index * torch.tensor([1, size, size * size])).sum(-1).clamp(0, size**3 - 1)
+        _add(total, flat, value, weights[rows])
+    return torch.from_numpy(total.astype(np.float32)).reshape(size, size, size, 4)
+
+
+def _batches(count: Int[Tensor, "n 3"]):
+    """(rows, box) batches of Gaussians with boxes alike, so that little of the common box is wasted."""
+    side = count.amax(1)
+    order = side.argsort(stable=True)
+    start = 0
+    while start < len(order):
+        # a batch grows while its pairs fit and its largest box is not much larger than its smallest
+        smallest = max(int(side[order[start]]), 1)
+        end = int(torch.searchsorted(side[order], torch.tensor(smallest + 2), right=True))
+        box = int(side[order[min(end, len(order)) - 1]])
+        end = min(end, start + max(1, PAIRS_AT_ONCE // max(box, 1) ** 3))
+        if box > 0:
+            yield order[start:end], box
+        start = end
+
+
+def _lattice(
+    first: Int[Tensor, "n 3"], box: int, size: int
+) -> tuple[Int[Tensor, "n m 3"], Bool[Tensor, "n m"]]:
+    """Lattice points x, y, z of cubes of `box` points an edge, and which of them lie on the lattice."""
+    line = torch.arange(box)
+    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+    index = first[:, None] + torch.stack([x, y, z], dim=-1).reshape(1, -1, 3)
+    return index, ((index >= 0) & (index < size)).all(-1)
+
+
+def _add(total: np.ndarray, flat: Tensor, value: Tensor, weights: Tensor) -> None:
+    """total[flat] += value · weights, in the order of the Gaussians: the same sums every time."""
+    used = value > 0
+    where, owner = flat[used].numpy(), used.nonzero()[:, 0]
+    for channel in range(total.shape[1]):
+        amount = (value[used] * weights[owner, channel]).double().numpy()
+        total[:, channel] += np.bincount(where, amount, minlength=len(total))
+
+
+def trilinear(
+    volume: Float[Tensor, "r r r c"], bounds: Box, points: Float[Tensor, "p 3"]
+) -> Float[Tensor, "p c"]:
+    """Values at world points; 0 outside the bounds, which are a cube around the origin."""
+    grid = (points / bounds.high[0]).reshape(1, 1, 1, -1, 3)
+    values = F.grid_sample(volume.permute(3, 0, 1, 2)[None], grid, padding_mode="zeros", align_corners=True)
+    return values[0, :, 0, 0].T
+
+
+def _outline_cameras() -> Cameras:
+    """Eight views around and from above and below, from far enough to see all of the bounds."""
+    return orbit([0, 45, 90, 135, 20, 65, 110, 155], [0, 15, 30, 45, 75, -20, 0, 15], 3.2)
+
+
+@torch.no_grad()
+def _solid_pixels(model, cameras: Cameras) -> Bool[Tensor, "b h w"]:
+    look = Look(cameras, (VIEW_SIZE, VIEW_SIZE), torch.ones(len(cameras), 3))
+    return model.render(look)["alpha"][:, 0].cpu() > SOLID
+
+
+@torch.no_grad()
+def peak_along_rays(
+    density: Float[Tensor, "r r r"], bounds: Box, cameras: Cameras, side: int
+) -> Float[Tensor, "b h w"]:
+    """Largest density on the ray of each pixel: the outline at any level is where the peak exceeds it."""
+    size, half = len(density), bounds.high[0]
+    radius = half * 3**0.5
+    distance = torch.linspace(-radius, radius, int(size * 1.5))
+    peaks = []
+    for view in range(len(cameras)):
+        camera = cameras[[view]]
+        origins, directions = (v.reshape(-1, 3) for v in rays(camera, (side, side)))
+        middle = float(camera.position.norm())
+        points = origins[:, None] + (distance + middle)[:, None] * directions[:, None]
+        values = trilinear(density[..., None], bounds, points.reshape(-1, 3))
+        peaks.append(values.reshape(side, side, -1).amax(-1))
+    return torch.stack(peaks)
+
+
+def best_level(peak: Float[Tensor, "b h w"], solid: Bool[Tensor, "b h w"]) -> float:
+    """The level whose outline has the largest intersection over union with the solid pixels.
+
+    Every level between two peaks is tried at once: sorted by peak, the k highest pixels are the outline.
+    Where no pixel is solid, the level lies under the highest peak.
+    """
+    value, order = peak.flatten().sort(descending=True, stable=True)
+    inside = solid.flatten()[order].double()
+    both = inside.cumsum(0)
+    union = torch.arange(1, len(value) + 1) + inside.sum() - both
+    score = torch.where(value > 0, both / union.clamp_min(1), -1.0)
+    best = int(score.argmax())
+    below = float(value[best + 1]) if best + 1 < len(value) else 0.0
+    return max(0.5 * (float(value[best]) + below), 1e-4 * float(value[0]))
