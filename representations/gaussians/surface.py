@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sds3d.core.assets import Box, Mesh
@@ -18,7 +18,6 @@ from .parameters import Parameters
 REACH = 3.0
 """Standard deviations beyond which a Gaussian counts as nothing (1.1 % of its peak)."""
 
-PAIRS_AT_ONCE = 1 << 21
 VIEW_SIZE = 64
 SOLID = 0.5
 
@@ -59,66 +58,42 @@ def box_of(parameters: Parameters, bounds: Box) -> Box:
     return Box((-half, -half, -half), (half, half, half))
 
 
-@torch.no_grad()
 def density_volume(parameters: Parameters, bounds: Box, size: int) -> Float[Tensor, "r r r 4"]:
     """Density Σ o exp(-d²/2) and density-weighted colour on a lattice, axes z, y, x.
 
-    Each Gaussian is evaluated in the box of its 3 standard deviations alone. Its thinnest axis is taken as at
-    least half a voxel wide, so that none falls between the samples.
+    Each Gaussian is evaluated in the box of its 3 standard deviations alone. Its axes are taken as at least half
+    a voxel wide, so that none falls between the samples.
     """
-    p = parameters.map(torch.Tensor.detach).map(torch.Tensor.cpu)
+    p = parameters.map(torch.Tensor.detach).map(torch.Tensor.cpu).map(torch.Tensor.double)
     low, voxel = bounds.low[0], (bounds.high[0] - bounds.low[0]) / (size - 1)
-    scales = p.scales.clamp_min(0.5 * voxel)
-    root = rotation_matrix(p.rotations)
-    inverse = root.transpose(1, 2) / scales[:, :, None]
-    extent = REACH * (root * scales[:, None, :]).norm(dim=2)
-    first = ((p.means - extent - low) / voxel).ceil().long()
-    count = ((p.means + extent - low) / voxel).floor().long() - first + 1
+    rotation, scales = rotation_matrix(p.rotations), p.scales.clamp_min(0.5 * voxel)
+    extent = REACH * (rotation * scales[:, None, :]).norm(dim=2)
+    first = ((p.means - extent - low) / voxel).ceil().long().clamp(0, size)
+    last = ((p.means + extent - low) / voxel).floor().long().clamp(-1, size - 1)
+    precision = rotation @ ((1 / scales**2)[:, :, None] * rotation.transpose(1, 2))
     weights = torch.cat([p.opacities[:, None], p.opacities[:, None] * p.colors.clamp(0, 1)], dim=1)
-    total = np.zeros((size**3, 4))
-    for rows, box in _batches(count):
-        index, local = _lattice(first[rows], box, size)
-        offset = index * voxel + low - p.means[rows, None]
-        distance = torch.einsum("nij,nmj->nmi", inverse[rows], offset).square().sum(-1)
-        value = torch.where(local & (distance <= REACH**2), torch.exp(-0.5 * distance), 0.0)
-        flat = (index * torch.tensor([1, size, size * size])).sum(-1).clamp(0, size**3 - 1)
-        _add(total, flat, value, weights[rows])
-    return torch.from_numpy(total.astype(np.float32)).reshape(size, size, size, 4)
+    volume = np.zeros((4, size, size, size), dtype=np.float32)
+    line = low + voxel * np.arange(size)
+    arrays = (v.numpy() for v in (p.means, precision, weights, first, last + 1))
+    for mean, q, weight, begin, end in zip(*arrays, strict=True):
+        box = tuple(slice(begin[i], end[i]) for i in (2, 1, 0))
+        x, y, z = ((line[begin[i] : end[i]] - mean[i]).astype(np.float32) for i in range(3))
+        volume[(slice(None), *box)] += weight[:, None, None, None].astype(np.float32) * _bump(q, x, y, z)
+    return torch.from_numpy(volume).permute(1, 2, 3, 0)
 
 
-def _batches(count: Int[Tensor, "n 3"]):
-    """(rows, box) batches of Gaussians with boxes alike, so that little of the common box is wasted."""
-    side = count.amax(1)
-    order = side.argsort(stable=True)
-    start = 0
-    while start < len(order):
-        # a batch grows while its pairs fit and its largest box is not much larger than its smallest
-        smallest = max(int(side[order[start]]), 1)
-        end = int(torch.searchsorted(side[order], torch.tensor(smallest + 2), right=True))
-        box = int(side[order[min(end, len(order)) - 1]])
-        end = min(end, start + max(1, PAIRS_AT_ONCE // max(box, 1) ** 3))
-        if box > 0:
-            yield order[start:end], box
-        start = end
-
-
-def _lattice(
-    first: Int[Tensor, "n 3"], box: int, size: int
-) -> tuple[Int[Tensor, "n m 3"], Bool[Tensor, "n m"]]:
-    """Lattice points x, y, z of cubes of `box` points an edge, and which of them lie on the lattice."""
-    line = torch.arange(box)
-    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
-    index = first[:, None] + torch.stack([x, y, z], dim=-1).reshape(1, -1, 3)
-    return index, ((index >= 0) & (index < size)).all(-1)
-
-
-def _add(total: np.ndarray, flat: Tensor, value: Tensor, weights: Tensor) -> None:
-    """total[flat] += value · weights, in the order of the Gaussians: the same sums every time."""
-    used = value > 0
-    where, owner = flat[used].numpy(), used.nonzero()[:, 0]
-    for channel in range(total.shape[1]):
-        amount = (value[used] * weights[owner, channel]).double().numpy()
-        total[:, channel] += np.bincount(where, amount, minlength=len(total))
+def _bump(
+    q: Float[np.ndarray, "3 3"],
+    x: Float[np.ndarray, " w"],
+    y: Float[np.ndarray, " h"],
+    z: Float[np.ndarray, " d"],
+) -> Float[np.ndarray, "d h w"]:
+    """exp(-½ vᵀ q v) within REACH on the points v = (x, y, z) of a small lattice."""
+    q = q.astype(np.float32)
+    y, z = y[:, None], z[:, None, None]
+    rest = q[1, 1] * y * y + q[2, 2] * z * z + 2 * q[1, 2] * y * z
+    distance = q[0, 0] * x * x + 2 * x * (q[0, 1] * y + q[0, 2] * z) + rest
+    return np.where(distance <= REACH**2, np.exp(-0.5 * distance), np.float32(0.0))
 
 
 def trilinear(
