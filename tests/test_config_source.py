@@ -96,7 +96,7 @@ def test_aliases_may_be_used_but_not_to_blow_up():
 
 def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "quickstart.yaml").write_text("a: 1")
-    with pytest.raises(ConfigError, match="Did you mean .*quickstart.yaml"):
+    with pytest.raises(ConfigError, match=r"Did you mean .*quickstart\.yaml"):
         source.read(tmp_path / "quickstrt.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\x80\xff\x00\x01")
     with pytest.raises(ConfigError, match="UTF-8"):
