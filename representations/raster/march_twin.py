@@ -57,14 +57,14 @@ def intervals(
 
 
 def sample_volume(
-    volume: Float[Tensor, "r r r 4"], points: Float[Tensor, "*p 3"], half: float
-) -> Float[Tensor, "*p 4"]:
+    volume: Float[Tensor, "r r r c"], points: Float[Tensor, "*p 3"], half: float
+) -> Float[Tensor, "*p c"]:
     """Trilinear values of the volume at world points inside the cube."""
     grid = (points / half).reshape(1, 1, 1, -1, 3)
     values = F.grid_sample(
         volume.permute(3, 0, 1, 2)[None], grid, mode="bilinear", padding_mode="border", align_corners=True
     )
-    return values[0, :, 0, 0].T.reshape(*points.shape[:-1], 4)
+    return values[0, :, 0, 0].T.reshape(*points.shape[:-1], volume.shape[-1])
 
 
 def march(
