@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import shutil
 import weakref
 from pathlib import Path
@@ -15,8 +16,10 @@ from safetensors.torch import load_file, save_file
 from tiny_stable_diffusion import CELL, SCALE, SIDE, load, write_model
 
 from sds3d.core.cameras import orbit
+from sds3d.core.errors import PromptError
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
+from sds3d.core.tree import split
 from sds3d.priors import base
 from sds3d.priors.kinds import diffusers as kind
 from sds3d.priors.views import VIEW_WORDS
@@ -213,7 +216,7 @@ def test_the_gradient_of_encode_is_the_one_of_finite_differences(sd1: Path) -> N
         up, down = (prior.encode(rgb + s * step * along).double() for s in (1, -1))
     measured = ((up - down) * weight).sum() / (2 * step)
     torch.testing.assert_close((slope * along).sum(), measured, rtol=2e-3, atol=1e-6)
-    assert all(p.grad is None for p in prior.vae.parameters())
+    assert not any(p.requires_grad for net in (prior.vae, prior.unet) for p in net.parameters())
 
 
 def test_decode_gives_pictures_without_a_gradient(sd1: Path) -> None:
@@ -259,6 +262,27 @@ def test_sds_takes_a_step_through_the_encoder(model: Path) -> None:
     assert float(rgb.grad.abs().max()) > 0
 
 
+def test_the_advice_of_the_embedded_prior_can_be_followed(sd1: Path, tmp_path: Path) -> None:
+    """The words of the message that refuses free text, on a command line, make a run that trains."""
+    from sds3d.jobs import assemble, configs
+    from sds3d.optimize.checkpoint import CheckpointStore
+    from sds3d.optimize.events import Silent
+    from sds3d.optimize.loop import train
+    from sds3d.optimize.timing import Stopwatch
+    from sds3d.priors.words import check_words
+
+    with pytest.raises(PromptError) as refused:
+        check_words("a giraffe", {"a"}, 10, "embedded")
+    advice = re.search(r"(prior\.kind=\w+) (prior\.folder=)<", str(refused.value)).groups()
+    words = ["a giraffe", advice[0], f"{advice[1]}{sd1}", "optimize.steps=2", "optimize.views=1"]
+    watch = Stopwatch()  # two steps: the learning rate warms up from zero
+    stage = assemble.assemble(configs.from_words(words), watch)
+    assert "y3" in stage.embedded.tensors  # it knows no camera, so the prompts tell the side
+    before = {k: v.clone() for k, v in split(stage.representation.state_dict())[0].items()}
+    after = split(train(stage, CheckpointStore(tmp_path, 2), Silent(), None, watch).representation)[0]
+    assert any(not torch.equal(after[k], before[k]) for k in before)
+
+
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_half_precision_stays_near(sd1: Path, precision: str) -> None:
     half, full = load(sd1, precision=precision), load(sd1)
@@ -269,6 +293,9 @@ def test_half_precision_stays_near(sd1: Path, precision: str) -> None:
     a, b = half.predict(z_t, t, cond), full.predict(z_t, t, cond)
     assert a.eps.dtype == torch.float32
     assert 0 < float((a.eps - b.eps).norm() / b.eps.norm()) < 0.05
+    alpha, sigma = (v[:, None, None, None].float() for v in (full.schedule.alpha(t), full.schedule.sigma(t)))
+    # only the network is coarse: what it saw is converted in full precision
+    torch.testing.assert_close(alpha * a.x0 + sigma * a.eps, z_t, rtol=1e-5, atol=1e-5)
 
 
 def test_everything_moves_to_the_models_device(sd1: Path) -> None:
