@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from sds3d.guidance.base import Views
+from sds3d.guidance.build import build_guidance
+from sds3d.guidance.registry import parse
 from torch import Tensor
 
 from sds3d.core.cameras import orbit
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
-from sds3d.guidance.base import Views
-from sds3d.guidance.build import build_guidance
-from sds3d.guidance.registry import parse
 from sds3d.priors.base import Prompts
 from sds3d.priors.kinds.analytic import AnalyticPrior
 from sds3d.priors.mixtures import mixture

@@ -24,7 +24,7 @@ from guidance_cases import (
     time_of,
     views_of,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import parse
@@ -38,6 +38,7 @@ seeds, indices = st.integers(0, 10**6), st.integers(20, 980)
 schedules, predictions = st.sampled_from([SD, RF]), st.sampled_from(PREDICTIONS)
 scales = st.floats(0.0, 20.0)
 VIEWS = 2
+few = settings(max_examples=8)
 
 
 def table_of(seed: int) -> dict:
@@ -63,6 +64,7 @@ def sds_by_hand(table, z, index, schedule, s, eps) -> torch.Tensor:
     return null + s * (y - null) - eps
 
 
+@few
 @given(seeds, indices, schedules, predictions, scales)
 def test_sds_is_the_formula(seed, index, schedule, prediction, s):
     table, z = table_of(seed), random_z(seed, VIEWS)
@@ -75,6 +77,7 @@ def test_sds_is_the_formula(seed, index, schedule, prediction, s):
     assert log["gradient"] == pytest.approx(float(expected.norm()) / VIEWS, rel=1e-5)
 
 
+@few
 @given(seeds, indices, schedules)
 def test_o1_1_one_draw_on_a_gaussian(seed, index, schedule):
     """r = a s C^-1 (x - mu) - a^2 C^-1 S eps: its mean and its covariance can be read off."""
@@ -121,16 +124,16 @@ def test_o1_3_a_mixture_by_quadrature():
     prior = AnalyticPrior({"y": law, "null": law}, (1, 1, 1), SD, "v")
     a, s = levels(400, SD)
     nodes, weights = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(201))
-    x = torch.tensor(0.37, dtype=f64, requires_grad=True)
+    x = torch.tensor(-1.9, dtype=f64, requires_grad=True)
     scales = (torch.full((201,), a, dtype=f64), torch.full((201,), s, dtype=f64))
     cross_entropy = -(weights / weights.sum() * law.log_density((a * x + s * nodes)[:, None], *scales)).sum()
     (slope,) = torch.autograd.grad(cross_entropy, x)
     guidance = build_guidance(
-        parse({"cfg_scale": 1, "weight": "uniform", "draws": 64, "times": at(400)}), prior, 1
+        parse({"cfg_scale": 1, "weight": "uniform", "draws": 32, "times": at(400)}), prior, 1
     )
-    count = 512
-    views = views_of(prior, torch.full((count, D), 0.37, dtype=f64))
-    views = type(views)(views.look, {}, torch.full((count, 1, 1, 1), 0.37, dtype=f64), views.cond)
+    count = 256
+    views = views_of(prior, torch.full((count, D), -1.9, dtype=f64))
+    views = type(views)(views.look, {}, torch.full((count, 1, 1, 1), -1.9, dtype=f64), views.cond)
     cotangents, _, _ = guidance.guide(views, 0, Streams(0), {})
     draws = cotangents["z"].flatten() * count
     spread = float(draws.std() / count**0.5)
@@ -138,6 +141,7 @@ def test_o1_3_a_mixture_by_quadrature():
     assert abs(float(s / a * slope)) > 10 * spread
 
 
+@few
 @given(seeds, scales)
 def test_o1_4_the_guided_optimum_is_extrapolated(seed, s):
     """Equal covariances: at x* = mu_null + s (mu_y - mu_null) only the noise part of the residual is left."""
@@ -150,6 +154,7 @@ def test_o1_4_the_guided_optimum_is_extrapolated(seed, s):
     close(g, -a * a * eps @ null.cov @ torch.linalg.inv(null.marginal(a, sigma)))
 
 
+@few
 @given(seeds, st.floats(0.0, 8.0))
 def test_o1_4_unequal_covariances(seed, s):
     """At the solution of [(1-s) K0 + s K1] x = (1-s) K0 mu0 + s K1 mu1 the mean residual is 0 (antithetic pair)."""
@@ -174,7 +179,7 @@ def test_o1_5_a_free_image_converges_to_the_extrapolated_mean(schedule, predicti
     """Gradient descent from anywhere ends at mu_null + s (mu_y - mu_null), all particles at one point."""
     null = random_gauss(11)
     table = {"null": null, "y": random_gauss(12, like=null)}
-    prior, views, steps = prior_of(table, schedule, prediction), 64, 150
+    prior, views, steps = prior_of(table, schedule, prediction), 16, 100
     guidance = build_guidance(parse({"cfg_scale": s}), prior, steps)
     z = 3.0 * random_z(1, views)
     for step in range(steps):
@@ -186,6 +191,7 @@ def test_o1_5_a_free_image_converges_to_the_extrapolated_mean(schedule, predicti
     assert float(z.std(0).max()) < 0.35 * float(null.cov.diagonal().max().sqrt())
 
 
+@few
 @given(seeds, indices, schedules, predictions, scales)
 def test_o1_7_weight_kappa_is_the_x0_loss(seed, index, schedule, prediction, s):
     """kappa (eps_hat - eps) = z - x0_hat, with x0_hat as logged."""
@@ -195,6 +201,7 @@ def test_o1_7_weight_kappa_is_the_x0_loss(seed, index, schedule, prediction, s):
     torch.testing.assert_close(g, z - log["x0"].flatten(1), rtol=1e-6, atol=1e-6)
 
 
+@few
 @given(seeds, indices, st.floats(1.0, 10.0), st.floats(0.0, 1.0))
 def test_the_recipe_of_the_embedded_prior_is_an_x0_loss(seed, index, s, phi):
     """z - clamp(rescaled x0), with CFG, rescale and clamp written out in x0."""
@@ -212,6 +219,7 @@ def test_the_recipe_of_the_embedded_prior_is_an_x0_loss(seed, index, s, phi):
     torch.testing.assert_close(log["x0"].flatten(1), x0, rtol=1e-6, atol=1e-7)
 
 
+@few
 @given(seeds, indices, schedules, st.sampled_from(["sigma2", "uniform", "kappa"]))
 def test_o0_9_weights(seed, index, schedule, weight):
     table, z = table_of(seed), random_z(seed, VIEWS)
@@ -221,6 +229,7 @@ def test_o0_9_weights(seed, index, schedule, weight):
     close(g, {"sigma2": 1 - bar, "uniform": 1.0, "kappa": ((1 - bar) / bar) ** 0.5}[weight] * plain)
 
 
+@few
 @given(seeds, st.sampled_from(["sds", "csd"]), st.sampled_from(["sigma2", "uniform", "kappa"]))
 def test_o11_1_one_prior_in_eight_dresses(seed, method, weight):
     """VP and its rectified-flow rewriting in each prediction type: one gradient, random times included."""
@@ -235,6 +244,7 @@ def test_o11_1_one_prior_in_eight_dresses(seed, method, weight):
         torch.testing.assert_close(other, found[0], rtol=1e-5, atol=1e-5 * float(found[0].abs().max()))
 
 
+@few
 @given(seeds, indices)
 def test_o11_1_velocity_residual_with_its_weight(seed, index):
     """eps_hat - eps = (1 - tau) (u_hat - (eps - x)): the published RFDS residual is SDS over 1 - tau."""
@@ -278,6 +288,7 @@ def csd_by_hand(table, z, index, schedule, w1, w2, eps) -> torch.Tensor:
 omegas = st.floats(0.1, 3.0)
 
 
+@few
 @given(seeds, indices, schedules, predictions, omegas, omegas)
 def test_csd_is_the_formula(seed, index, schedule, prediction, w1, w2):
     table, z = table_of(seed), random_z(seed, VIEWS)
@@ -288,6 +299,7 @@ def test_csd_is_the_formula(seed, index, schedule, prediction, w1, w2):
     )
 
 
+@few
 @given(seeds, indices, schedules)
 def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule):
     """r = a s C^-1 (mu_null - mu_y) for every z and every noise: no fixed point, no variance."""
@@ -300,6 +312,7 @@ def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule):
     close(g, force.expand(VIEWS, -1))
 
 
+@few
 @given(seeds)
 def test_o5_1_unequal_covariances_have_a_fixed_point(seed):
     """x = (K1 - K0)^-1 (K1 mu1 - K0 mu0), up to the noise part, which an antithetic pair removes."""
@@ -326,16 +339,17 @@ def test_o5_1_the_fixed_point_attracts_where_the_prompt_is_narrower(prompt_std, 
     }
     a, s = levels(300, SD)
     k1, k0 = (1 / (a * a * v**2 + s * s) for v in (prompt_std, prior_std))
-    fixed = torch.full((8, D), k1 / (k1 - k0), dtype=f64)
+    fixed = torch.full((4, D), k1 / (k1 - k0), dtype=f64)
     prior, z = prior_of(table), fixed + 0.1
-    guidance = build_guidance(parse({"method": "csd", "weight": "uniform", "times": at(300)}), prior, 200)
-    for step in range(200):
+    guidance = build_guidance(parse({"method": "csd", "weight": "uniform", "times": at(300)}), prior, 80)
+    for step in range(80):
         g = guidance.guide(views_of(prior, z), step, Streams(0), {})[0]["z"].flatten(1) * len(z)
-        z = z - 0.2 * g
+        z = z - 0.6 * g
     distance = float((z - fixed).mean().abs())
     assert distance < 0.1 if attracts else distance > 1.0
 
 
+@few
 @given(seeds, indices, schedules, scales)
 def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s):
     """g_SDS(s) - s g_CSD = w (eps_null - eps)."""
@@ -351,6 +365,7 @@ def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s):
     )
 
 
+@few
 @given(seeds, indices, omegas)
 def test_o5_4_equal_omegas_do_without_the_empty_prompt(seed, index, w):
     table, z = table_of(seed), random_z(seed, VIEWS)
@@ -362,6 +377,7 @@ def test_o5_4_equal_omegas_do_without_the_empty_prompt(seed, index, w):
     close(residual_step(config, prior_of(without), z)[0], g)
 
 
+@few
 @given(seeds, indices)
 def test_o5_5_no_edit_is_no_force(seed, index):
     """The editing form with one prompt as target and base and omega1 = omega2 is 0."""
@@ -371,6 +387,7 @@ def test_o5_5_no_edit_is_no_force(seed, index):
     assert float(g.abs().max()) < 1e-12
 
 
+@few
 @given(seeds, indices)
 def test_o5_6_rectified_flow_forms(seed, index):
     """eps_y - eps_null = (1 - tau)(u_y - u_null) = -((1 - tau)/tau)(x0_y - x0_null)."""

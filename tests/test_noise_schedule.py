@@ -136,7 +136,7 @@ def test_every_prediction_gives_back_the_noise_and_the_image(seed, t, schedule):
 
 
 def test_the_variance_preserving_formulas():
-    """O0.1 as the card prints it: x0 = a x_t - s v, eps = a v + s x_t; rectified flow: x0 = y - t u, eps = y + (1-t) u."""
+    """O0.1 as the card prints it: x0 = a x_t - s v, eps = a v + s x_t; and y - t u, y + (1 - t) u."""
     v, z_t = torch.randn(2, 5, dtype=f64, generator=torch.Generator().manual_seed(0))
     a, s = torch.tensor(0.6, dtype=f64), torch.tensor(0.8, dtype=f64)
     eps, x0 = to_eps_x0(v, z_t, a, s, "v")
