@@ -15,7 +15,7 @@ from sds3d.core.streams import Streams
 from sds3d.priors.base import Prediction, Prior
 from sds3d.priors.noise_schedule import over
 
-from .base import Cotangents, Log, Needs, State, Views, moment
+from .base import Cotangents, Log, Moment, Needs, State, Views, moment
 from .calls import Calls
 from .noise import Noisy
 from .predictions import Epsilon, Guided, Symbol
@@ -42,11 +42,16 @@ class Engine:
         """Nothing to train."""
         return state
 
-    @torch.no_grad()
     def guide(self, views: Views, step: int, streams: Streams, state: State) -> tuple[Cotangents, State, Log]:
         """Cotangent of z for these views; see base.Guidance."""
+        with torch.no_grad():
+            g, log = self._gradient(views, moment(views, step, self.steps, streams))
+            cotangent = g / len(views.z)
+            return {"z": cotangent}, state, log | {"gradient": float(cotangent.norm())}
+
+    def _gradient(self, views: Views, now: Moment) -> tuple[Tensor, Log]:
+        """(B, C, h, w) g, and what is worth knowing about it."""
         recipe, schedule = self.recipe, self.prior.schedule
-        now = moment(views, step, self.steps, streams)
         t = recipe.times.draw(now, schedule)
         draws = [recipe.noise.make(views, t, d, now, schedule) for d in range(recipe.draws)]
         symbols = recipe.rule.symbols(now.progress)
@@ -64,16 +69,10 @@ class Engine:
         g = weight * (sum(residuals[1:], residuals[0]) / len(residuals))
         for post in recipe.post:
             g = post(g, now.progress)
-        cotangent = g / len(views.z)
-        log: Log = {
-            "t": float(t.mean()),
-            "residual": _rms(residuals),
-            "gradient": float(cotangent.norm()),
-            "nfe": float(calls.nfe),
-        }
+        log: Log = {"t": float(t.mean()), "residual": _rms(residuals), "nfe": float(calls.nfe)}
         if found[0]:
             log["x0"] = _shown(found[0]).x0
-        return {"z": cotangent}, state, log
+        return g, log
 
 
 def _predict(

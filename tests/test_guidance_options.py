@@ -136,7 +136,7 @@ def test_options_are_frozen():
 
 
 def test_an_unknown_preset():
-    with pytest.raises(ConfigError, match="unknown method 'csdd'.*Did you mean csd"):
+    with pytest.raises(ConfigError, match=r"unknown method 'csdd'.*Did you mean csd"):
         preset("csdd")
 
 
