@@ -22,6 +22,7 @@ from assetio_cases import meshes, tetrahedron
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from sds3d import assetio
 from sds3d.assetio.gltf_read import decode_gltf
@@ -106,14 +107,32 @@ def test_matrices_are_stored_column_by_column() -> None:
     assert b.read().mesh.vertices[0].tolist() == [1, 2, 3]
 
 
-def test_mirrors_keep_faces_and_normals_outwards() -> None:
-    normals = np.array([[0, 0, 1]] * 3, dtype="<f4")
+@given(
+    st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: np.linalg.norm(q) > 0.2),
+    st.tuples(*[st.floats(0.25, 4.0)] * 3),
+    st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3),
+    st.tuples(*[st.floats(-5, 5)] * 3),
+)
+def test_any_transform_moves_points_and_keeps_normals_upright(
+    quaternion: tuple, sizes: tuple, signs: tuple, translation: tuple
+) -> None:
+    """scipy's rotations are the oracle; the reader's normal is the one of the moved triangle's own winding."""
+    rotation = Rotation.from_quat(quaternion)  # x, y, z, w as in glTF
+    scale = np.array(sizes) * signs
+    tilted = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], dtype="<f4")
+    normals = np.full((3, 3), 3**-0.5, dtype="<f4")
     b = Builder()
-    b.json["nodes"] = [{"scale": [1, 1, -2], "mesh": b.mesh(NORMAL=normals)}]
+    node = {
+        "rotation": rotation.as_quat().tolist(),
+        "scale": scale.tolist(),
+        "translation": list(translation),
+    }
+    b.json["nodes"] = [{**node, "mesh": b.mesh(tilted, NORMAL=normals)}]
     found = b.read().mesh
-    a, c, d = found.vertices[found.faces[0]]
-    assert torch.linalg.cross(c - a, d - a)[2] < 0
-    assert found.normals.tolist() == [[0, 0, -1]] * 3
+    assert np.allclose(found.vertices, rotation.apply(tilted * scale) + translation, atol=1e-5)
+    p, q, r = found.vertices[found.faces[0]].double().numpy()
+    outward = np.cross(q - p, r - p)
+    assert np.allclose(found.normals[0], outward / np.linalg.norm(outward), atol=1e-4)
 
 
 def test_only_the_default_scene_is_read() -> None:

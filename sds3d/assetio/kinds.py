@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from ..core.assets import Asset, Mesh, PointCloud, Scene, Splats
 from ..core.errors import AssetError
 from .check import check_asset
@@ -37,16 +39,18 @@ def read(path: str | Path) -> Scene:
     data = read_bytes(path)
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     if data.startswith(b"glTF") or head.startswith(b"{"):
-        scene = decode_gltf(data, path)
+        decode = decode_gltf
     elif data.startswith(b"ply"):
-        scene = decode_ply(data, path)
+        decode = decode_ply
     elif path.suffix.lower() == ".obj":
-        scene = decode_obj(data, path)
+        decode = decode_obj
     else:
         raise AssetError(
             f"{path}: is not a 3D file that sds3d reads: its first bytes are {data[:8]!r}. It reads GLB, glTF, "
             "OBJ (name ending in .obj), PLY meshes, points and splats."
         )
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is named by check_asset
+        scene = decode(data, path)
     for asset in (scene.mesh, scene.splats, scene.points):
         if asset is not None:
             check_asset(asset, path)

@@ -71,11 +71,9 @@ def splats_from_table(table: Table, path: Path) -> Splats:
     quaternion = columns("rot", 4)
     length = np.linalg.norm(quaternion, axis=1, keepdims=True)
     unit = np.divide(quaternion, length, out=np.zeros_like(quaternion), where=length > 0)
-    with np.errstate(over="ignore"):
-        scales = np.exp(columns("scale", 3))
     return Splats(
         means=as_tensor(columns("xyz", 3)),
-        scales=as_tensor(scales),
+        scales=as_tensor(np.exp(columns("scale", 3))),
         rotations=as_tensor(unit),
         opacities=torch.sigmoid(
             as_tensor(table.columns["opacity"].astype(np.float64), torch.float64)
