@@ -202,8 +202,8 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_args()
     judge, cache, names = Judge.bundled(), {}, [pair.split("=", 1)[0] for pair in args.config]
-    for name, file in (pair.split("=", 1) for pair in args.config):
-        for prompt in GROUPS[args.prompts]:
+    for prompt in GROUPS[args.prompts]:
+        for name, file in (pair.split("=", 1) for pair in args.config):
             words = [file, f"prompt={prompt}", f"runs={args.runs / name}", *args.overrides]
             job = Job(name, prompt, configs.from_words(words))
             results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
