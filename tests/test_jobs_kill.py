@@ -91,7 +91,8 @@ def killed_and_whole(tmp_path, count, **changes):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["grid", "gaussians"])
 def test_killed_at_random_ends_with_the_same_bits(tmp_path, kind):
-    changes = {"representation": {"kind": "gaussians", "count": 200}} if kind == "gaussians" else {}
+    dense = {"kind": "gaussians", "init": {"count": 200}, "densify": {"every": 5, "start": 0.0, "stop": 1.0}}
+    changes = {"representation": dense} if kind == "gaussians" else {}
     folder, whole, (got, expected) = killed_and_whole(tmp_path, 10, **changes)
     # checkpoints are also saved by time; every one at a step that both have must agree
     common = set(got) & set(expected)

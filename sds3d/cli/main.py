@@ -59,8 +59,6 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr
     )
-    # the project's own notices (which renderer runs, what was left out) are shown without asking for debug
-    logging.getLogger("sds3d").setLevel(logging.DEBUG if debug else logging.INFO)
     if not debug:
         for chatty in ("httpx", "transformers", "diffusers", "matplotlib", "PIL"):
             logging.getLogger(chatty).setLevel(logging.ERROR)

@@ -58,13 +58,16 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, its vector extensions as torch sees them, cores, threads, memory in GB, GPUs, system."""
+    """Processor, vector extensions (as torch sees them, and the renderers' code path), cores, threads, memory, GPUs."""
     import torch
+
+    from sds3d.representations.raster.dispatch import native_status
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "processor": processor(),
         "vector": torch.backends.cpu.get_cpu_capability(),
+        "renderers": native_status()["instruction_set"] or "torch",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_gb": round(memory_bytes() / 1e9, 1),
