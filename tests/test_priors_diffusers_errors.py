@@ -127,6 +127,11 @@ def test_a_folder_that_is_none(sd1: Path, tmp_path: Path) -> None:
         kind.Options()
 
 
+def test_a_tilde_means_home(sd1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(sd1.parent))
+    assert kind.check_folder(f"~/{sd1.name}").folder == sd1
+
+
 def test_wrong_options(sd1: Path) -> None:
     with pytest.raises(Sds3dError, match=r"18 is not a multiple of 4.*nearest is 16"):
         load(sd1, size=18)
