@@ -164,3 +164,15 @@ def test_generate_from_python(tmp_path, capsys):
         result.splats()
     with pytest.raises(ConfigError, match=r"arguments: guidance\.cfg_scal: .*Did you mean cfg_scale"):
         generate("a colour", **{"guidance.cfg_scal": 2})
+
+
+def test_a_mesh_file_can_be_the_truth(tmp_path, finished):
+    """The oracle-scene prior from a config: its prompt is the file of the asset to recover."""
+    path = str(finished.assets()["glb"])
+    prior = {"kind": "oracle_scene", "assets": [path], "size": 16}
+    folder = small_folder(tmp_path, prompt=path, prior=prior, optimize__steps=2)
+    execute.execute(folder)
+    assert folder.status().state == "finished"
+    missing = small_folder(tmp_path, prompt="no.glb", prior=prior | {"assets": ["no.glb"]})
+    with pytest.raises(ConfigError, match=r"no\.glb"):
+        execute.execute(missing)

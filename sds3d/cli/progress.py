@@ -37,7 +37,9 @@ class Bar:
         self.pace.update(report.seconds["total"])
         left = clock(self.pace.left(report.total - report.step))
         text = f"{self.pace.rate():.1f} it/s, {left} left"
-        if self.flag.requested:
+        if report.step == report.total:
+            text = f"{self.pace.rate():.1f} it/s, writing the asset …"
+        elif self.flag.requested:
             text = "stopping at the end of this step …"
         self.bar.update(self.task, completed=report.step, total=report.total, text=text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import MutableMapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ..optimize.timing import Stopwatch, TimedPrior
 from ..priors import registry
 from ..priors.base import Prior, Prompts
 from . import configs
+from .drawing import file_renderer
 from .schema import PRIORS, REPRESENTATIONS, RunConfig
 
 PriorCache = MutableMapping[str, Prior]
@@ -32,7 +34,10 @@ def load_prior(options: Options, cache: PriorCache | None = None) -> Prior:
     key = config_hash(options)
     if cache is not None and key in cache:
         return cache[key]
-    prior = registry.create_prior(options)
+    create = module_of(PRIORS.package, options.kind, PRIORS.group).create  # type: ignore[attr-defined]
+    # priors import no renderer: kinds that draw assets are handed one
+    extras = {"render": file_renderer()} if "render" in inspect.signature(create).parameters else {}
+    prior = registry.create_prior(options, **extras)
     if cache is not None:
         cache[key] = prior
     return prior
