@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sds3d.apps.report import write_report
+
 from .core.assets import Mesh, Splats
 from .core.errors import AssetError
 from .jobs import configs
@@ -95,7 +97,7 @@ def generate(prompt: str, *, monitor: Monitor | None = None, quiet: bool = False
     folder = RunFolder.create(config)
     if monitor is None:
         monitor = Silent() if quiet else PlainProgress(folder, sys.stdout)
-    execute(folder, monitor)
+    execute(folder, monitor, [write_report])
     return Result(folder)
 
 
