@@ -28,13 +28,13 @@ class Times:
 
     Args:
         low, high: bounds in [0, 1], 1 = pure noise. scale: one of SCALES.
-        shared: one t for all views of a group (needed by multi-view priors) instead of one a view.
+        shared: one t for all views of a group instead of one a view; None until bound to a prior, which decides.
     """
 
     low: Schedule
     high: Schedule
     scale: str
-    shared: bool
+    shared: bool | None
 
     def draw(self, now: Moment, schedule: NoiseSchedule) -> Float[Tensor, " b"]:
         """(B,) float64 times in the prior's own t; a pure function of (seed, step, id)."""

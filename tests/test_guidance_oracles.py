@@ -344,7 +344,7 @@ def test_o5_1_the_fixed_point_attracts_where_the_prompt_is_narrower(prompt_std, 
     guidance = build_guidance(parse({"method": "csd", "weight": "uniform", "times": at(300)}), prior, 80)
     for step in range(80):
         g = guidance.guide(views_of(prior, z), step, Streams(0), {})[0]["z"].flatten(1) * len(z)
-        z = z - 0.6 * g
+        z = z - 0.6 * (1 - step / 80) * g
     distance = float((z - fixed).mean().abs())
     assert distance < 0.1 if attracts else distance > 1.0
 
