@@ -1,7 +1,10 @@
 """The compiled CPU kernels. Arrays are C-contiguous, float32 unless said, and not checked here: call them through
 raster.gaussians and raster.march. Rows of outputs are written in place."""
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
 
 class GaussianState:
     """What gaussians_forward leaves for gaussians_backward."""
@@ -9,50 +12,49 @@ class GaussianState:
 def best_instruction_set() -> int:
     """Position in dispatch.INSTRUCTION_SETS of the best code path that this processor and build have."""
 
-def first_nonfinite(array: Tensor) -> int:
-    """Flat index of the first NaN or infinity, or -1."""
-
 def gaussians_forward(
-    means: Tensor,
-    scales: Tensor,
-    rotations: Tensor,
-    opacities: Tensor,
-    sh: Tensor,
-    view: Tensor,
-    focal: Tensor,
-    background: Tensor,
-    probe: Tensor | None,
-    rgb: Tensor,
-    alpha: Tensor,
-    depth: Tensor,
-    radii: Tensor,
+    means: Floats,
+    scales: Floats,
+    rotations: Floats,
+    opacities: Floats,
+    sh: Floats,
+    view: Floats,
+    focal: Floats,
+    background: Floats,
+    probe: Floats | None,
+    rgb: Floats,
+    alpha: Floats,
+    depth: Floats,
+    radii: NDArray[np.int32],
     near: float,
     level: int,
-) -> GaussianState:
-    """Draw into rgb (B, 3, H, W), alpha and depth (B, 1, H, W) and radii (B, N) int32."""
+) -> GaussianState | None:
+    """Draw into rgb (B, 3, H, W), alpha and depth (B, 1, H, W) and radii (B, N).
+
+    None, and nothing drawn, when an input is not finite."""
 
 def gaussians_backward(
     state: GaussianState,
-    means: Tensor,
-    scales: Tensor,
-    rotations: Tensor,
-    opacities: Tensor,
-    sh: Tensor,
-    view: Tensor,
-    focal: Tensor,
-    background: Tensor,
-    depth: Tensor,
-    grad_rgb: Tensor | None,
-    grad_alpha: Tensor | None,
-    grad_depth: Tensor | None,
-    to_means: Tensor,
-    to_scales: Tensor,
-    to_rotations: Tensor,
-    to_opacities: Tensor,
-    to_sh: Tensor,
-    to_view: Tensor,
-    to_focal: Tensor,
-    to_background: Tensor,
-    to_probe: Tensor | None,
+    means: Floats,
+    scales: Floats,
+    rotations: Floats,
+    opacities: Floats,
+    sh: Floats,
+    view: Floats,
+    focal: Floats,
+    background: Floats,
+    depth: Floats,
+    grad_rgb: Floats | None,
+    grad_alpha: Floats | None,
+    grad_depth: Floats | None,
+    to_means: Floats,
+    to_scales: Floats,
+    to_rotations: Floats,
+    to_opacities: Floats,
+    to_sh: Floats,
+    to_view: Floats,
+    to_focal: Floats,
+    to_background: Floats,
+    to_probe: Floats | None,
 ) -> None:
     """Write every to_ array; the inputs are those of the forward call, depth is its output."""

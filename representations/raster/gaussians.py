@@ -87,29 +87,28 @@ def rasterize_gaussians(
         arrays["probe"] = probe
     _check_shapes(arrays, size)
     choice = choose("rasterize_gaussians", implementation, means.device, means.dtype)
-    _check_finite(arrays, gaussians_native.first_nonfinite if choice == "native" else _first_nonfinite)
-    rasterize = gaussians_native.rasterize if choice == "native" else gaussians_twin.rasterize
+    rasterize = gaussians_twin.rasterize
+    if choice == "native":
+        rasterize = gaussians_native.rasterize
+    else:
+        _check_finite(arrays)
     view, focal = opencv_view(cameras), cameras.focal(size[0])
-    rgb, alpha, depth, radii = rasterize(
-        means,
-        scales,
-        rotations,
-        opacities,
-        sh,
-        view.to(means.dtype),
-        focal.to(means.dtype),
-        background,
-        probe,
-        size,
-        near,
-    )
+    camera = (view.to(means.dtype), focal.to(means.dtype))
+    try:
+        rgb, alpha, depth, radii = rasterize(
+            means, scales, rotations, opacities, sh, *camera, background, probe, size, near
+        )
+    except NonFiniteError:
+        _check_finite(arrays)
+        raise
     return GaussianRender(rgb, alpha, depth, radii)
 
 
-def opencv_view(cameras: Cameras) -> Float[Tensor, "b 4 4"]:
-    """(B, 4, 4) world to camera with camera axes right, down, forward."""
-    flip = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=cameras.c2w.dtype, device=cameras.c2w.device)
-    return flip[:, None] * cameras.world_to_camera()
+def opencv_view(cameras: Cameras) -> Float[Tensor, "b 3 4"]:
+    """(B, 3, 4) world to camera, camera axes right, down, forward; c2w is taken as rigid."""
+    flip = torch.tensor([[1.0], [-1.0], [-1.0]], dtype=cameras.c2w.dtype, device=cameras.c2w.device)
+    rotation = cameras.c2w[:, :3, :3].mT * flip
+    return torch.cat([rotation, -(rotation @ cameras.c2w[:, :3, 3:])], dim=2)
 
 
 def _check_shapes(arrays: dict[str, Tensor], size: tuple[int, int]) -> None:
@@ -144,18 +143,12 @@ def _check_shapes(arrays: dict[str, Tensor], size: tuple[int, int]) -> None:
         )
 
 
-def _first_nonfinite(array: Tensor) -> int:
-    """Flat index of the first NaN or infinity, or -1."""
-    bad = ~torch.isfinite(array.detach()).flatten()
-    return int(bad.nonzero()[0, 0]) if bool(bad.any()) else -1
-
-
-def _check_finite(arrays: dict[str, Tensor], first) -> None:
+def _check_finite(arrays: dict[str, Tensor]) -> None:
     for name, array in arrays.items():
-        flat = first(array)
-        if flat >= 0:
-            index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), array.shape))
+        bad = ~torch.isfinite(array.detach())
+        if bool(bad.any()):
+            index = tuple(bad.nonzero()[0].tolist())
             raise NonFiniteError(
-                f"rasterize_gaussians: {name}[{', '.join(map(str, index))}] is {array[index].item()}; "
-                "every argument must be finite. Look at the step before: a learning rate too high or a loss of NaN."
+                f"rasterize_gaussians: {name}[{', '.join(map(str, index))}] is {array[index].item()}; every "
+                "argument must be finite. Look at the step before: a learning rate too high or a loss of NaN."
             )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from sds3d.core.errors import NonFiniteError
+
 from .dispatch import instruction_level, native_module
-
-
-def first_nonfinite(array: Tensor) -> int:
-    """Flat index of the first NaN or infinity of a float32 array, or -1."""
-    module, _ = native_module()
-    return module.first_nonfinite(array.detach().contiguous())
 
 
 def rasterize(
@@ -27,9 +25,18 @@ def rasterize(
     size: tuple[int, int],
     near: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(rgb, alpha, depth, radii); the same arguments as the twin's `rasterize`, float32 on the CPU."""
-    arrays = (means, scales, rotations, opacities, sh, view, focal, background)
-    return _Rasterize.apply(*arrays, probe, size, near)
+    """(rgb, alpha, depth, radii); the same arguments as the twin's `rasterize`, float32 on the CPU.
+
+    Raises NonFiniteError when a value is not finite (it does not look which).
+    """
+    return _Rasterize.apply(
+        means, scales, rotations, opacities, sh, view, focal, background, probe, size, near
+    )
+
+
+def _arrays(tensors: Sequence[Tensor | None]) -> list:
+    """Views for the native module; NumPy's cross the border in less time than tensors."""
+    return [None if t is None else t.numpy() for t in tensors]
 
 
 class _Rasterize(torch.autograd.Function):
@@ -38,16 +45,17 @@ class _Rasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx, means, scales, rotations, opacities, sh, view, focal, background, probe, size, near):
         module, _ = native_module()
-        inputs = [
-            t.detach().contiguous()
-            for t in (means, scales, rotations, opacities, sh, view, focal, background)
-        ]
+        given = (means, scales, rotations, opacities, sh, view, focal, background)
+        inputs = [t.detach().contiguous() for t in given]
         shift = None if probe is None else probe.detach().contiguous()
         views, (height, width) = len(view), size
         rgb = torch.empty(views, 3, height, width)
-        alpha, depth = torch.empty(views, 1, height, width), torch.empty(views, 1, height, width)
+        alpha, depth = torch.empty(2, views, 1, height, width)
         radii = torch.empty(views, len(means), dtype=torch.int32)
-        state = module.gaussians_forward(*inputs, shift, rgb, alpha, depth, radii, near, instruction_level())
+        arrays = _arrays([*inputs, shift, rgb, alpha, depth, radii])
+        state = module.gaussians_forward(*arrays, near, instruction_level())
+        if state is None:
+            raise NonFiniteError("rasterize_gaussians: an argument holds NaN or infinity")
         ctx.save_for_backward(*inputs, depth)
         ctx.state, ctx.has_probe = state, probe is not None
         ctx.mark_non_differentiable(radii)
@@ -60,6 +68,8 @@ class _Rasterize(torch.autograd.Function):
         *inputs, depth = ctx.saved_tensors
         grads = [torch.empty_like(t) for t in inputs]
         probe = torch.empty(len(depth), len(inputs[0]), 2) if ctx.has_probe else None
-        incoming = [None if g is None else g.contiguous() for g in (grad_rgb, grad_alpha, grad_depth)]
-        module.gaussians_backward(ctx.state, *inputs, depth, *incoming, *grads, probe)
+        incoming = [
+            None if g is None else g.detach().contiguous() for g in (grad_rgb, grad_alpha, grad_depth)
+        ]
+        module.gaussians_backward(ctx.state, *_arrays([*inputs, depth, *incoming, *grads, probe]))
         return *grads, probe, None, None

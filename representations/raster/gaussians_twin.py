@@ -54,7 +54,7 @@ def rasterize(
     rotations: Float[Tensor, "n 4"],
     opacities: Float[Tensor, " n"],
     sh: Float[Tensor, "n k 3"],
-    view: Float[Tensor, "b 4 4"],
+    view: Float[Tensor, "b 3 4"],
     focal: Float[Tensor, " b"],
     background: Float[Tensor, "b 3"],
     probe: Float[Tensor, "b n 2"] | None,
@@ -105,7 +105,7 @@ def project(
     covariance: Tensor,
     opacities: Tensor,
     sh: Tensor,
-    view: Float[Tensor, "4 4"],
+    view: Float[Tensor, "3 4"],
     focal: Tensor,
     shift: Float[Tensor, "n 2"] | None,
     size: tuple[int, int],
@@ -118,8 +118,8 @@ def project(
     min(3.33, sqrt(2 ln(255 opacity))) standard deviations.
     """
     height, width = size
-    rotation = view[:3, :3]
-    local = means @ rotation.T + view[:3, 3]
+    rotation = view[:, :3]
+    local = means @ rotation.T + view[:, 3]
     index = torch.nonzero((local[:, 2] > near) & (opacities > MIN_ALPHA))[:, 0]
     x, y, z = local[index].unbind(1)
 
@@ -144,7 +144,7 @@ def project(
         radius = torch.ceil(reach[:, None] * torch.stack([xx, yy], dim=1).sqrt())
         extent = torch.tensor([width, height], dtype=mean.dtype, device=mean.device)
         meets = ((mean + radius > 0) & (mean - radius < extent)).all(dim=1) & (det > 0)
-    centre = -rotation.T @ view[:3, 3]
+    centre = -rotation.T @ view[:, 3]
     colour = sh_colour(sh[index], means[index] - centre)
     return Splats(index, mean, conic, z, radius, colour, opacities[index]).take(torch.nonzero(meets)[:, 0])
 

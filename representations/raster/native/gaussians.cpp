@@ -204,8 +204,8 @@ void finish_cameras(const Scene &scene, const float *camera_sums, int64_t parts,
                 for (int i = 0; i < kLanes; ++i) total += lanes[i];
                 sum[k] += total;
             }
-        const float *m = scene.view + 16 * view;
-        float *grad = out.view + 16 * view;
+        const float *m = scene.view + 12 * view;
+        float *grad = out.view + 12 * view;
         // centre = -Rᵀ t
         for (int j = 0; j < 3; ++j) {
             double through_centre = 0;
@@ -215,7 +215,6 @@ void finish_cameras(const Scene &scene, const float *camera_sums, int64_t parts,
             }
             grad[4 * j + 3] = (float)(sum[9 + j] - through_centre);
         }
-        std::fill(grad + 12, grad + 16, 0.f);
         out.focal[view] = (float)sum[15];
     }
 }
@@ -258,6 +257,18 @@ void run_backward(const Scene &scene, const State &s, Pixels pixels, const Gradi
     finish_cameras(scene, camera_sums.get(), parts, cameras);
 }
 
+// Whether no value is NaN or infinite: not all bits of the exponent set.
+bool all_finite(const float *values, size_t count) {
+    constexpr uint32_t kExponent = 0x7f800000u;
+    uint32_t found = 0;
+    for (size_t i = 0; i < count; ++i) {
+        uint32_t word;
+        std::memcpy(&word, values + i, sizeof word);
+        found |= (uint32_t)((word & kExponent) == kExponent);
+    }
+    return !found;
+}
+
 template <class A>
 auto *pointer(std::optional<A> &array) {
     return array ? array->data() : nullptr;
@@ -279,6 +290,10 @@ std::unique_ptr<State> forward(ConstArray means, ConstArray scales, ConstArray r
     s->level = std::min(level, best_level());
     const Scene scene = {means.data(), scales.data(), rotations.data(), opacities.data(), sh.data(), view.data(), focal.data(),
                          background.data(), pointer(probe), s->count, s->sh_count, s->views, s->height, s->width, near};
+    bool finite = all_finite(scene.probe, probe ? probe->size() : 0);
+    for (const ConstArray *a : {&means, &scales, &rotations, &opacities, &sh, &view, &focal, &background})
+        finite = finite && all_finite(a->data(), a->size());
+    if (!finite) return nullptr;
     float *const images[] = {rgb.data(), alpha.data(), depth.data()};
     int32_t *const radius = radii.data();
     nb::gil_scoped_release release;
@@ -301,26 +316,6 @@ void backward(const State &s, ConstArray means, ConstArray scales, ConstArray ro
     run_backward(scene, s, pixels, grads, cameras);
 }
 
-// Flat index of the first NaN or infinity, or -1: the exponent's bits are all set.
-int64_t first_nonfinite(ConstArray array) {
-    const size_t count = array.size();
-    const float *values = array.data();
-    constexpr uint32_t kExponent = 0x7f800000u;
-    uint32_t found = 0;
-    for (size_t i = 0; i < count; ++i) {
-        uint32_t word;
-        std::memcpy(&word, values + i, sizeof word);
-        found |= (uint32_t)((word & kExponent) == kExponent);
-    }
-    if (!found) return -1;
-    for (size_t i = 0; i < count; ++i) {
-        uint32_t word;
-        std::memcpy(&word, values + i, sizeof word);
-        if ((word & kExponent) == kExponent) return (int64_t)i;
-    }
-    return -1;
-}
-
 }  // namespace
 
 void register_gaussians(nb::module_ &m) {
@@ -328,11 +323,10 @@ void register_gaussians(nb::module_ &m) {
     nb::set_leak_warnings(false);
     nb::class_<State>(m, "GaussianState", "What a forward pass leaves for its backward pass.");
     m.def("best_instruction_set", &best_level, "0 baseline, 1 AVX2, 2 AVX-512: the best that this processor and build have.");
-    m.def("first_nonfinite", &first_nonfinite, nb::arg("array"), "Flat index of the first NaN or infinity, or -1.");
     m.def("gaussians_forward", &forward, nb::arg("means"), nb::arg("scales"), nb::arg("rotations"), nb::arg("opacities"),
           nb::arg("sh"), nb::arg("view"), nb::arg("focal"), nb::arg("background"), nb::arg("probe").none(), nb::arg("rgb"),
           nb::arg("alpha"), nb::arg("depth"), nb::arg("radii"), nb::arg("near"), nb::arg("level"),
-          "Draws into rgb, alpha, depth and radii.");
+          "Draws into rgb, alpha, depth and radii; None, and nothing drawn, when an input is not finite.");
     m.def("gaussians_backward", &backward, nb::arg("state"), nb::arg("means"), nb::arg("scales"), nb::arg("rotations"),
           nb::arg("opacities"), nb::arg("sh"), nb::arg("view"), nb::arg("focal"), nb::arg("background"), nb::arg("depth"),
           nb::arg("grad_rgb").none(), nb::arg("grad_alpha").none(), nb::arg("grad_depth").none(), nb::arg("to_means"),

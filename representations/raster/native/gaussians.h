@@ -22,13 +22,13 @@ constexpr float kMaxExtent = 3.33f, kFieldMargin = 1.3f;
 // level = p² + q² there (both a little enlarged); right_dy = dy of that ellipse's rightmost point.
 enum Field { kMeanX, kMeanY, kA, kB, kC, kLogOpacity, kRed, kGreen, kBlue, kDepth, kHalfHeight, kRightDy, kLevel, kInverseA, kFields = 16 };
 
-// Sums over pixels for one Gaussian, with h = -d loss / d s: the order of sums12's output. The last three
+// Sums over pixels for one Gaussian of h = -d loss / d s, h p, h q, h p² ...: the order of sums12's output. The last three
 // are d loss / d colour and depth.
-enum Moment { kH = 0, kHx = 4, kHy = 8, kHxx = 12, kHxy = 1, kHyy = 5, kGradRed = 9, kGradGreen = 13, kGradBlue = 2, kGradDepth = 6, kMoments = 16 };
+enum Moment { kH = 0, kHp = 4, kHq = 8, kHpp = 12, kHpq = 1, kHqq = 5, kGradRed = 9, kGradGreen = 13, kGradBlue = 2, kGradDepth = 6, kMoments = 16 };
 
 struct Scene {                     // borrowed arrays, row-major
     const float *means, *scales, *rotations, *opacities, *sh;  // (N,3) (N,3) (N,4) (N) (N,K,3)
-    const float *view, *focal, *background, *probe;            // (B,4,4) (B) (B,3) (B,N,2) or null
+    const float *view, *focal, *background, *probe;            // (B,3,4) (B) (B,3) (B,N,2) or null
     int64_t count;
     int sh_count, views, height, width;
     float near;

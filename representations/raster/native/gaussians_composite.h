@@ -9,25 +9,27 @@ namespace SDS3D_ISA {
 
 struct Lanes {
     F x, y;      // pixel centres of a block relative to its corner
+    F corner;    // left edges of block columns (lanes 0-7), top edges of block rows (lanes 8-15), tile-relative
     F edge_y;    // top pixel row of block row (lane mod 8), tile-relative; lanes 0-7 find the first block of
     F sign;      // a row (sign -1), lanes 8-15 the last (sign +1)
     F offset, low, high, none;
 };
 
 SDS3D_INLINE Lanes make_lanes() {
-    alignas(64) float x[16], y[16], edge[16], sign[16], offset[16], low[16], high[16], none[16];
+    alignas(64) float x[16], y[16], corner[16], edge[16], sign[16], offset[16], low[16], high[16], none[16];
     for (int i = 0; i < 16; ++i) {
         x[i] = (float)(i & 3) + 0.5f;
         y[i] = (float)(i >> 2) + 0.5f;
         const bool last = i >= 8;
-        edge[i] = (float)(4 * (i & 7)) + 0.5f;
+        corner[i] = (float)(kBlock * (i & 7));
+        edge[i] = (float)(kBlock * (i & 7)) + 0.5f;
         sign[i] = last ? 1.f : -1.f;
         offset[i] = last ? -0.125f + 1e-3f : -0.875f - 1e-3f;
         low[i] = last ? -1.f : 0.f;
         high[i] = last ? 7.f : 8.f;
         none[i] = last ? -1.f : 8.f;
     }
-    return {load(x), load(y), load(edge), load(sign), load(offset), load(low), load(high), load(none)};
+    return {load(x), load(y), load(corner), load(edge), load(sign), load(offset), load(low), load(high), load(none)};
 }
 
 // Blocks of the tile where a pixel centre may lie in the ellipse p² + q² <= level: per row of blocks, the
@@ -47,26 +49,70 @@ SDS3D_INLINE uint64_t covered(const float *g, float mx, float my, const Lanes &l
     return cover(edge);
 }
 
-// One Gaussian's constants in registers, and alpha of a block.
-struct Splat {
-    F x, y, a, b, c, log_opacity;
+constexpr int kBatch = 64;
 
-    SDS3D_INLINE Splat make(const float *g, float mx, float my, const Lanes &lanes) {
-        return {lanes.x - splat(mx), lanes.y - splat(my), splat(g[kA]), splat(g[kB]), splat(g[kC]), splat(g[kLogOpacity])};
+// Writes the covered blocks of up to kBatch Gaussians of the list to list.used. Ahead of their use, because the
+// long chain of operations in `covered` would otherwise delay every branch on its result.
+SDS3D_INLINE void find_blocks(const float *fields, const TileList &list, int64_t begin, float x0, float y0, const Lanes &lanes) {
+    const int64_t end = begin + kBatch < list.count ? begin + kBatch : list.count;
+    for (int64_t n = begin; n < end; ++n) {
+        if (n + 8 < list.count) __builtin_prefetch(fields + (size_t)list.gaussian[n + 8] * kFields);
+        const float *g = fields + (size_t)list.gaussian[n] * kFields;
+        list.used[n] = covered(g, g[kMeanX] - x0, g[kMeanY] - y0, lanes);
     }
+}
+
+// One Gaussian in one tile. p and q are affine in the pixel: a part for the lane and a part for the block, in
+// which the mean is taken off first so that nothing large cancels.
+struct Splat {
+    F lane_p, lane_q, log_opacity;
+    alignas(64) float block_p[16], block_q[16];  // p: by column (0-7) + by row (8-15); q: by row (8-15)
 };
 
+SDS3D_INLINE void make_splat(Splat &s, const float *g, float mx, float my, const Lanes &lanes) {
+    const F a = splat(g[kA]), b = splat(g[kB]), c = splat(g[kC]);
+    s.lane_p = fma(a, lanes.x, b * lanes.y);
+    s.lane_q = c * lanes.y;
+    s.log_opacity = splat(g[kLogOpacity]);
+    const F from_mean = lanes.corner - halves(mx, my);
+    store(s.block_p, halves(g[kA], g[kB]) * from_mean);
+    store(s.block_q, c * from_mean);
+}
+
 struct Sample {
-    F dx, dy, alpha;  // alpha not yet limited to 0.999
+    F p, q, alpha;  // alpha not yet limited to 0.999
 };
 
 SDS3D_INLINE Sample sample(const Splat &s, int block) {
-    const F dx = s.x + splat((float)(kBlock * (block & 7))), dy = s.y + splat((float)(kBlock * (block >> 3)));
-    const F p = fma(s.b, dy, s.a * dx), q = s.c * dy;
-    return {dx, dy, exp2neg(fnma(q, q, fnma(p, p, s.log_opacity)))};
+    const float *row = s.block_p + 8 + (block >> 3);
+    const F p = s.lane_p + splat(s.block_p[block & 7]) + splat(*row), q = s.lane_q + splat(row[16]);
+    return {p, q, exp2neg(fnma(q, q, fnma(p, p, s.log_opacity)))};
 }
 
 enum { kThrough, kSumRed, kSumGreen, kSumBlue, kSumDepth, kForwardState };
+
+// A block's rows between 16 lanes and an image plane whose pixel (x, y) is the block's corner.
+SDS3D_INLINE void write_block(const float *lanes, const Scene &scene, int x, int y, float *plane) {
+    float *out = plane + (size_t)y * scene.width + x;
+    if (x + kBlock <= scene.width && y + kBlock <= scene.height) {
+        for (int v = 0; v < kBlock; ++v) __builtin_memcpy(out + (size_t)v * scene.width, lanes + kBlock * v, kBlock * sizeof(float));
+        return;
+    }
+    for (int i = 0; i < kLanes; ++i)
+        if (x + (i & 3) < scene.width && y + (i >> 2) < scene.height) out[(size_t)(i >> 2) * scene.width + (i & 3)] = lanes[i];
+}
+
+SDS3D_INLINE void read_block(const float *plane, const Scene &scene, int x, int y, float *lanes) {
+    if (plane && x + kBlock <= scene.width && y + kBlock <= scene.height) {
+        const float *in = plane + (size_t)y * scene.width + x;
+        for (int v = 0; v < kBlock; ++v) __builtin_memcpy(lanes + kBlock * v, in + (size_t)v * scene.width, kBlock * sizeof(float));
+        return;
+    }
+    for (int i = 0; i < kLanes; ++i) {
+        const bool inside = plane && x + (i & 3) < scene.width && y + (i >> 2) < scene.height;
+        lanes[i] = inside ? plane[(size_t)(y + (i >> 2)) * scene.width + x + (i & 3)] : 0.f;
+    }
+}
 
 // Blocks inside the image; lanes outside it start closed (negative transmittance).
 SDS3D_INLINE uint64_t open_tile(const Scene &scene, int x0, int y0, float *state, float *stops) {
@@ -74,13 +120,16 @@ SDS3D_INLINE uint64_t open_tile(const Scene &scene, int x0, int y0, float *state
     for (int block = 0; block < kBlocks; ++block) {
         const int x = x0 + kBlock * (block & 7), y = y0 + kBlock * (block >> 3);
         float *s = state + block * kForwardState * kLanes, *stop = stops + block * kLanes;
-        if (x < scene.width && y < scene.height) live |= (uint64_t)1 << block;
-        for (int i = 0; i < kLanes; ++i) {
-            const bool inside = x + (i & 3) < scene.width && y + (i >> 2) < scene.height;
-            s[i] = inside ? 1.f : -1.f;
-            stop[i] = inside ? 3e38f : -1.f;
-        }
         for (int k = 1; k < kForwardState; ++k) store(s + k * kLanes, splat(0.f));
+        store(s, splat(1.f));
+        store(stop, splat(3e38f));
+        if (x < scene.width && y < scene.height) live |= (uint64_t)1 << block;
+        if (x + kBlock <= scene.width && y + kBlock <= scene.height) continue;
+        for (int i = 0; i < kLanes; ++i) {
+            if (x + (i & 3) < scene.width && y + (i >> 2) < scene.height) continue;
+            s[i] = -1.f;
+            stop[i] = -1.f;
+        }
     }
     return live;
 }
@@ -95,11 +144,12 @@ static void composite(const Scene &scene, int view, int tile_x, int tile_y, cons
     uint64_t live = open_tile(scene, x0, y0, state, stops);
     const F min_alpha = splat(kMinAlpha), max_alpha = splat(kMaxAlpha), min_through = splat(kMinTransmittance);
     for (int64_t n = 0; n < list.count; ++n) {
-        if (n + 8 < list.count) __builtin_prefetch(fields + (size_t)list.gaussian[n + 8] * kFields);
+        if (n % kBatch == 0) find_blocks(fields, list, n, (float)x0, (float)y0, lanes);
         const float *g = fields + (size_t)list.gaussian[n] * kFields;
         const float mx = g[kMeanX] - (float)x0, my = g[kMeanY] - (float)y0;
-        uint64_t blocks = covered(g, mx, my, lanes) & live, used = 0;
-        const Splat splats = Splat::make(g, mx, my, lanes);
+        uint64_t blocks = list.used[n] & live, used = 0;
+        Splat splats;
+        make_splat(splats, g, mx, my, lanes);
         const F red = splat(g[kRed]), green = splat(g[kGreen]), blue = splat(g[kBlue]), depth = splat(g[kDepth]);
         for (; blocks; blocks &= blocks - 1) {
             const int block = __builtin_ctzll(blocks);
@@ -142,27 +192,17 @@ static void composite(const Scene &scene, int view, int tile_x, int tile_y, cons
         store(out[4], load(s + kSumDepth * kLanes) * recip(max(alpha, splat(1e-10f))));
         store(ends + block * kLanes, through);
         const int x = x0 + kBlock * (block & 7), y = y0 + kBlock * (block >> 3);
-        const int columns = scene.width - x < kBlock ? scene.width - x : kBlock;
-        for (int v = 0; v < kBlock && y + v < scene.height && columns > 0; ++v) {
-            const size_t at = (size_t)(y + v) * scene.width + x, bytes = (size_t)columns * sizeof(float);
-            for (int k = 0; k < 3; ++k) __builtin_memcpy(pixels.rgb + k * plane + at, out[k] + kBlock * v, bytes);
-            __builtin_memcpy(pixels.alpha + at, out[3] + kBlock * v, bytes);
-            __builtin_memcpy(pixels.depth + at, out[4] + kBlock * v, bytes);
-        }
+        for (int k = 0; k < 3; ++k) write_block(out[k], scene, x, y, pixels.rgb + k * plane);
+        write_block(out[3], scene, x, y, pixels.alpha);
+        write_block(out[4], scene, x, y, pixels.depth);
     }
 }
 
-// Backward state of a block: transmittance behind the present Gaussian, `behind` = sum over the Gaussians
-// behind it of weight * (values · gradients), and the pixel gradients (red, green, blue, accumulated depth).
+// Backward state of a block: transmittance behind the present Gaussian; `behind`, what is seen there: the weighted
+// values of the Gaussians behind it and the background, each times its pixel gradient, for transmittance 1; and the
+// pixel gradients (red, green, blue, accumulated depth). With value = values · gradients of the present one,
+//   d loss / d alpha = transmittance before it * (value - behind),   behind += alpha (value - behind).
 enum { kBackThrough, kBehind, kPixelRed, kPixelGreen, kPixelBlue, kPixelDepth, kBackState };
-
-SDS3D_INLINE void load_block(const float *image, const Scene &scene, int x, int y, float *out) {
-    store(out, splat(0.f));
-    if (!image) return;
-    const int columns = scene.width - x < kBlock ? scene.width - x : kBlock;
-    for (int v = 0; v < kBlock && y + v < scene.height && columns > 0; ++v)
-        __builtin_memcpy(out + kBlock * v, image + (size_t)(y + v) * scene.width + x, (size_t)columns * sizeof(float));
-}
 
 SDS3D_INLINE void open_tile_backward(const Scene &scene, int view, int x0, int y0, const float *ends,
                                      const Pixels &pixels, float *state, float *background_sums) {
@@ -174,10 +214,10 @@ SDS3D_INLINE void open_tile_backward(const Scene &scene, int view, int x0, int y
         float *s = state + block * kBackState * kLanes;
         alignas(64) float grad_alpha[kLanes], grad_depth[kLanes], depth[kLanes];
         for (int k = 0; k < 3; ++k)
-            load_block(pixels.grad_rgb ? pixels.grad_rgb + k * plane : nullptr, scene, x, y, s + (kPixelRed + k) * kLanes);
-        load_block(pixels.grad_alpha, scene, x, y, grad_alpha);
-        load_block(pixels.grad_depth, scene, x, y, grad_depth);
-        load_block(pixels.grad_depth ? pixels.depth : nullptr, scene, x, y, depth);
+            read_block(pixels.grad_rgb ? pixels.grad_rgb + k * plane : nullptr, scene, x, y, s + (kPixelRed + k) * kLanes);
+        read_block(pixels.grad_alpha, scene, x, y, grad_alpha);
+        read_block(pixels.grad_depth, scene, x, y, grad_depth);
+        read_block(pixels.grad_depth ? pixels.depth : nullptr, scene, x, y, depth);
         const F through = load(ends + block * kLanes), alpha = splat(1.f) - through;
         // depth = sum of weight * depth / alpha
         const F per_alpha = keep(alpha > splat(0.f), load(grad_depth) * recip(max(alpha, splat(1e-10f))));
@@ -188,7 +228,7 @@ SDS3D_INLINE void open_tile_backward(const Scene &scene, int view, int x0, int y
             sums[k] = fma(through, grad, sums[k]);
         }
         store(s, through);
-        store(s + kBehind * kLanes, behind * through);
+        store(s + kBehind * kLanes, behind);
         store(s + kPixelDepth * kLanes, per_alpha);
     }
     F all[12] = {sums[0], sums[1], sums[2]};
@@ -201,7 +241,8 @@ SDS3D_INLINE void open_tile_backward(const Scene &scene, int view, int x0, int y
 template <bool kWithDepth>
 SDS3D_INLINE void gaussian_backward(const float *g, float mx, float my, uint64_t blocks, float position,
                                     const Lanes &lanes, const float *stops, float *state, float *moments) {
-    const Splat splats = Splat::make(g, mx, my, lanes);
+    Splat splats;
+    make_splat(splats, g, mx, my, lanes);
     const F red = splat(g[kRed]), green = splat(g[kGreen]), blue = splat(g[kBlue]), depth = splat(g[kDepth]);
     const F min_alpha = splat(kMinAlpha), max_alpha = splat(kMaxAlpha), one = splat(1.f), here = splat(position);
     F sum[12];
@@ -212,8 +253,7 @@ SDS3D_INLINE void gaussian_backward(const float *g, float mx, float my, uint64_t
         const Sample at = sample(splats, block);
         const M counted = (at.alpha >= min_alpha) & (load(stops + block * kLanes) > here);
         const F full = keep(counted, at.alpha), alpha = min(full, max_alpha);
-        const F back = recip(one - alpha);
-        const F through = load(s) * back, weight = alpha * through, behind = load(s + kBehind * kLanes);
+        const F through = load(s) * recip(one - alpha), weight = alpha * through, behind = load(s + kBehind * kLanes);
         const F pixel_red = load(s + kPixelRed * kLanes), pixel_green = load(s + kPixelGreen * kLanes);
         const F pixel_blue = load(s + kPixelBlue * kLanes);
         F value = fma(red, pixel_red, fma(green, pixel_green, blue * pixel_blue));
@@ -222,17 +262,17 @@ SDS3D_INLINE void gaussian_backward(const float *g, float mx, float my, uint64_t
             value = fma(depth, pixel_depth, value);
             sum[9] = fma(weight, pixel_depth, sum[9]);
         }
+        const F difference = value - behind;
         store(s, through);
-        store(s + kBehind * kLanes, fma(weight, value, behind));
-        const F grad_alpha = fnma(behind, back, through * value);
-        // a limited alpha passes no gradient on
-        const F h = keep(max_alpha >= full, full * grad_alpha), hx = h * at.dx, hy = h * at.dy;
+        store(s + kBehind * kLanes, fma(alpha, difference, behind));
+        // h = alpha * d loss / d alpha; a limited alpha passes no gradient on
+        const F h = keep(max_alpha >= full, weight * difference), hp = h * at.p, hq = h * at.q;
         sum[0] = sum[0] + h;
-        sum[1] = sum[1] + hx;
-        sum[2] = sum[2] + hy;
-        sum[3] = fma(hx, at.dx, sum[3]);
-        sum[4] = fma(hx, at.dy, sum[4]);
-        sum[5] = fma(hy, at.dy, sum[5]);
+        sum[1] = sum[1] + hp;
+        sum[2] = sum[2] + hq;
+        sum[3] = fma(hp, at.p, sum[3]);
+        sum[4] = fma(hp, at.q, sum[4]);
+        sum[5] = fma(hq, at.q, sum[5]);
         sum[6] = fma(weight, pixel_red, sum[6]);
         sum[7] = fma(weight, pixel_green, sum[7]);
         sum[8] = fma(weight, pixel_blue, sum[8]);

@@ -55,7 +55,7 @@ SDS3D_INLINE void load_chunk(const Scene &scene, int64_t begin, Chunk &c) {
 }
 
 SDS3D_INLINE void load_camera(const Scene &scene, int view, CameraData &c) {
-    const float *m = scene.view + 16 * view;
+    const float *m = scene.view + 12 * view;
     for (int i = 0; i < 3; ++i) {
         for (int j = 0; j < 3; ++j) c.w[3 * i + j] = splat(m[4 * i + j]);
         c.t[i] = splat(m[4 * i + 3]);

@@ -50,15 +50,17 @@ SDS3D_INLINE void colour_backward(const Scene &scene, const Chunk &g, const Came
 // `m` moments -> world gradients (added), camera sums (added) and the centre's gradient in pixels.
 SDS3D_INLINE void geometry_backward(const Chunk &g, const CameraData &camera, const Projection &p, const F *m,
                                     WorldGradients &out, F *camera_sums, F *grad_centre) {
-    const F inverse_det = recip(p.det), zero = splat(0.f);
-    const F qxx = p.yy * inverse_det, qxy = zero - p.xy * inverse_det, qyy = p.xx * inverse_det;
-    // d loss / d mean = Q (Hx, Hy);  d loss / d covariance = Q [Hxx Hxy; Hxy Hyy] Q / 2
-    const F gu = fma(qxx, m[kHx], qxy * m[kHy]), gv = fma(qxy, m[kHx], qyy * m[kHy]);
+    // the inverse image covariance is Q = L Lᵀ / k, L = [a 0; b c], and (p, q) = Lᵀ d, so with moments h
+    // d loss / d mean = Q sum h d = L (Hp, Hq) / k,  d loss / d covariance = Q (sum h d dᵀ) Q / 2 = L H Lᵀ / 2 k²
+    const F zero = splat(0.f), half_log2e = splat(0.7213475204444817f), inverse_k = splat(1.3862943611198906f);
+    const F inverse_yy = recip(p.yy), la = sqrt(half_log2e * p.yy * recip(p.det)), lb = zero - p.xy * inverse_yy * la;
+    const F lc = sqrt(half_log2e * inverse_yy);
+    const F gu = inverse_k * la * m[kHp], gv = inverse_k * fma(lb, m[kHp], lc * m[kHq]);
     grad_centre[0] = gu;
     grad_centre[1] = gv;
-    const F t00 = fma(qxx, m[kHxx], qxy * m[kHxy]), t01 = fma(qxx, m[kHxy], qxy * m[kHyy]);
-    const F t10 = fma(qxy, m[kHxx], qyy * m[kHxy]), t11 = fma(qxy, m[kHxy], qyy * m[kHyy]);
-    const F cxx = fma(t00, qxx, t01 * qxy), cxy = fma(t00, qxy, t01 * qyy), cyy = fma(t10, qxy, t11 * qyy);
+    const F u = inverse_k * la, v = inverse_k * lb, w_ = inverse_k * lc;
+    const F vp = fma(v, m[kHpp], w_ * m[kHpq]), vq = fma(v, m[kHpq], w_ * m[kHqq]);
+    const F cxx = u * u * m[kHpp], cxy = u * vp, cyy = fma(v, vp, w_ * vq);
     // covariance = K Kᵀ, so d loss / d K = 2 (d loss / d covariance) K;  K = A R S, A = J W
     F grad_a[6] = {zero, zero, zero, zero, zero, zero};
     for (int j = 0; j < 3; ++j) {

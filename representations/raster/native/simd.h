@@ -5,7 +5,7 @@
 // files include no C++ standard headers with templates for the same reason.
 //
 //   F: 16 floats.  M: 16 booleans.
-//   splat load store (aligned to 64 bytes) loadu
+//   splat load store (aligned to 64 bytes) loadu;  halves(a, b) = a in lanes 0-7, b in lanes 8-15
 //   + - *, fma(a, b, c) = a b + c, fnma(a, b, c) = c - a b, min max sqrt floor
 //   a < b, a > b, a >= b -> M;  & and andnot(a, b) = a and not b;  any(m);  bits(m): bit i is lane i
 //   select(m, a, b) = a where m, else b;  keep(m, a) = a where m, else 0

@@ -12,6 +12,7 @@ struct M {
 };
 
 SDS3D_INLINE F splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+SDS3D_INLINE F halves(float x, float y) { return {_mm256_set1_ps(x), _mm256_set1_ps(y)}; }
 SDS3D_INLINE F load(const float *p) { return {_mm256_load_ps(p), _mm256_load_ps(p + 8)}; }
 SDS3D_INLINE F loadu(const float *p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 SDS3D_INLINE void store(float *p, F x) {

@@ -12,6 +12,7 @@ struct M {
 };
 
 SDS3D_INLINE F splat(float a) { return {_mm512_set1_ps(a)}; }
+SDS3D_INLINE F halves(float a, float b) { return {_mm512_mask_mov_ps(_mm512_set1_ps(a), 0xFF00, _mm512_set1_ps(b))}; }
 SDS3D_INLINE F load(const float *p) { return {_mm512_load_ps(p)}; }
 SDS3D_INLINE F loadu(const float *p) { return {_mm512_loadu_ps(p)}; }
 SDS3D_INLINE void store(float *p, F a) { _mm512_store_ps(p, a.v); }

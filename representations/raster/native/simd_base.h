@@ -26,6 +26,7 @@ struct M {
     return r
 
 SDS3D_INLINE F splat(float x) { SDS3D_EACH((Quad{x, x, x, x})); }
+SDS3D_INLINE F halves(float x, float y) { return {{Quad{x, x, x, x}, Quad{x, x, x, x}, Quad{y, y, y, y}, Quad{y, y, y, y}}}; }
 SDS3D_INLINE F load(const float *p) {
     F r;
     __builtin_memcpy(&r, __builtin_assume_aligned(p, 64), sizeof r);
