@@ -164,7 +164,6 @@ def _keep_large(
     label = topology.components(faces)
     volumes = topology.signed_volumes(vertices, faces, label)
     keep = volumes >= keep_fraction * volumes.max()
-    keep &= volumes > 0
     return topology.compact(vertices, faces[keep[label]])
 
 

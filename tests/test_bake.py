@@ -87,6 +87,16 @@ def test_colours_are_asked_for_inside_the_bounds_and_the_surface() -> None:
     assert (mesh.colors == 1).all(), "clipped to what a display shows"
 
 
+def test_colours_of_a_cut_object_are_asked_for_inside_the_bounds() -> None:
+    def color_at(points: Tensor) -> Tensor:
+        assert points.abs().max() <= 1
+        return points * 0 + 0.5
+
+    volume = sample_density(ball((0.0, 0.0, 0.0), 1.2), BOX, 16)
+    mesh = field_to_mesh(volume, 1.0, color_at, BOX, color_inset=0.0, smooth_iterations=0)
+    assert mesh.vertices.abs().max() > 1 + 0.05 * 2 / 15, "the surface itself lies beyond, without slivers"
+
+
 def test_floaters_go_and_second_objects_stay() -> None:
     balls = [ball((0.0, 0.0, 0.0), 0.5), ball((0.8, 0.8, 0.8), 0.1), ball((-0.7, -0.7, 0.0), 0.25)]
 
@@ -101,11 +111,12 @@ def test_floaters_go_and_second_objects_stay() -> None:
     assert parts == {0.0: 3, 0.02: 2, 0.5: 1}
 
 
-def test_hollow_objects_are_filled() -> None:
+@pytest.mark.parametrize("keep_fraction", [0.0, 0.02])
+def test_hollow_objects_are_filled(keep_fraction: float) -> None:
     def shell(p: Tensor) -> Tensor:
         return 1 + 10 * (0.1 - (p.norm(dim=-1) - 0.5).abs())
 
-    mesh = solid(field_to_mesh(sample_density(shell, BOX, 48), 1.0, None, BOX))
+    mesh = solid(field_to_mesh(sample_density(shell, BOX, 48), 1.0, None, BOX, keep_fraction=keep_fraction))
     assert mesh.body_count == 1
     assert mesh.volume == pytest.approx(4 / 3 * math.pi * 0.6**3, rel=0.03)
 
@@ -124,11 +135,11 @@ def test_even_noise_becomes_a_closed_surface(seed: int, blur: float, level: floa
     assert len(small.faces) < 1.1 * 1500 or len(small.faces) < 0.5 * len(full.faces)
 
 
-def test_samples_exactly_on_the_level_do_not_tear_the_surface() -> None:
-    volume = torch.zeros(12, 12, 12)
-    volume[3:9, 3:9, 3:9] = 1.0
-    volume[5:7, 5:7, :] = 0.5
-    mesh = field_to_mesh(volume, 0.5, None, BOX, smooth_iterations=0)
+@given(st.integers(0, 10_000))
+def test_samples_exactly_on_the_level_do_not_tear_the_surface(seed: int) -> None:
+    volume = torch.from_numpy(np.random.default_rng(seed).integers(-1, 2, (6, 6, 6)))
+    volume[3, 3, 3], volume[0, 0, 0] = 1, -1
+    mesh = field_to_mesh(volume.double(), 0.0, None, BOX, smooth_iterations=0, keep_fraction=0.0)
     assert solid(mesh).is_watertight
 
 
@@ -181,6 +192,16 @@ def test_holes_are_filled_outwards(seed: int, count: int) -> None:
     vertices, faces = topology.close(np.asarray(sphere.vertices), torn)
     assert topology.is_watertight(faces)
     assert trimesh.Trimesh(vertices, faces, process=False).volume == pytest.approx(sphere.volume, rel=0.1)
+
+
+def test_faces_back_to_back_are_dropped() -> None:
+    solid_ = trimesh.creation.box()
+    flap = np.array([[0, 1, 8], [1, 0, 8]])
+    corners = np.concatenate([solid_.vertices, [[0.0, 0.0, 5.0]]])
+    vertices, faces = topology.close(corners, np.concatenate([solid_.faces, flap]))
+    assert topology.is_watertight(faces)
+    assert len(faces) == 12
+    assert vertices[:, 2].max() < 1
 
 
 def test_two_solids_that_share_an_edge_are_parted() -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from urllib.parse import unquote
 
 from ..core.errors import AssetError
@@ -86,7 +87,7 @@ def replacing(path: Path, overwrite: bool = False) -> Iterator[Path]:
         AssetError: the file exists and `overwrite` is False, or the disk refused (full, read-only).
     """
     refuse_existing([path], overwrite)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
