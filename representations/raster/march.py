@@ -5,6 +5,7 @@ Conventions, formulas and the reference implementation are in `march_twin`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -45,7 +46,7 @@ def compose(
         _require_cube("compose", f"levels[{number}]", level, like=bias)
     kernels = _kernels("compose", implementation, bias)
     for number, level in enumerate(levels):
-        _require_finite("compose", f"levels[{number}]", level, kernels)
+        _require_finite("compose", f"levels[{number}]", level)
     return kernels.compose(levels, bias, density_gain, color_gain)
 
 
@@ -98,7 +99,7 @@ def march(
         "directions": directions,
         "offsets": offsets,
     }.items():
-        _require_finite("march", name, value, kernels)
+        _require_finite("march", name, value)
     return kernels.march(volume, origins, directions, offsets, half, samples, stop)
 
 
@@ -156,8 +157,13 @@ def _require_same(function: str, name: str, value: Tensor, like: Tensor) -> None
         )
 
 
-def _require_finite(function: str, name: str, value: Tensor, kernels: ModuleType) -> None:
-    at = kernels.first_nonfinite(value)
-    if at >= 0:
+def _require_finite(function: str, name: str, value: Tensor) -> None:
+    """Refuse NaN and infinity by name and index; a finite sum means that every term is."""
+    flat = value.detach().reshape(-1)
+    if math.isfinite(float(flat.sum())):
+        return
+    bad = (~torch.isfinite(flat)).nonzero()
+    if len(bad):
+        at = int(bad[0])
         index = [int(i) for i in torch.unravel_index(torch.tensor(at), value.shape)]
-        raise NonFiniteError(f"{function}: {name}{index} is {float(value.detach().reshape(-1)[at])}")
+        raise NonFiniteError(f"{function}: {name}{index} is {float(flat[at])}")

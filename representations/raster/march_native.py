@@ -18,12 +18,6 @@ def _run(function: str, *arguments: Any) -> Any:
     return getattr(module, function)(*arguments, torch.get_num_threads(), instruction_level())
 
 
-def first_nonfinite(array: Tensor) -> int:
-    """Flat index of the first NaN or infinity of a float32 array, or -1."""
-    module, _ = native_module()
-    return module.first_nonfinite(array.detach().contiguous())
-
-
 def compose(levels: Sequence[Tensor], bias: Tensor, density_gain: float, color_gain: float) -> Tensor:
     """See march_twin.compose."""
     return _Compose.apply(bias, density_gain, color_gain, *levels)

@@ -101,9 +101,3 @@ def total_variation(volume: Float[Tensor, "r r r 4"], weights: Sequence[float]) 
     scale = torch.tensor(weights, dtype=volume.dtype, device=volume.device)
     terms = [(torch.diff(volume, dim=axis) ** 2 * scale).sum() for axis in range(3)]
     return terms[0] + terms[1] + terms[2]
-
-
-def first_nonfinite(array: Tensor) -> int:
-    """Flat index of the first NaN or infinity, or -1."""
-    bad = ~torch.isfinite(array.detach().reshape(-1))
-    return int(bad.to(torch.uint8).argmax()) if bool(bad.any()) else -1
