@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -61,8 +60,9 @@ def kills(folder, count, seed):
         jump = int(Streams(seed).integers(STEPS // count, (), "kill", k)[0])
         process = begin(folder)
         wait_for_step(folder, min(done + 1 + jump, STEPS), process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        _, err = process.communicate()
+        assert process.returncode in (-signal.SIGKILL, 0), err
         for path in CheckpointStore(folder.checkpoints).list():
             seen[path.name] = read_state(path).hash()
         done = CheckpointStore(folder.checkpoints).latest().step if seen else 0

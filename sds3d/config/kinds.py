@@ -75,7 +75,7 @@ class KindOf(Shorthand):
         """The kinds."""
         return list(self.choices())
 
-    def make_default(self) -> Options:
+    def make_default(self) -> Any:
         """Options of the default kind with default values."""
         return self.choices()[self.default]()
 

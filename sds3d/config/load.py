@@ -59,7 +59,7 @@ def validate(model: type[M], document: Document) -> M:
 def translate(error: ValidationError, model: type[BaseModel], document: Document) -> list[ConfigError]:
     """One ConfigError for each place that pydantic complains about."""
     everywhere = all_keys(model, document.data)
-    by_place: dict[KeyPath, list[dict]] = {}
+    by_place: dict[KeyPath, list[Any]] = {}
     for item in error.errors(include_url=False):
         by_place.setdefault(_path(item, document.data), []).append(item)
     # a union reports its other members too; the complaint deepest inside the value is the one that helps
@@ -67,7 +67,7 @@ def translate(error: ValidationError, model: type[BaseModel], document: Document
     return [_problem(path, by_place[path], model, document, everywhere) for path in deepest]
 
 
-def _path(item: dict, data: Any) -> KeyPath:
+def _path(item: Any, data: Any) -> KeyPath:
     """pydantic's location without the parts that name union members and validators."""
     path: list[str | int] = []
     node = data

@@ -46,31 +46,33 @@ def apply(document: Document, model: type[BaseModel], overrides: Iterable[str]) 
 
 def set_value(document: Document, model: type[BaseModel], path: KeyPath, value: Any) -> None:
     """Set one key, making the mappings above it; a word on the way (`prior: embedded`) becomes its mapping."""
-    mark = Mark(COMMAND_LINE)
     if document.data is None:
         document.data = {}
-    node = document.data
-    for depth, part in enumerate(path):
-        last = depth == len(path) - 1
-        if isinstance(node, list):
-            if not isinstance(part, int) or part >= len(node):
-                raise _refuse(
-                    path, f"is a list of {len(node)} values; use an index from 0 to {len(node) - 1}."
-                )
-        elif not isinstance(node, dict):
-            raise _refuse(path, f"cannot be set: {node!r} above it is no mapping.")
-        else:
-            part = str(part)
-        if last:
-            node[part] = value
-        else:
-            child = node[part] if isinstance(node, list) else node.get(part)
-            if not isinstance(child, (dict, list)):
-                child = _opened(child, model, path[: depth + 1], document)
-                node[part] = child
-            node = child
-    _forget(document, path)
-    document.marks[path] = mark
+    node: Any = document.data
+    walked: KeyPath = ()
+    for part in path[:-1]:
+        key = _key(node, part, path)
+        walked = (*walked, key)
+        child = node[key] if isinstance(node, list) else node.get(key)
+        if not isinstance(child, (dict, list)):
+            child = node[key] = _opened(child, model, walked, document)
+        node = child
+    key = _key(node, path[-1], path)
+    node[key] = value
+    walked = (*walked, key)
+    _forget(document, walked)
+    document.marks[walked] = Mark(COMMAND_LINE)
+
+
+def _key(node: Any, part: str | int, path: KeyPath) -> Any:
+    """The index or key that a part of a path means in a node."""
+    if isinstance(node, list):
+        if not isinstance(part, int) or part >= len(node):
+            raise _refuse(path, f"is a list of {len(node)} values; use an index from 0 to {len(node) - 1}.")
+        return part
+    if not isinstance(node, dict):
+        raise _refuse(path, f"cannot be set: {node!r} above it is no mapping.")
+    return str(part)
 
 
 def _opened(child: Any, model: type[BaseModel], path: KeyPath, document: Document) -> Any:

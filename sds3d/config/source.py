@@ -70,9 +70,9 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-def resolver_for(base: type) -> type:
+def resolver_for(base: type) -> Any:
     """A PyYAML loader or dumper class whose plain scalars resolve as this module says."""
-    made = type(f"Core{base.__name__}", (base,), {"yaml_implicit_resolvers": {}})
+    made: Any = type(f"Core{base.__name__}", (base,), {"yaml_implicit_resolvers": {}})
     for name, pattern in _RESOLVERS:
         made.add_implicit_resolver(_TAG + name, pattern, None)
     return made

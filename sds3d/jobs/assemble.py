@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 from sds3d.guidance.build import build_guidance
 from sds3d.representations.base import Representation
@@ -36,7 +37,9 @@ def load_prior(options: Options, cache: PriorCache | None = None) -> Prior:
         return cache[key]
     create = module_of(PRIORS.package, options.kind, PRIORS.group).create  # type: ignore[attr-defined]
     # priors import no renderer: kinds that draw assets are handed one
-    extras = {"render": file_renderer()} if "render" in inspect.signature(create).parameters else {}
+    extras: dict[str, Any] = (
+        {"render": file_renderer()} if "render" in inspect.signature(create).parameters else {}
+    )
     prior = registry.create_prior(options, **extras)
     if cache is not None:
         cache[key] = prior

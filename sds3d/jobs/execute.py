@@ -24,7 +24,7 @@ from .schema import RunConfig
 
 log = logging.getLogger(__name__)
 
-Finisher = Callable[[RunFolder], None]
+Finisher = Callable[[RunFolder], object]
 """Called with a folder whose assets are written, such as the report page; its failure is the run's."""
 
 

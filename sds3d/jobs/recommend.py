@@ -32,7 +32,7 @@ def fill(document: Document) -> None:
     guidance = GUIDANCE.expand(data.get("guidance") or {})
     if not isinstance(prior, dict) or not isinstance(guidance, dict):
         return
-    module = modules(PRIORS.package, PRIORS.group, PRIORS.key).get(prior.get("kind"))
+    module = modules(PRIORS.package, PRIORS.group, PRIORS.key).get(str(prior.get("kind")))
     recommended = getattr(module, "RECOMMENDED", {})
     for section, values in recommended.items():
         if section == "guidance":
