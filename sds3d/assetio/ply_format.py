@@ -119,7 +119,8 @@ def _parse_header(data: bytes, path: Path) -> tuple[str, list[Element], int]:
         raise AssetError(f"{path}: is not a PLY file, or its header is cut off: no 'end_header' was found.")
     start = end + len(b"end_header")
     start += 2 if data[start : start + 2] == b"\r\n" else 1
-    order, elements = None, []
+    order: str | None = None
+    elements: list[Element] = []
     for number, line in enumerate(data[:end].decode("latin-1").splitlines(), start=1):
         words = line.split()
         try:
