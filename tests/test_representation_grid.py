@@ -98,14 +98,21 @@ def test_fov_and_azimuth_are_those_of_the_cameras() -> None:
     assert column.tolist() == pytest.approx([expected, 32.0], abs=0.3)
 
 
+def test_a_jitter_of_one_pixel_is_the_neighbour_s_ray() -> None:
+    field, right = create(SMALL, Streams(1)), torch.tensor([1.0, 0.0]).expand(2, 12, 12, 2)
+    plain, moved = field.render(look())["alpha"], field.render(look(jitter=right))["alpha"]
+    torch.testing.assert_close(moved[..., :-1], plain[..., 1:], rtol=1e-4, atol=1e-5)
+
+
 @given(st.integers(0, 2**31))
-def test_random_ray_offsets_leave_the_picture_where_it_is(seed: int) -> None:
-    field, generator = create(SMALL, Streams(1)), torch.Generator().manual_seed(seed)
-    offset = torch.rand(2, 12, 12, generator=generator)
-    jitter = torch.rand(2, 12, 12, 2, generator=generator) - 0.5
-    plain, random = field.render(look()), field.render(look(ray_offset=offset, jitter=jitter))
-    assert not torch.equal(plain["alpha"], random["alpha"])
-    assert (plain["alpha"] - random["alpha"]).mean().abs() < 0.03
+def test_ray_offsets_move_the_samples_and_leave_the_picture(seed: int) -> None:
+    field = create(SMALL, Streams(1))
+    plain = field.render(look())["alpha"]
+    assert torch.equal(field.render(look(ray_offset=torch.full((2, 12, 12), 0.5)))["alpha"], plain)
+    offset = torch.rand(2, 12, 12, generator=torch.Generator().manual_seed(seed))
+    random = field.render(look(ray_offset=offset))["alpha"]
+    assert not torch.equal(plain, random)
+    assert (plain - random).mean().abs() < 0.03
 
 
 def test_regularisers_are_the_stated_sums() -> None:
