@@ -60,6 +60,9 @@ def test_it_keeps_the_protocol_and_starts_as_a_soft_ball() -> None:
 def test_a_seed_is_a_field() -> None:
     first, again, other = (create(SMALL, Streams(seed)).state_dict() for seed in (3, 3, 4))
     assert tree_hash(first) == tree_hash(again) != tree_hash(other)
+    coarse, fine = (first["levels"][name].flatten()[:50] for name in ("level_4", "level_8"))
+    assert not torch.equal(coarse, fine)
+    assert fine.std() == pytest.approx(SMALL.initial_noise, rel=0.5)
 
 
 def test_an_empty_field_shows_the_background_and_nothing_else() -> None:
@@ -113,6 +116,17 @@ def test_ray_offsets_move_the_samples_and_leave_the_picture(seed: int) -> None:
     random = field.render(look(ray_offset=offset))["alpha"]
     assert not torch.equal(plain, random)
     assert (plain - random).mean().abs() < 0.03
+
+
+def test_training_and_pictures_have_their_own_numbers_of_samples() -> None:
+    field = create(SMALL.model_copy(update={"samples": 5, "picture_samples": 40}), Streams(1))
+    with torch.no_grad():
+        picture, volume = field.render(look())["alpha"], field.volume()
+    trainable(field)
+    training = field.render(look())["alpha"].detach()
+    for alpha, count in ((training, 5), (picture, 40)):
+        alike = SMALL.model_copy(update={"picture_samples": count})
+        assert torch.equal(alpha, render_volume(volume, look(), alike)["alpha"])
 
 
 def test_regularisers_are_the_stated_sums() -> None:
