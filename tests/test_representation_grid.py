@@ -305,6 +305,21 @@ def test_exported_colours_are_those_below_the_haze() -> None:
     assert seen[:, 0].min() > 0.8
 
 
+def test_exported_colours_are_those_of_the_skin() -> None:
+    # green skin on red flesh; the points lie below the middle of the skin
+    options = Options(resolutions=(96,))
+    line = torch.linspace(-options.half_extent, options.half_extent, 96)
+    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+    radius = (x**2 + y**2 + z**2).sqrt()
+    volume = torch.zeros(96, 96, 96, 4)
+    volume[..., 0] = 60.0 * (radius < 0.5)
+    volume[..., 1], volume[..., 2] = (radius < 0.44).float(), (radius >= 0.44).float()
+    points = 0.46 * torch.nn.functional.normalize(
+        torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    )
+    assert seen_color(volume, points, options)[:, 0].mean() < 0.15
+
+
 def test_colours_where_nothing_is_are_the_field_s_own() -> None:
     volume = torch.zeros(6, 6, 6, 4)
     volume[..., 2] = 0.7
