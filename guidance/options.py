@@ -9,6 +9,7 @@ Every method has its own option class (`Options` in its file) with its own defau
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
@@ -97,35 +98,37 @@ class UnitNormOptions(Options):
         return UnitNorm(self.unit_norm)
 
 
+TRANSFORMS = ("rescale", "clamp_x0")
+POSTS = ("clip_value", "clip_norm", "unit_norm")
+
+
 def _word(value: Any) -> Any:
     """A bare word stands for the step with its defaults: `clamp_x0` is `{clamp_x0: 1.0}`."""
     words = {"clamp_x0": ClampX0Options(), "unit_norm": UnitNormOptions()}
-    return words.get(value, {value: None}) if isinstance(value, str) else value
+    return words.get(value, value) if isinstance(value, str) else value
 
 
-def _first_key(*names: str) -> Discriminator:
-    """Tells options apart by the one key that names them."""
+def _held(names: tuple[str, ...], value: Any) -> str | None:
+    """The one of these names that is a key of a mapping or a field of options: it tells them apart."""
+    keys = type(value).model_fields if isinstance(value, Options) else value
+    return next((name for name in names if name in keys), None) if isinstance(keys, Mapping) else None
 
-    def which(value: Any) -> str | None:
-        held = (
-            value
-            if isinstance(value, dict)
-            else type(value).model_fields
-            if isinstance(value, Options)
-            else ()
-        )
-        return next((name for name in names if name in held), None)
 
-    return Discriminator(
-        which,
-        custom_error_type="unknown_step",
-        custom_error_message=f"expected a mapping with one of the keys {', '.join(names)}",
-    )
+def _which_transform(value: Any) -> str | None:
+    return _held(TRANSFORMS, value)
+
+
+def _which_post(value: Any) -> str | None:
+    return _held(POSTS, value)
 
 
 TransformOptions = Annotated[
     Annotated[RescaleOptions, Tag("rescale")] | Annotated[ClampX0Options, Tag("clamp_x0")],
-    _first_key("rescale", "clamp_x0"),
+    Discriminator(
+        _which_transform,
+        custom_error_type="unknown_transform",
+        custom_error_message=f"expected a mapping with one of the keys {', '.join(TRANSFORMS)}",
+    ),
     BeforeValidator(_word),
 ]
 """One transform of a guided prediction."""
@@ -134,7 +137,11 @@ PostOptions = Annotated[
     Annotated[ClipValueOptions, Tag("clip_value")]
     | Annotated[ClipNormOptions, Tag("clip_norm")]
     | Annotated[UnitNormOptions, Tag("unit_norm")],
-    _first_key("clip_value", "clip_norm", "unit_norm"),
+    Discriminator(
+        _which_post,
+        custom_error_type="unknown_post_step",
+        custom_error_message=f"expected a mapping with one of the keys {', '.join(POSTS)}",
+    ),
     BeforeValidator(_word),
 ]
 """One step of gradient post-processing."""

@@ -186,5 +186,5 @@ def _spread(x: Tensor) -> Tensor:
 
 def _rebuild(space: str, value: Tensor, state: Noisy) -> Prediction:
     """The whole prediction from its changed x0 or eps at that state."""
-    alpha, sigma = over(state.alpha, value), over(state.sigma, value)
-    return Prediction.of(value, state.z_t, alpha, sigma, "epsilon" if space == "eps" else "x0")
+    form = {"x0": "x0", "eps": "epsilon"}[space]
+    return Prediction.of(value, state.z_t, over(state.alpha, value), over(state.sigma, value), form)

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 from sds3d.guidance.methods import csd, sds
 from sds3d.guidance.noise import Iid
+from sds3d.guidance.options import ClipValueOptions
 from sds3d.guidance.post import ClipNorm, ClipValue, UnitNorm
 from sds3d.guidance.predictions import CFG, ClampX0, Rescale
 from sds3d.guidance.recipe import Recipe
@@ -30,6 +31,7 @@ weight: kappa
 transforms: [{rescale: 0.5, space: x0}, clamp_x0]
 times: {high: {sqrt: [0.98, 0.5]}, low: {sqrt: [0.6, 0.02]}, scale: native}
 """
+LISTED = ", ".join(METHODS)
 DEFAULT_TIMES = Times(constant(0.02), constant(0.98), "sd", None)
 
 
@@ -103,9 +105,10 @@ def test_resolved_options_read_back(config):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ("sdz", "guidance.method: unknown method 'sdz'; there are .*sds.*Did you mean sds"),
-        ("xyzzy", "unknown method 'xyzzy'; there are .*sds[^?]*$"),
-        ({"method": "csd", "cfg_scale": 3}, "guidance.cfg_scale: Extra inputs"),
+        ("sdz", rf"^guidance.method: unknown method 'sdz'; there are {LISTED}\. Did you mean sds\?$"),
+        ("xyzzy", rf"^guidance.method: unknown method 'xyzzy'; there are {LISTED}\.$"),
+        ({"method": "csdd"}, r"unknown method 'csdd'; .*\. Did you mean csd\?$"),
+        ({"method": "csd", "cfg_scale": 3}, "^guidance.cfg_scale: Extra inputs are not permitted$"),
         ({"omega1": 3}, "guidance.omega1: Extra inputs"),
         ({"weight": "sigma"}, "guidance.weight: .*'sigma2', 'uniform' or 'kappa'"),
         ({"draws": 0}, "guidance.draws: .*greater than or equal to 1"),
@@ -119,9 +122,12 @@ def test_resolved_options_read_back(config):
         ({"transforms": [{"rescale": 0.5, "space": "v"}]}, "'x0' or 'eps'"),
         ({"transforms": [{"clamp_x0": 0}]}, "greater than 0"),
         ({"transforms": ["clamp"]}, "one of the keys rescale, clamp_x0"),
-        ({"transforms": [3]}, "one of the keys rescale, clamp_x0"),
+        ({"transforms": [3]}, "expected a mapping with one of the keys rescale, clamp_x0$"),
+        ({"transforms": [None]}, "expected a mapping with one of the keys rescale, clamp_x0$"),
+        ({"transforms": ["rescale"]}, "expected a mapping with one of the keys rescale, clamp_x0$"),
+        ({"transforms": [ClipValueOptions(clip_value=1)]}, "expected a mapping with one of the keys rescale"),
         ({"post": [{"clip": 3}]}, "one of the keys clip_value, clip_norm, unit_norm"),
-        ({"post": ["clip_norm"]}, "clip_norm"),
+        ({"post": ["clip_norm"]}, "expected a mapping with one of the keys clip_value"),
         ({"post": [{"clip_norm": 1, "over": "all"}]}, "'view' or 'batch'"),
     ],
 )

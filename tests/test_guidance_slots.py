@@ -28,6 +28,15 @@ from sds3d.priors.noise_schedule import NoiseSchedule, to_eps_x0
 f64 = torch.float64
 CONSTANT_TIMES = Times(constant(0.02), constant(0.98), "sd", False)
 RAMP = parse({"linear": [1.0, 0.5]})
+CROSSED = "times: needs 0 <= low <= high <= 1, but at progress {:g} low is {:g} and high is {:g}."
+NO_NOISE = (
+    "times.low: at progress {:g} the bound `low` is the prior's t = 0, where it adds no noise, so that no prediction "
+    "of the noise exists. Use a bound above 0, such as 0.02."
+)
+NO_SIGNAL = (
+    "times.high: at progress {:g} the bound `high` is the prior's t = 1, where it keeps no signal, so that the weight "
+    "kappa = sigma / alpha is infinite. Use a bound below it, or the weight sigma2."
+)
 
 
 def now(progress: float = 0.0, step: int = 0, ids=(0, 1, 2), groups=(0, 0, 0), seed: int = 0) -> Moment:
@@ -82,19 +91,23 @@ def test_stable_diffusion_times_are_carried_over_at_equal_noise(index):
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (0.5, 0.4, r"at progress 0 low is 0.5 and high is 0.4"),
-        (-0.1, 0.4, "low is -0.1"),
-        (0.1, 1.2, "high is 1.2"),
-        ({"linear": [0.1, 0.9]}, 0.5, "at progress 0.505"),
-        (0.0, 0.5, "at progress 0 the bound `low` is the prior's t = 0, where it adds no noise.*0.02"),
-        ({"linear": [0.5, 0.0]}, 0.6, "at progress 1 the bound `low`"),
-        (0.5, 1.0, "`high` is the prior's t = 1, where it keeps no signal.*sigma2"),
+        (0.5, 0.4, CROSSED.format(0, 0.5, 0.4)),
+        (-0.1, 0.4, CROSSED.format(0, -0.1, 0.4)),
+        (0.1, 1.2, CROSSED.format(0, 0.1, 1.2)),
+        ({"linear": [0.1, 0.9]}, 0.5, CROSSED.format(0.505, 0.504, 0.5)),
+        (0.9, {"linear": [1.0, 0.895]}, CROSSED.format(0.955, 0.9, 0.899725)),
+        (0.0, 0.5, NO_NOISE.format(0)),
+        ({"linear": [0.5, 0.0]}, 0.6, NO_NOISE.format(1)),
+        ({"piecewise": [[0, 0.5], [0.5, 0], [1, 0.5]]}, 0.6, NO_NOISE.format(0.5)),
+        (0.5, 1.0, NO_SIGNAL.format(0)),
+        (0.5, {"linear": [0.6, 1.0]}, NO_SIGNAL.format(1)),
     ],
 )
 def test_impossible_bounds_are_explained(low, high, said):
     times = Times(parse(low), parse(high), "native", False)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError) as caught:
         times.check(RF, finite_kappa=True)
+    assert str(caught.value) == said
 
 
 def test_possible_bounds_pass():
@@ -105,8 +118,9 @@ def test_possible_bounds_pass():
 
 
 def test_unknown_scale():
-    with pytest.raises(ConfigError, match=r"'log'.*sd, native"):
+    with pytest.raises(ConfigError) as caught:
         Times(constant(0.1), constant(0.5), "log", False).check(RF, finite_kappa=False)
+    assert str(caught.value) == "times.scale: unknown scale 'log'; it is one of sd, native."
 
 
 # ------------------------------------------------------------------------------------------- noise
@@ -277,19 +291,23 @@ def test_a_transform_that_compares_brings_its_branch_along():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Rescale(0.5, "v"), "x0, eps, not 'v'"),
-        (lambda: Rescale(1.5, "x0"), r"\[0, 1\], got 1.5"),
-        (lambda: Rescale(-0.5, "x0"), r"\[0, 1\], got -0.5"),
-        (lambda: ClampX0(0.0), "above 0, got 0"),
-        (lambda: ClampX0(-1.0), "above 0"),
-        (lambda: ClampX0(math.nan), "above 0"),
-        (lambda: ClipNorm(constant(1.0), "step"), "view, batch, not 'step'"),
-        (lambda: UnitNorm("step"), "view, batch, not 'step'"),
+        (lambda: Rescale(0.5, "v"), "transforms: rescale works in one of the spaces x0, eps, not 'v'."),
+        (lambda: Rescale(1.5, "x0"), "transforms: rescale mixes with a factor in [0, 1], got 1.5."),
+        (lambda: Rescale(-0.5, "x0"), "transforms: rescale mixes with a factor in [0, 1], got -0.5."),
+        (lambda: ClampX0(0.0), "transforms: clamp_x0 needs a limit above 0, got 0."),
+        (lambda: ClampX0(-1.0), "transforms: clamp_x0 needs a limit above 0, got -1."),
+        (lambda: ClampX0(math.nan), "transforms: clamp_x0 needs a limit above 0, got nan."),
+        (
+            lambda: ClipNorm(constant(1.0), "step"),
+            "post: a norm is taken over one of view, batch, not 'step'.",
+        ),
+        (lambda: UnitNorm("step"), "post: a norm is taken over one of view, batch, not 'step'."),
     ],
 )
 def test_impossible_choices_are_explained(make, said):
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError) as caught:
         make()
+    assert str(caught.value) == said
 
 
 # ------------------------------------------------------------------------------------------- rules
@@ -319,8 +337,12 @@ def test_rule_algebra():
 
 
 def test_a_coefficient_follows_one_schedule():
-    with pytest.raises(ConfigError, match="one schedule"):
+    with pytest.raises(ConfigError) as caught:
         RAMP * (RAMP * C)
+    assert (
+        str(caught.value)
+        == "a rule's coefficient can follow one schedule only; multiply the schedules first."
+    )
     assert coefficients(RAMP * (constant(1.0) * C), 1.0) == {Plain("y"): 0.5}
 
 
@@ -425,6 +447,8 @@ def test_unit_norm():
     by_view = UnitNorm("view")(g, 0.0)
     torch.testing.assert_close(by_view.flatten(1).norm(dim=1), torch.ones(3))
     torch.testing.assert_close(by_view[1], g[1] / g[1].norm())
+    torch.testing.assert_close(UnitNorm()(1e-3 * g, 0.0), g / g.norm())
+    torch.testing.assert_close(UnitNorm("view")(1e-3 * g, 0.0), by_view)
     assert torch.equal(UnitNorm()(torch.zeros(1, 1, 2, 2), 0.0), torch.zeros(1, 1, 2, 2))
     half = torch.zeros(2, 1, 1, 2)
     half[0, 0, 0, 0] = 4.0
@@ -433,23 +457,32 @@ def test_unit_norm():
 
 # ------------------------------------------------------------------------------------------ recipe
 
+ASKS_NOTHING = "rule: the rule asks the prior nothing: it needs at least one prediction."
+NO_STATE = "rule: the rule reads a prediction at the state 'prev', but the noise source Iid makes only: t."
+
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"rule": EPS}, "asks the prior nothing"),
-        ({"rule": C - C}, "asks the prior nothing"),
-        ({"rule": C - of(Plain("null", "prev"))}, "'prev', but the noise source Iid makes only: t"),
-        ({"rule": C - of(Epsilon("prev"))}, "'prev'"),
-        ({"rule": of(Guided(CFG(constant(2.0)), at="prev")) - EPS}, "'prev'"),
-        ({"weight": "sigma"}, "unknown weight 'sigma'; there are sigma2, uniform, kappa"),
-        ({"draws": 0}, "at least one draw of noise, got 0"),
+        ({"rule": EPS}, ASKS_NOTHING),
+        ({"rule": C - C}, ASKS_NOTHING),
+        ({"rule": C - of(Plain("null", "prev"))}, NO_STATE),
+        ({"rule": C - of(Epsilon("prev"))}, NO_STATE),
+        ({"rule": of(Guided(CFG(constant(2.0)), at="prev")) - EPS}, NO_STATE),
+        ({"weight": "sigma"}, "weight: unknown weight 'sigma'; there are sigma2, uniform, kappa."),
+        ({"draws": 0}, "draws: needs at least one draw of noise, got 0."),
     ],
 )
 def test_recipes_that_do_not_go_together(change, said):
     slots = {"rule": C - EPS, "times": CONSTANT_TIMES, "weight": "sigma2"} | change
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError) as caught:
         Recipe(**slots)
+    assert str(caught.value) == said
+
+
+def test_the_states_of_a_source_are_listed():
+    with pytest.raises(ConfigError, match=r"reads a prediction at the state 'x', .* Iid makes only: s, t\."):
+        Recipe(C - of(Plain("null", "x")), CONSTANT_TIMES, "sigma2", noise=Iid(frozenset({"t", "s"})))
 
 
 def test_a_recipe_is_frozen_data():
