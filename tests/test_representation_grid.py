@@ -312,7 +312,7 @@ def test_exported_colours_are_those_of_the_skin() -> None:
     z, y, x = torch.meshgrid(line, line, line, indexing="ij")
     radius = (x**2 + y**2 + z**2).sqrt()
     volume = torch.zeros(96, 96, 96, 4)
-    volume[..., 0] = 60.0 * (radius < 0.5)
+    volume[..., 0] = 120.0 * (1 - radius) * (radius < 0.5)
     volume[..., 1], volume[..., 2] = (radius < 0.44).float(), (radius >= 0.44).float()
     points = 0.46 * torch.nn.functional.normalize(
         torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
