@@ -11,10 +11,10 @@ import sys
 import types
 
 import torch
+from sds3d.representations.raster.gaussians import opencv_view
 from torch import Tensor
 
 from sds3d.core.cameras import Cameras
-from sds3d.representations.raster.gaussians import opencv_view
 
 TILE = 16
 

@@ -19,6 +19,7 @@ def rasterize(
     opacities: Tensor,
     sh: Tensor,
     view: Tensor,
+    centre: Tensor,
     focal: Tensor,
     background: Tensor,
     probe: Tensor | None,
@@ -30,7 +31,7 @@ def rasterize(
     Raises NonFiniteError when a value is not finite (it does not look which).
     """
     return _Rasterize.apply(
-        means, scales, rotations, opacities, sh, view, focal, background, probe, size, near
+        means, scales, rotations, opacities, sh, view, centre, focal, background, probe, size, near
     )
 
 
@@ -43,9 +44,11 @@ class _Rasterize(torch.autograd.Function):
     """Forward keeps the projected Gaussians and per-pixel end states in a native object for backward."""
 
     @staticmethod
-    def forward(ctx, means, scales, rotations, opacities, sh, view, focal, background, probe, size, near):
+    def forward(
+        ctx, means, scales, rotations, opacities, sh, view, centre, focal, background, probe, size, near
+    ):
         module, _ = native_module()
-        given = (means, scales, rotations, opacities, sh, view, focal, background)
+        given = (means, scales, rotations, opacities, sh, view, centre, focal, background)
         inputs = [t.detach().contiguous() for t in given]
         shift = None if probe is None else probe.detach().contiguous()
         views, (height, width) = len(view), size

@@ -55,6 +55,7 @@ def rasterize(
     opacities: Float[Tensor, " n"],
     sh: Float[Tensor, "n k 3"],
     view: Float[Tensor, "b 3 4"],
+    centre: Float[Tensor, "b 3"],
     focal: Float[Tensor, " b"],
     background: Float[Tensor, "b 3"],
     probe: Float[Tensor, "b n 2"] | None,
@@ -64,13 +65,14 @@ def rasterize(
     """(rgb, alpha, depth, radii) of every camera; see raster.gaussians.rasterize_gaussians.
 
     Args:
-        view: world to camera, camera axes right, down, forward. focal: pixels, the same in x and y.
+        view: world to camera, camera axes right, down, forward. centre: the cameras' positions.
+        focal: pixels, the same in x and y.
     """
     covariance = covariance_matrix(scales, rotations)
     images, radii = [], torch.zeros(len(view), len(means), dtype=torch.int32, device=means.device)
     for b in range(len(view)):
         shift = None if probe is None else probe[b]
-        splats = project(means, covariance, opacities, sh, view[b], focal[b], shift, size, near)
+        splats = project(means, covariance, opacities, sh, view[b], centre[b], focal[b], shift, size, near)
         radii[b, splats.index] = splats.radius.amax(dim=1).to(torch.int32)
         order = torch.argsort(splats.depth, stable=True)
         images.append(composite(splats.take(order), size))
@@ -106,6 +108,7 @@ def project(
     opacities: Tensor,
     sh: Tensor,
     view: Float[Tensor, "3 4"],
+    centre: Float[Tensor, " 3"],
     focal: Tensor,
     shift: Float[Tensor, "n 2"] | None,
     size: tuple[int, int],
@@ -144,7 +147,6 @@ def project(
         radius = torch.ceil(reach[:, None] * torch.stack([xx, yy], dim=1).sqrt())
         extent = torch.tensor([width, height], dtype=mean.dtype, device=mean.device)
         meets = ((mean + radius > 0) & (mean - radius < extent)).all(dim=1) & (det > 0)
-    centre = -rotation.T @ view[:, 3]
     colour = sh_colour(sh[index], means[index] - centre)
     return Splats(index, mean, conic, z, radius, colour, opacities[index]).take(torch.nonzero(meets)[:, 0])
 
@@ -221,7 +223,8 @@ def _composite_tile(splats: Splats, left: int, right: int, top: int, bottom: int
         # a splat that would close the pixel is left out, with all behind it
         open_after = torch.cumprod(1 - alpha * counted, dim=2) > MIN_TRANSMITTANCE
     alpha = torch.where(counted & open_after, alpha, 0)
-    through = torch.cumprod(torch.cat([torch.ones_like(alpha[..., :1]), 1 - alpha], dim=2), dim=2)
+    first = torch.ones(*alpha.shape[:2], 1, **kind)
+    through = torch.cumprod(torch.cat([first, 1 - alpha], dim=2), dim=2)
     weight = alpha * through[..., :-1]
     values = torch.cat([splats.colour, splats.depth[:, None]], dim=1)
     return torch.cat([weight @ values, through[..., -1:]], dim=2).permute(2, 0, 1)

@@ -190,10 +190,10 @@ void run_forward(const Scene &scene, State &s, float *rgb, float *alpha, float *
 }
 
 struct CameraGradients {
-    float *view, *focal, *background;
+    float *view, *centre, *focal, *background;
 };
 
-// camera_sums (parts, views, 16, 16) -> d loss / d view, focal.
+// camera_sums (parts, views, 16, 16) -> d loss / d view, centre, focal.
 void finish_cameras(const Scene &scene, const float *camera_sums, int64_t parts, const CameraGradients &out) {
     for (int view = 0; view < scene.views; ++view) {
         double sum[kCameraSums] = {0};
@@ -204,16 +204,10 @@ void finish_cameras(const Scene &scene, const float *camera_sums, int64_t parts,
                 for (int i = 0; i < kLanes; ++i) total += lanes[i];
                 sum[k] += total;
             }
-        const float *m = scene.view + 12 * view;
-        float *grad = out.view + 12 * view;
-        // centre = -Rᵀ t
         for (int j = 0; j < 3; ++j) {
-            double through_centre = 0;
-            for (int i = 0; i < 3; ++i) {
-                grad[4 * j + i] = (float)(sum[3 * j + i] - m[4 * j + 3] * sum[12 + i]);
-                through_centre += m[4 * j + i] * sum[12 + i];
-            }
-            grad[4 * j + 3] = (float)(sum[9 + j] - through_centre);
+            for (int i = 0; i < 3; ++i) out.view[12 * view + 4 * j + i] = (float)sum[3 * j + i];
+            out.view[12 * view + 4 * j + 3] = (float)sum[9 + j];
+            out.centre[3 * view + j] = (float)sum[12 + j];
         }
         out.focal[view] = (float)sum[15];
     }
@@ -275,7 +269,7 @@ auto *pointer(std::optional<A> &array) {
 }
 
 std::unique_ptr<State> forward(ConstArray means, ConstArray scales, ConstArray rotations, ConstArray opacities,
-                               ConstArray sh, ConstArray view, ConstArray focal, ConstArray background,
+                               ConstArray sh, ConstArray view, ConstArray centre, ConstArray focal, ConstArray background,
                                std::optional<ConstArray> probe, Array rgb, Array alpha, Array depth, IntArray radii,
                                float near, int level) {
     auto s = std::make_unique<State>();
@@ -288,10 +282,10 @@ std::unique_ptr<State> forward(ConstArray means, ConstArray scales, ConstArray r
     s->tiles_y = (s->height + kTile - 1) / kTile;
     s->near = near;
     s->level = std::min(level, best_level());
-    const Scene scene = {means.data(), scales.data(), rotations.data(), opacities.data(), sh.data(), view.data(), focal.data(),
+    const Scene scene = {means.data(), scales.data(), rotations.data(), opacities.data(), sh.data(), view.data(), centre.data(), focal.data(),
                          background.data(), pointer(probe), s->count, s->sh_count, s->views, s->height, s->width, near};
     bool finite = all_finite(scene.probe, probe ? probe->size() : 0);
-    for (const ConstArray *a : {&means, &scales, &rotations, &opacities, &sh, &view, &focal, &background})
+    for (const ConstArray *a : {&means, &scales, &rotations, &opacities, &sh, &view, &centre, &focal, &background})
         finite = finite && all_finite(a->data(), a->size());
     if (!finite) return nullptr;
     float *const images[] = {rgb.data(), alpha.data(), depth.data()};
@@ -302,16 +296,16 @@ std::unique_ptr<State> forward(ConstArray means, ConstArray scales, ConstArray r
 }
 
 void backward(const State &s, ConstArray means, ConstArray scales, ConstArray rotations, ConstArray opacities, ConstArray sh,
-              ConstArray view, ConstArray focal, ConstArray background, ConstArray depth,
+              ConstArray view, ConstArray centre, ConstArray focal, ConstArray background, ConstArray depth,
               std::optional<ConstArray> grad_rgb, std::optional<ConstArray> grad_alpha, std::optional<ConstArray> grad_depth,
-              Array to_means, Array to_scales, Array to_rotations, Array to_opacities, Array to_sh, Array to_view,
+              Array to_means, Array to_scales, Array to_rotations, Array to_opacities, Array to_sh, Array to_view, Array to_centre,
               Array to_focal, Array to_background, std::optional<Array> to_probe) {
-    const Scene scene = {means.data(), scales.data(), rotations.data(), opacities.data(), sh.data(), view.data(), focal.data(),
+    const Scene scene = {means.data(), scales.data(), rotations.data(), opacities.data(), sh.data(), view.data(), centre.data(), focal.data(),
                          background.data(), nullptr, s.count, s.sh_count, s.views, s.height, s.width, s.near};
     // the kernels only read depth here
     const Pixels pixels = {nullptr, nullptr, const_cast<float *>(depth.data()), pointer(grad_rgb), pointer(grad_alpha), pointer(grad_depth)};
     const Gradients grads = {to_means.data(), to_scales.data(), to_rotations.data(), to_opacities.data(), to_sh.data(), pointer(to_probe)};
-    const CameraGradients cameras = {to_view.data(), to_focal.data(), to_background.data()};
+    const CameraGradients cameras = {to_view.data(), to_centre.data(), to_focal.data(), to_background.data()};
     nb::gil_scoped_release release;
     run_backward(scene, s, pixels, grads, cameras);
 }
@@ -324,12 +318,12 @@ void register_gaussians(nb::module_ &m) {
     nb::class_<State>(m, "GaussianState", "What a forward pass leaves for its backward pass.");
     m.def("best_instruction_set", &best_level, "0 baseline, 1 AVX2, 2 AVX-512: the best that this processor and build have.");
     m.def("gaussians_forward", &forward, nb::arg("means"), nb::arg("scales"), nb::arg("rotations"), nb::arg("opacities"),
-          nb::arg("sh"), nb::arg("view"), nb::arg("focal"), nb::arg("background"), nb::arg("probe").none(), nb::arg("rgb"),
+          nb::arg("sh"), nb::arg("view"), nb::arg("centre"), nb::arg("focal"), nb::arg("background"), nb::arg("probe").none(), nb::arg("rgb"),
           nb::arg("alpha"), nb::arg("depth"), nb::arg("radii"), nb::arg("near"), nb::arg("level"),
           "Draws into rgb, alpha, depth and radii; None, and nothing drawn, when an input is not finite.");
     m.def("gaussians_backward", &backward, nb::arg("state"), nb::arg("means"), nb::arg("scales"), nb::arg("rotations"),
-          nb::arg("opacities"), nb::arg("sh"), nb::arg("view"), nb::arg("focal"), nb::arg("background"), nb::arg("depth"),
+          nb::arg("opacities"), nb::arg("sh"), nb::arg("view"), nb::arg("centre"), nb::arg("focal"), nb::arg("background"), nb::arg("depth"),
           nb::arg("grad_rgb").none(), nb::arg("grad_alpha").none(), nb::arg("grad_depth").none(), nb::arg("to_means"),
           nb::arg("to_scales"), nb::arg("to_rotations"), nb::arg("to_opacities"), nb::arg("to_sh"), nb::arg("to_view"),
-          nb::arg("to_focal"), nb::arg("to_background"), nb::arg("to_probe").none(), "Writes every to_ array.");
+          nb::arg("to_centre"), nb::arg("to_focal"), nb::arg("to_background"), nb::arg("to_probe").none(), "Writes every to_ array.");
 }

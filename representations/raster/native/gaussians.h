@@ -28,7 +28,7 @@ enum Moment { kH = 0, kHp = 4, kHq = 8, kHpp = 12, kHpq = 1, kHqq = 5, kGradRed 
 
 struct Scene {                     // borrowed arrays, row-major
     const float *means, *scales, *rotations, *opacities, *sh;  // (N,3) (N,3) (N,4) (N) (N,K,3)
-    const float *view, *focal, *background, *probe;            // (B,3,4) (B) (B,3) (B,N,2) or null
+    const float *view, *centre, *focal, *background, *probe;   // (B,3,4) (B,3) (B) (B,3) (B,N,2) or null
     int64_t count;
     int sh_count, views, height, width;
     float near;

@@ -59,7 +59,7 @@ SDS3D_INLINE void load_camera(const Scene &scene, int view, CameraData &c) {
     for (int i = 0; i < 3; ++i) {
         for (int j = 0; j < 3; ++j) c.w[3 * i + j] = splat(m[4 * i + j]);
         c.t[i] = splat(m[4 * i + 3]);
-        c.centre[i] = splat(-(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11]));
+        c.centre[i] = splat(scene.centre[3 * view + i]);
     }
     c.focal = splat(scene.focal[view]);
 }
