@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sds3d.jobs import configs, metrics
@@ -26,14 +27,25 @@ def start(words: list[str], runs: Path) -> RunFolder:
     """
     folder = RunFolder.create(configs.from_words([*words, f"runs={runs}"]))
     with open(folder.path / LOG_NAME, "wb") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "sds3d.cli.main", "resume", str(folder.path)],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # a Ctrl-C at the server's terminal must not tear a run
         )
+    threading.Thread(target=_reap, args=(process, folder), daemon=True).start()
     return folder
+
+
+def _reap(process: subprocess.Popen, folder: RunFolder) -> None:
+    """Wait for a worker; one that died before it could say why is noted as failed, with its last words."""
+    process.wait()
+    status = folder.status()
+    if process.returncode and status.state in ("queued", "running"):
+        words = (folder.path / LOG_NAME).read_text(errors="replace").strip()[-2000:]
+        reason = words or f"the worker ended with status {process.returncode} and said nothing"
+        folder.set_status(replace(status, state="failed", reason=reason))
 
 
 def request_stop(folder: RunFolder) -> None:
@@ -48,11 +60,12 @@ class Glance:
     """What can be seen of a run now.
 
     Args:
-        status: its status. preview, x0: newest pictures, or None. seconds_per_step: mean of the last 20 steps.
+        status: its status. running: a process still works on it. preview, x0: newest pictures, or None. seconds_per_step: mean of the last 20 steps.
         model: the GLB, film and sheet when finished. files: all results.
     """
 
     status: Status
+    running: bool
     preview: Path | None
     x0: Path | None
     seconds_per_step: float
@@ -63,7 +76,7 @@ class Glance:
     @property
     def done(self) -> bool:
         """Whether nothing more will come."""
-        return self.status.state in ("finished", "failed", "stopped")
+        return self.status.state in ("finished", "failed", "stopped") and not self.running
 
     def line(self) -> str:
         """One line for people."""
@@ -81,6 +94,7 @@ def glance(folder: RunFolder) -> Glance:
     rows = list(metrics.read(folder.metrics_file))
     last = rows[-20:]
     pace = sum(r.get("seconds", {}).get("total", 0.0) for r in last) / len(last) if last else 0.0
+    running = folder.is_running()  # asked first: what a run leaves last is then seen once it has ended
     status = folder.status()
     if rows and status.state == "running":
         status = Status(
@@ -90,6 +104,7 @@ def glance(folder: RunFolder) -> Glance:
     files = [*assets.values(), folder.turntable, folder.contact, folder.report]
     return Glance(
         status,
+        running,
         _newest(folder, "render"),
         _newest(folder, "x0"),
         pace,
