@@ -60,8 +60,9 @@ class Glance:
     """What can be seen of a run now.
 
     Args:
-        status: its status. running: a process still works on it. preview, x0: newest pictures, or None. seconds_per_step: mean of the last 20 steps.
-        model: the GLB, film and sheet when finished. files: all results.
+        status: its status. running: a process still works on it.
+        preview, x0: newest pictures, or None. seconds_per_step: mean of the last 20 steps.
+        model, film: the GLB and the turntable when finished. files: all results.
     """
 
     status: Status
