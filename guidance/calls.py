@@ -18,15 +18,13 @@ class Calls:
     Args:
         prior: asked without autograd. cond: the conditions of the step's views, by branch.
 
-    `nfe` counts predictions as the literature does: one for each (state, condition). `forwards` counts batched
-    network calls.
+    `nfe` counts predictions as the literature does: one for each (state, condition), however they are batched.
     """
 
     def __init__(self, prior: Prior, cond: Conditioning):
         self._prior, self._cond = prior, cond
         self._known: dict[tuple[Noisy, str], Prediction] = {}
         self.nfe = 0
-        self.forwards = 0
 
     def ask(self, questions: Iterable[tuple[Noisy, str]]) -> dict[tuple[Noisy, str], Prediction]:
         """Answers to (state, branch) questions; those not known yet go through the network in one batch.
@@ -61,4 +59,3 @@ class Calls:
             )
             start = rows.stop
         self.nfe += len(questions)
-        self.forwards += 1
