@@ -320,6 +320,13 @@ def test_schema_to_a_file(sds3d, tmp_path):
     assert out.strip() == "s.json"
 
 
+def test_the_web_page_without_its_package(sds3d, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    status, _, err = sds3d("web")
+    assert status == 1
+    assert "pip install 'sds3d[web]'" in err
+
+
 def test_defects_are_called_so_and_debug_shows_where(sds3d, monkeypatch, capsys):
     def broken(*_):
         raise ZeroDivisionError("one")

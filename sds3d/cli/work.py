@@ -58,5 +58,5 @@ def _tell(outcome: Outcome) -> None:
             typer.echo(path)
         return
     print(f"{folder.path}: {outcome.state}: {outcome.reason}", file=sys.stderr)
-    if outcome.state in ("stopped", "queued"):
+    if outcome.state in ("stopped", "queued") or any(folder.checkpoints.glob("*.safetensors")):
         print(f"  continue with: sds3d resume {folder.path}", file=sys.stderr)
