@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from gaussian_cases import Fit, look_from, one_gaussian, small_model
+from gaussian_models import Fit, look_from, one_gaussian, small_model
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from gaussian_cases import Fit, Ledger, look_from, one_gaussian, small_model
+from gaussian_models import Fit, Ledger, look_from, one_gaussian, small_model
 from hypothesis import given
 from hypothesis import strategies as st
 from sds3d.representations.gaussians.covariance import times_covariance, times_root

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 import torch
-from gaussian_cases import Fit, look_from, one_gaussian, psnr, small_model
+from gaussian_models import Fit, look_from, one_gaussian, psnr, small_model
 from sds3d.representations.gaussians import GaussianModel, Options, surface
 from sds3d.representations.raster.gaussians_twin import covariance_matrix
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,9 @@ from sds3d.core.look import Look
 from ..raster.gaussians_twin import rotation_matrix
 from .parameters import Parameters
 
+if TYPE_CHECKING:
+    from .model import GaussianModel
+
 REACH = 3.0
 """Standard deviations beyond which a Gaussian counts as nothing (1.1 % of its peak)."""
 
@@ -22,11 +27,11 @@ VIEW_SIZE = 64
 SOLID = 0.5
 
 
-def to_mesh(model) -> Mesh:
+def to_mesh(model: GaussianModel) -> Mesh:
     """The isosurface of Σ o exp(-d²/2) whose outline agrees best with that of the splats.
 
     Args:
-        model: a GaussianModel.
+        model: whose density, colours and outline.
 
     Raises:
         AssetError: nothing solid is there.
@@ -111,7 +116,7 @@ def _outline_cameras() -> Cameras:
 
 
 @torch.no_grad()
-def _solid_pixels(model, cameras: Cameras) -> Bool[Tensor, "b h w"]:
+def _solid_pixels(model: GaussianModel, cameras: Cameras) -> Bool[Tensor, "b h w"]:
     look = Look(cameras, (VIEW_SIZE, VIEW_SIZE), torch.ones(len(cameras), 3))
     return model.render(look)["alpha"][:, 0].cpu() > SOLID
 
