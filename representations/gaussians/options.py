@@ -105,8 +105,8 @@ class Options(Base):
     """Radius of the ball that holds the centres, world units; centres that leave it are put back on its surface."""
     min_scale: float = Field(0.006, gt=0.0)
     """Smallest standard deviation, world units: Gaussians below a pixel fit one resolution, with gaps in others."""
-    strategy: Literal["densify", "mcmc", "fixed"] = "densify"
-    """How the number of Gaussians changes during the run."""
+    strategy: Literal["densify", "mcmc", "fixed"] = "mcmc"
+    """How the number of Gaussians changes: mcmc gives smooth solids, densify more texture and a rougher outline."""
     densify: DensifyOptions = Field(default_factory=DensifyOptions)
     """Clone, split, prune."""
     mcmc: McmcOptions = Field(default_factory=McmcOptions)
@@ -114,7 +114,7 @@ class Options(Base):
 
     lr_means: Scalar = schedules.Schedule("exponential", (5e-3, 2e-4))
     """Learning rate of the positions, world units."""
-    lr_scales: Scalar = schedules.constant(0.01)
+    lr_scales: Scalar = schedules.constant(0.02)
     """Learning rate of the log scales."""
     lr_rotations: Scalar = schedules.constant(0.01)
     """Learning rate of the quaternions."""
@@ -125,11 +125,11 @@ class Options(Base):
     lr_harmonics: Scalar = schedules.Schedule("linear", (2e-3, 5e-4))
     """Learning rate of the higher harmonics."""
 
-    alpha: Scalar = schedules.constant(0.03)
+    alpha: Scalar = schedules.constant(0.01)
     """Weight of sqrt(alpha) summed over the pixels of a view: the background shall stay empty."""
-    entropy: Scalar = schedules.Schedule("linear", (0.0, 0.02))
+    entropy: Scalar = schedules.Schedule("linear", (0.0, 0.06))
     """Weight of the binary entropy of alpha summed over the pixels of a view: drives pixels to full or empty."""
-    opacity: Scalar = schedules.constant(0.0)
+    opacity: Scalar = schedules.constant(0.01)
     """Weight of the sum of the opacities: drives Gaussians that nobody needs to nothing."""
     scale: Scalar = schedules.constant(10.0)
     """Weight of the squared excess of each standard deviation over max_scale, in units of max_scale."""
