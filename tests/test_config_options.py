@@ -144,6 +144,8 @@ def test_wrong_overrides_say_that_they_are_on_the_command_line(word, key, words)
 def test_an_override_replaces_the_mark_of_the_file():
     assert "command line: seed" in str(problem("seed: 1", "seed=x"))
     assert "f.yaml:1" in str(problem("sede: 1", "seed=2"))
+    # what stood below the key in the file is gone, and so are its lines
+    assert "command line: inner.cfg_scale" in str(problem("inner:\n  cfg_scale: 1", "inner={cfg_scale: x}"))
 
 
 numbers = st.floats(-1e9, 1e9)
