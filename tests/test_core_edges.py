@@ -75,6 +75,18 @@ def test_look_at_takes_another_up_and_keeps_its_dtype():
     torch.testing.assert_close(off[0, :3, :3], torch.eye(3))
 
 
+def test_look_at_treats_every_camera_by_itself():
+    """Far, near and straight-down cameras in one batch look as they do alone."""
+    positions = torch.tensor(
+        [[5.0, 1.0, 0.0], [0.0, 2.0, 0.0], [0.1, 0.0, 0.2], [-1.0, -3.0, 2.0], [0.0, -1.0, 0.0]]
+    )
+    together = look_at(positions, torch.zeros(5, 3))
+    for k in range(5):
+        torch.testing.assert_close(look_at(positions[k : k + 1], torch.zeros(1, 3))[0], together[k])
+        frame = together[k, :3, :3]
+        torch.testing.assert_close(frame.T @ frame, torch.eye(3))
+
+
 def test_intrinsics_of_a_wide_image():
     k = orbit([0.0], 0.0, fov_y_deg=90.0).intrinsics((4, 10))[0]
     torch.testing.assert_close(k, torch.tensor([[2.0, 0.0, 5.0], [0.0, 2.0, 2.0], [0.0, 0.0, 1.0]]))
@@ -290,6 +302,14 @@ def test_random_lights_by_their_formula():
     torch.testing.assert_close(lights.key, torch.full((2, 3), 0.7))
     torch.testing.assert_close(lights.ambient, torch.full((2, 3), 0.3))
     torch.testing.assert_close(headlight(c, ambient=0.1).key, torch.full((2, 3), 0.9))
+
+
+def test_lights_live_where_the_cameras_are():
+    far = orbit([0.0, 1.0], 0.0).to("meta")
+    lights = headlight(far)
+    assert {v.device.type for v in (lights.direction, lights.key, lights.ambient)} == {"meta"}
+    assert rays(far, (2, 2))[1].device.type == far.intrinsics((2, 2)).device.type == "meta"
+    assert far.world_to_camera().device.type == look_at(far.position, far.position).device.type == "meta"
 
 
 def test_random_backgrounds_by_their_formula():
