@@ -154,6 +154,13 @@ def test_wrong_configs_touch_nothing(sds3d, tmp_path, name):
     assert [p.name for p in tmp_path.iterdir()] == ["c.yaml"]
 
 
+def test_splats_of_a_grid_are_refused_before_anything_is_made(sds3d, tmp_path):
+    status, _, err = sds3d("run", "a duck", "representation=grid", "export=[glb,3dgs]")
+    assert status == 2
+    assert "Take representation=gaussians" in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_all_problems_of_a_file_are_told_at_once(sds3d, tmp_path):
     (tmp_path / "c.yaml").write_text("promt: a duck\nseed: x\noptimize: {step: 3}\n")
     status, _, err = sds3d("run", "c.yaml")

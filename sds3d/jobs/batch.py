@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from ..core.errors import Sds3dError, StopRequested
 from ..optimize.events import Monitor
-from .assemble import PriorCache
+from .assemble import PriorCache, build_representation
 from .execute import Finisher, execute
+from .export import wanted
 from .runfolder import RunFolder
 from .schema import RunConfig
 
@@ -28,8 +29,16 @@ class Outcome:
 
 
 def create_folders(config: RunConfig) -> list[RunFolder]:
-    """A queued run folder for each prompt of a config."""
-    return [RunFolder.create(one) for one in config.one_each()]
+    """A queued run folder for each prompt of a config.
+
+    Raises:
+        ConfigError: splats are asked of a representation that has none; nothing was made.
+        RunFolderError: the place cannot be written.
+    """
+    configs = config.one_each()
+    if config.export and "3dgs" in config.export:
+        wanted(config.export, build_representation(configs[0]))
+    return [RunFolder.create(one) for one in configs]
 
 
 def run_batch(
