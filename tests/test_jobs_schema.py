@@ -142,3 +142,20 @@ def test_every_option_has_a_description():
         if part.get("additionalProperties") is False and not value.get("description")
     ]
     assert not blank
+
+
+def test_hints_are_of_the_kind_that_was_chosen():
+    with pytest.raises(ConfigError) as caught:
+        configs.from_words(["a duck", "representation=grid", "representation.strateg=mcmc"])
+    assert "Did you mean strategy" not in str(caught.value)
+    with pytest.raises(ConfigError, match="Did you mean strategy"):
+        configs.from_words(["a duck", "representation=gaussians", "representation.strateg=mcmc"])
+
+
+def test_the_order_of_keys_does_not_change_the_hash():
+    modes = {"y": {"mean": 0.5}, "null": {"mean": 0.0}}
+    one, two = (
+        configs.from_mapping({"prompt": "a", "prior": {"kind": "analytic", "conditions": dict(order)}})
+        for order in (modes.items(), reversed(modes.items()))
+    )
+    assert configs.hash_of(one) == configs.hash_of(two)
