@@ -42,7 +42,7 @@ def _install_nerfacc() -> None:
 
 
 @torch.no_grad()
-def _pairs(means2d, conics, opacities, radii, depths, width, height) -> tuple[Tensor, Tensor]:
+def contributing_pairs(means2d, conics, opacities, radii, depths, width, height) -> tuple[Tensor, Tensor]:
     """Gaussian and pixel of every pair that contributes, by pixel and then by depth (one image)."""
     order = torch.argsort(depths, stable=True)
     order = order[(radii[order] > 0).all(1)]
@@ -105,7 +105,9 @@ def reference_blend(projection, opacities, size, background):
     radii, means2d, depths, conics, colours = projection
     images = []
     for b in range(len(radii)):
-        gaussian, pixel = _pairs(means2d[b], conics[b], opacities, radii[b], depths[b], width, height)
+        gaussian, pixel = contributing_pairs(
+            means2d[b], conics[b], opacities, radii[b], depths[b], width, height
+        )
         values = torch.cat([colours[b], depths[b][:, None]], 1)
         render, alpha = accumulate(
             means2d[b : b + 1], conics[b : b + 1], opacities[None], values[None], gaussian, pixel,

@@ -81,7 +81,7 @@ def test_pictures_and_gradients_are_gsplats(monkeypatch, name, seed) -> None:
 
 @pytest.mark.parametrize("seed", [0, 2, 5])
 def test_the_definition_differentiates_itself_correctly(seed) -> None:
-    case = random_case(seed, count=4, sh_count=4, size=(5, 6)).to(torch.float64)
+    case = random_case(seed, count=4, sh_count=9, size=(5, 6)).to(torch.float64)
     case.arrays["scales"] = case.arrays["scales"] + 0.2
     assert is_decided(case, 1e-4)
     probe = torch.zeros(1, 4, 2, dtype=torch.float64)
@@ -95,7 +95,7 @@ def test_the_definition_differentiates_itself_correctly(seed) -> None:
 
     inputs = [*case.arrays.values(), case.cameras.c2w, case.cameras.fov_y_deg, case.background, probe]
     leaves = [value.clone().requires_grad_() for value in inputs]
-    assert torch.autograd.gradcheck(pictures, leaves, eps=1e-7, atol=1e-5, rtol=1e-4, nondet_tol=0)
+    assert torch.autograd.gradcheck(pictures, leaves, eps=1e-7, atol=1e-5, rtol=1e-4, fast_mode=True)
 
 
 @every_native

@@ -9,8 +9,15 @@ Floats = NDArray[np.float32]
 class GaussianState:
     """What gaussians_forward leaves for gaussians_backward."""
 
+    @property
+    def seconds(self) -> list[float]:
+        """Processor seconds spent: project, lists, composite, composite backward, project backward."""
+
 def best_instruction_set() -> int:
     """Position in dispatch.INSTRUCTION_SETS of the best code path that this processor and build have."""
+
+def multiply_adds(repeats: int, level: int) -> tuple[float, float]:
+    """(floating-point operations done, a number that depends on all of them); for the benchmark."""
 
 def gaussians_forward(
     means: Floats,

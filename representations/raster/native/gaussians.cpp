@@ -8,11 +8,14 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <new>
 #include <optional>
@@ -34,15 +37,15 @@ class Buffer {
     Buffer() = default;
     explicit Buffer(size_t count) {
         const size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
-        data_.reset(static_cast<T *>(std::aligned_alloc(64, bytes ? bytes : 64)));
+        data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes ? bytes : 64)));
         if (!data_) throw std::bad_alloc();
     }
-    T *get() const { return data_.get(); }
-    T &operator[](size_t i) const { return data_.get()[i]; }
+    T* get() const { return data_.get(); }
+    T& operator[](size_t i) const { return data_.get()[i]; }
 
    private:
     struct Free {
-        void operator()(T *p) const { std::free(p); }
+        void operator()(T* p) const { std::free(p); }
     };
     std::unique_ptr<T, Free> data_;
 };
@@ -60,14 +63,17 @@ struct State {
     int views = 0, height = 0, width = 0, tiles_x = 0, tiles_y = 0, sh_count = 0, level = 0;
     float near = 0;
     Buffer<float> fields, ends, stops;
+    // processor seconds of the last calls: project, lists, composite; composite backward, project backward
+    double seconds[5] = {0};
     std::vector<ViewLists> lists;
 
     int tiles() const { return tiles_x * tiles_y; }
-    const float *view_fields(int view) const { return fields.get() + (size_t)view * count * kFields; }
+    const float* view_fields(int view) const { return fields.get() + (size_t)view * count * kFields; }
     TileList tile_list(int view, int tile) const {
-        const ViewLists &v = lists[view];
+        const ViewLists& v = lists[view];
         const uint32_t begin = v.start[tile];
-        return {v.gaussian.get() + begin, v.row.get() + begin, v.used.get() + begin, (int64_t)v.start[tile + 1] - begin};
+        return {v.gaussian.get() + begin, v.row.get() + begin, v.used.get() + begin,
+                (int64_t)v.start[tile + 1] - begin};
     }
 };
 
@@ -82,7 +88,7 @@ int best_level() {
     return 0;
 }
 
-const Kernels &kernels(int level) {
+const Kernels& kernels(int level) {
 #if defined(SDS3D_X86)
     if (level == 2) return kernels_avx512();
     if (level == 1) return kernels_avx2();
@@ -93,7 +99,7 @@ const Kernels &kernels(int level) {
 
 // Indices of the Gaussians that meet a tile, by depth; equal depths keep their order. Radix sort: positive
 // floats order like their bits.
-std::vector<uint32_t> depth_order(const float *fields, const TileRange *ranges, int64_t count) {
+std::vector<uint32_t> depth_order(const float* fields, const TileRange* ranges, int64_t count) {
     struct Item {
         uint32_t key, index;
     };
@@ -113,14 +119,14 @@ std::vector<uint32_t> depth_order(const float *fields, const TileRange *ranges, 
     std::vector<uint32_t> start(kBuckets);
     for (int shift = 0; shift < 32 && !items.empty() && ((high - low) >> shift) != 0; shift += kDigit) {
         std::fill(start.begin(), start.end(), 0u);
-        for (const Item &item : items) ++start[((item.key - low) >> shift) & (kBuckets - 1)];
+        for (const Item& item : items) ++start[((item.key - low) >> shift) & (kBuckets - 1)];
         uint32_t sum = 0;
-        for (uint32_t &s : start) {
+        for (uint32_t& s : start) {
             const uint32_t here = s;
             s = sum;
             sum += here;
         }
-        for (const Item &item : items) other[start[((item.key - low) >> shift) & (kBuckets - 1)]++] = item;
+        for (const Item& item : items) other[start[((item.key - low) >> shift) & (kBuckets - 1)]++] = item;
         items.swap(other);
     }
     std::vector<uint32_t> order(items.size());
@@ -128,7 +134,7 @@ std::vector<uint32_t> depth_order(const float *fields, const TileRange *ranges, 
     return order;
 }
 
-ViewLists make_lists(const float *fields, const TileRange *ranges, int64_t count, int tiles_x, int tiles) {
+ViewLists make_lists(const float* fields, const TileRange* ranges, int64_t count, int tiles_x, int tiles) {
     ViewLists v;
     v.start = Buffer<uint32_t>(tiles + 1);
     v.first_row = Buffer<uint32_t>(count + 1);
@@ -159,10 +165,24 @@ ViewLists make_lists(const float *fields, const TileRange *ranges, int64_t count
     return v;
 }
 
-constexpr int64_t kPart = 512;   // Gaussians of one unit of parallel work
+// Adds the processor time between its construction or last call and now.
+class Clock {
+   public:
+    void add(double& to) {
+        const std::clock_t now = std::clock();
+        to += (double)(now - last_) / CLOCKS_PER_SEC;
+        last_ = now;
+    }
 
-void run_forward(const Scene &scene, State &s, float *rgb, float *alpha, float *depth, int32_t *radii) {
-    const Kernels &k = kernels(s.level);
+   private:
+    std::clock_t last_ = std::clock();
+};
+
+constexpr int64_t kPart = 512;  // Gaussians of one unit of parallel work
+
+void run_forward(const Scene& scene, State& s, float* rgb, float* alpha, float* depth, int32_t* radii) {
+    const Kernels& k = kernels(s.level);
+    Clock clock;
     const int64_t parts = (s.count + kPart - 1) / kPart, plane = (int64_t)s.height * s.width;
     Buffer<TileRange> ranges((size_t)s.views * s.count);
     s.fields = Buffer<float>((size_t)s.views * s.count * kFields);
@@ -177,16 +197,21 @@ void run_forward(const Scene &scene, State &s, float *rgb, float *alpha, float *
         for (int64_t n = begin; n < end; n += kLanes)
             k.project(scene, view, n, s.fields.get() + base * kFields, radii + base, ranges.get() + base);
     }
+    clock.add(s.seconds[0]);
 #pragma omp parallel for schedule(dynamic) if (s.views > 1)
     for (int view = 0; view < s.views; ++view)
-        s.lists[view] = make_lists(s.view_fields(view), ranges.get() + (size_t)view * s.count, s.count, s.tiles_x, s.tiles());
+        s.lists[view] =
+            make_lists(s.view_fields(view), ranges.get() + (size_t)view * s.count, s.count, s.tiles_x, s.tiles());
+    clock.add(s.seconds[1]);
 #pragma omp parallel for schedule(dynamic) if (s.views * s.tiles() > 1)
     for (int job = 0; job < s.views * s.tiles(); ++job) {
         const int view = job / s.tiles(), tile = job % s.tiles();
-        const Pixels pixels = {rgb + 3 * plane * view, alpha + plane * view, depth + plane * view, nullptr, nullptr, nullptr};
+        const Pixels pixels = {
+            rgb + 3 * plane * view, alpha + plane * view, depth + plane * view, nullptr, nullptr, nullptr};
         k.composite(scene, view, tile % s.tiles_x, tile / s.tiles_x, s.view_fields(view), s.tile_list(view, tile),
                     s.ends.get() + (size_t)job * kTilePixels, s.stops.get() + (size_t)job * kTilePixels, pixels);
     }
+    clock.add(s.seconds[2]);
 }
 
 struct CameraGradients {
@@ -194,12 +219,12 @@ struct CameraGradients {
 };
 
 // camera_sums (parts, views, 16, 16) -> d loss / d view, centre, focal.
-void finish_cameras(const Scene &scene, const float *camera_sums, int64_t parts, const CameraGradients &out) {
+void finish_cameras(const Scene& scene, const float* camera_sums, int64_t parts, const CameraGradients& out) {
     for (int view = 0; view < scene.views; ++view) {
         double sum[kCameraSums] = {0};
         for (int64_t part = 0; part < parts; ++part)
             for (int k = 0; k < kCameraSums; ++k) {
-                const float *lanes = camera_sums + ((part * scene.views + view) * kCameraSums + k) * kLanes;
+                const float* lanes = camera_sums + ((part * scene.views + view) * kCameraSums + k) * kLanes;
                 float total = 0;
                 for (int i = 0; i < kLanes; ++i) total += lanes[i];
                 sum[k] += total;
@@ -213,28 +238,34 @@ void finish_cameras(const Scene &scene, const float *camera_sums, int64_t parts,
     }
 }
 
-void run_backward(const Scene &scene, const State &s, Pixels pixels, const Gradients &grads, const CameraGradients &cameras) {
-    const Kernels &k = kernels(s.level);
+void run_backward(const Scene& scene, State& s, Pixels pixels, const Gradients& grads, const CameraGradients& cameras) {
+    const Kernels& k = kernels(s.level);
+    Clock clock;
     const int64_t plane = (int64_t)s.height * s.width, parts = (s.count + kPart - 1) / kPart;
     std::vector<Buffer<float>> moments;
-    std::vector<const float *> moment_rows;
-    std::vector<const uint32_t *> first_rows;
-    for (const ViewLists &v : s.lists) {
+    std::vector<const float*> moment_rows;
+    std::vector<const uint32_t*> first_rows;
+    for (const ViewLists& v : s.lists) {
         moments.emplace_back((size_t)v.entries * kMoments);
         moment_rows.push_back(moments.back().get());
         first_rows.push_back(v.first_row.get());
     }
     const int jobs = s.views * s.tiles();
     Buffer<float> background(3 * (size_t)jobs);
-    const auto shift = [](const float *p, int64_t by) { return p ? p + by : nullptr; };
+    const auto shift = [](const float* p, int64_t by) { return p ? p + by : nullptr; };
 #pragma omp parallel for schedule(dynamic) if (jobs > 1)
     for (int job = 0; job < jobs; ++job) {
         const int view = job / s.tiles(), tile = job % s.tiles();
-        const Pixels here = {nullptr, nullptr, pixels.depth + plane * view, shift(pixels.grad_rgb, 3 * plane * view),
-                             shift(pixels.grad_alpha, plane * view), shift(pixels.grad_depth, plane * view)};
-        k.composite_backward(scene, view, tile % s.tiles_x, tile / s.tiles_x, s.view_fields(view), s.tile_list(view, tile),
-                             s.ends.get() + (size_t)job * kTilePixels, s.stops.get() + (size_t)job * kTilePixels, here,
-                             moments[view].get(), &background[3 * (size_t)job]);
+        const Pixels here = {nullptr,
+                             nullptr,
+                             pixels.depth + plane * view,
+                             shift(pixels.grad_rgb, 3 * plane * view),
+                             shift(pixels.grad_alpha, plane * view),
+                             shift(pixels.grad_depth, plane * view)};
+        k.composite_backward(scene, view, tile % s.tiles_x, tile / s.tiles_x, s.view_fields(view),
+                             s.tile_list(view, tile), s.ends.get() + (size_t)job * kTilePixels,
+                             s.stops.get() + (size_t)job * kTilePixels, here, moments[view].get(),
+                             &background[3 * (size_t)job]);
     }
     for (int view = 0; view < s.views; ++view)
         for (int c = 0; c < 3; ++c) {
@@ -242,17 +273,19 @@ void run_backward(const Scene &scene, const State &s, Pixels pixels, const Gradi
             for (int tile = 0; tile < s.tiles(); ++tile) sum += background[3 * ((size_t)view * s.tiles() + tile) + c];
             cameras.background[3 * view + c] = (float)sum;
         }
+    clock.add(s.seconds[3]);
     const size_t part_sums = (size_t)s.views * kCameraSums * kLanes;
     Buffer<float> camera_sums(parts * part_sums);
 #pragma omp parallel for schedule(dynamic) if (parts > 1)
     for (int64_t part = 0; part < parts; ++part)
-        k.project_backward(scene, part * kPart, std::min((part + 1) * kPart, s.count), s.fields.get(), moment_rows.data(),
-                           first_rows.data(), grads, camera_sums.get() + part * part_sums);
+        k.project_backward(scene, part * kPart, std::min((part + 1) * kPart, s.count), s.fields.get(),
+                           moment_rows.data(), first_rows.data(), grads, camera_sums.get() + part * part_sums);
     finish_cameras(scene, camera_sums.get(), parts, cameras);
+    clock.add(s.seconds[4]);
 }
 
 // Whether no value is NaN or infinite: not all bits of the exponent set.
-bool all_finite(const float *values, size_t count) {
+bool all_finite(const float* values, size_t count) {
     constexpr uint32_t kExponent = 0x7f800000u;
     uint32_t found = 0;
     for (size_t i = 0; i < count; ++i) {
@@ -264,14 +297,14 @@ bool all_finite(const float *values, size_t count) {
 }
 
 template <class A>
-auto *pointer(std::optional<A> &array) {
+auto* pointer(std::optional<A>& array) {
     return array ? array->data() : nullptr;
 }
 
 std::unique_ptr<State> forward(ConstArray means, ConstArray scales, ConstArray rotations, ConstArray opacities,
-                               ConstArray sh, ConstArray view, ConstArray centre, ConstArray focal, ConstArray background,
-                               std::optional<ConstArray> probe, Array rgb, Array alpha, Array depth, IntArray radii,
-                               float near, int level) {
+                               ConstArray sh, ConstArray view, ConstArray centre, ConstArray focal,
+                               ConstArray background, std::optional<ConstArray> probe, Array rgb, Array alpha,
+                               Array depth, IntArray radii, float near, int level) {
     auto s = std::make_unique<State>();
     s->count = (int64_t)means.shape(0);
     s->sh_count = (int)sh.shape(1);
@@ -282,29 +315,40 @@ std::unique_ptr<State> forward(ConstArray means, ConstArray scales, ConstArray r
     s->tiles_y = (s->height + kTile - 1) / kTile;
     s->near = near;
     s->level = std::min(level, best_level());
-    const Scene scene = {means.data(), scales.data(), rotations.data(), opacities.data(), sh.data(), view.data(), centre.data(), focal.data(),
-                         background.data(), pointer(probe), s->count, s->sh_count, s->views, s->height, s->width, near};
+    const Scene scene = {means.data(),      scales.data(),  rotations.data(), opacities.data(),
+                         sh.data(),         view.data(),    centre.data(),    focal.data(),
+                         background.data(), pointer(probe), s->count,         s->sh_count,
+                         s->views,          s->height,      s->width,         near};
     bool finite = all_finite(scene.probe, probe ? probe->size() : 0);
-    for (const ConstArray *a : {&means, &scales, &rotations, &opacities, &sh, &view, &centre, &focal, &background})
+    for (const ConstArray* a : {&means, &scales, &rotations, &opacities, &sh, &view, &centre, &focal, &background})
         finite = finite && all_finite(a->data(), a->size());
     if (!finite) return nullptr;
-    float *const images[] = {rgb.data(), alpha.data(), depth.data()};
-    int32_t *const radius = radii.data();
+    float* const images[] = {rgb.data(), alpha.data(), depth.data()};
+    int32_t* const radius = radii.data();
     nb::gil_scoped_release release;
     run_forward(scene, *s, images[0], images[1], images[2], radius);
     return s;
 }
 
-void backward(const State &s, ConstArray means, ConstArray scales, ConstArray rotations, ConstArray opacities, ConstArray sh,
+void backward(State& s, ConstArray means, ConstArray scales, ConstArray rotations, ConstArray opacities, ConstArray sh,
               ConstArray view, ConstArray centre, ConstArray focal, ConstArray background, ConstArray depth,
-              std::optional<ConstArray> grad_rgb, std::optional<ConstArray> grad_alpha, std::optional<ConstArray> grad_depth,
-              Array to_means, Array to_scales, Array to_rotations, Array to_opacities, Array to_sh, Array to_view, Array to_centre,
-              Array to_focal, Array to_background, std::optional<Array> to_probe) {
-    const Scene scene = {means.data(), scales.data(), rotations.data(), opacities.data(), sh.data(), view.data(), centre.data(), focal.data(),
-                         background.data(), nullptr, s.count, s.sh_count, s.views, s.height, s.width, s.near};
+              std::optional<ConstArray> grad_rgb, std::optional<ConstArray> grad_alpha,
+              std::optional<ConstArray> grad_depth, Array to_means, Array to_scales, Array to_rotations,
+              Array to_opacities, Array to_sh, Array to_view, Array to_centre, Array to_focal, Array to_background,
+              std::optional<Array> to_probe) {
+    const Scene scene = {means.data(),      scales.data(), rotations.data(), opacities.data(),
+                         sh.data(),         view.data(),   centre.data(),    focal.data(),
+                         background.data(), nullptr,       s.count,          s.sh_count,
+                         s.views,           s.height,      s.width,          s.near};
     // the kernels only read depth here
-    const Pixels pixels = {nullptr, nullptr, const_cast<float *>(depth.data()), pointer(grad_rgb), pointer(grad_alpha), pointer(grad_depth)};
-    const Gradients grads = {to_means.data(), to_scales.data(), to_rotations.data(), to_opacities.data(), to_sh.data(), pointer(to_probe)};
+    const Pixels pixels = {nullptr,
+                           nullptr,
+                           const_cast<float*>(depth.data()),
+                           pointer(grad_rgb),
+                           pointer(grad_alpha),
+                           pointer(grad_depth)};
+    const Gradients grads = {to_means.data(),     to_scales.data(), to_rotations.data(),
+                             to_opacities.data(), to_sh.data(),     pointer(to_probe)};
     const CameraGradients cameras = {to_view.data(), to_centre.data(), to_focal.data(), to_background.data()};
     nb::gil_scoped_release release;
     run_backward(scene, s, pixels, grads, cameras);
@@ -312,18 +356,32 @@ void backward(const State &s, ConstArray means, ConstArray scales, ConstArray ro
 
 }  // namespace
 
-void register_gaussians(nb::module_ &m) {
+void register_gaussians(nb::module_& m) {
     // autograd graphs that live until the interpreter ends are no leak
     nb::set_leak_warnings(false);
-    nb::class_<State>(m, "GaussianState", "What a forward pass leaves for its backward pass.");
-    m.def("best_instruction_set", &best_level, "0 baseline, 1 AVX2, 2 AVX-512: the best that this processor and build have.");
-    m.def("gaussians_forward", &forward, nb::arg("means"), nb::arg("scales"), nb::arg("rotations"), nb::arg("opacities"),
-          nb::arg("sh"), nb::arg("view"), nb::arg("centre"), nb::arg("focal"), nb::arg("background"), nb::arg("probe").none(), nb::arg("rgb"),
-          nb::arg("alpha"), nb::arg("depth"), nb::arg("radii"), nb::arg("near"), nb::arg("level"),
+    nb::class_<State>(m, "GaussianState", "What a forward pass leaves for its backward pass.")
+        .def_prop_ro(
+            "seconds", [](const State& s) { return std::vector<double>(s.seconds, s.seconds + 5); },
+            "Processor seconds spent: project, lists, composite, composite backward, project backward.");
+    m.def(
+        "multiply_adds",
+        [](int64_t repeats, int level) {
+            double flops = 0;
+            const float value = kernels(std::min(level, best_level())).multiply_adds(repeats, &flops);
+            return std::make_pair(flops, value);
+        },
+        nb::arg("repeats"), nb::arg("level"), "(operations, a number that depends on all of them)");
+    m.def("best_instruction_set", &best_level,
+          "0 baseline, 1 AVX2, 2 AVX-512: the best that this processor and build have.");
+    m.def("gaussians_forward", &forward, nb::arg("means"), nb::arg("scales"), nb::arg("rotations"),
+          nb::arg("opacities"), nb::arg("sh"), nb::arg("view"), nb::arg("centre"), nb::arg("focal"),
+          nb::arg("background"), nb::arg("probe").none(), nb::arg("rgb"), nb::arg("alpha"), nb::arg("depth"),
+          nb::arg("radii"), nb::arg("near"), nb::arg("level"),
           "Draws into rgb, alpha, depth and radii; None, and nothing drawn, when an input is not finite.");
     m.def("gaussians_backward", &backward, nb::arg("state"), nb::arg("means"), nb::arg("scales"), nb::arg("rotations"),
-          nb::arg("opacities"), nb::arg("sh"), nb::arg("view"), nb::arg("centre"), nb::arg("focal"), nb::arg("background"), nb::arg("depth"),
-          nb::arg("grad_rgb").none(), nb::arg("grad_alpha").none(), nb::arg("grad_depth").none(), nb::arg("to_means"),
-          nb::arg("to_scales"), nb::arg("to_rotations"), nb::arg("to_opacities"), nb::arg("to_sh"), nb::arg("to_view"),
-          nb::arg("to_centre"), nb::arg("to_focal"), nb::arg("to_background"), nb::arg("to_probe").none(), "Writes every to_ array.");
+          nb::arg("opacities"), nb::arg("sh"), nb::arg("view"), nb::arg("centre"), nb::arg("focal"),
+          nb::arg("background"), nb::arg("depth"), nb::arg("grad_rgb").none(), nb::arg("grad_alpha").none(),
+          nb::arg("grad_depth").none(), nb::arg("to_means"), nb::arg("to_scales"), nb::arg("to_rotations"),
+          nb::arg("to_opacities"), nb::arg("to_sh"), nb::arg("to_view"), nb::arg("to_centre"), nb::arg("to_focal"),
+          nb::arg("to_background"), nb::arg("to_probe").none(), "Writes every to_ array.");
 }

@@ -8,10 +8,10 @@
 namespace SDS3D_ISA {
 
 struct Lanes {
-    F x, y;      // pixel centres of a block relative to its corner
-    F corner;    // left edges of block columns (lanes 0-7), top edges of block rows (lanes 8-15), tile-relative
-    F edge_y;    // top pixel row of block row (lane mod 8), tile-relative; lanes 0-7 find the first block of
-    F sign;      // a row (sign -1), lanes 8-15 the last (sign +1)
+    F x, y;    // pixel centres of a block relative to its corner
+    F corner;  // left edges of block columns (lanes 0-7), top edges of block rows (lanes 8-15), tile-relative
+    F edge_y;  // top pixel row of block row (lane mod 8), tile-relative; lanes 0-7 find the first block of
+    F sign;    // a row (sign -1), lanes 8-15 the last (sign +1)
     F offset, low, high, none;
 };
 
@@ -34,7 +34,7 @@ SDS3D_INLINE Lanes make_lanes() {
 
 // Blocks of the tile where a pixel centre may lie in the ellipse p² + q² <= level: per row of blocks, the
 // ellipse's exact extent over the row's strip. (mx, my) is the mean relative to the tile.
-SDS3D_INLINE uint64_t covered(const float *g, float mx, float my, const Lanes &lanes) {
+SDS3D_INLINE uint64_t covered(const float* g, float mx, float my, const Lanes& lanes) {
     const F half = splat(g[kHalfHeight]), zero = splat(0.f);
     const F top = lanes.edge_y - splat(my), bottom = top + splat(3.f);
     const F dy = max(min(max(lanes.sign * splat(g[kRightDy]), top), min(bottom, half)), zero - half);
@@ -53,11 +53,12 @@ constexpr int kBatch = 64;
 
 // Writes the covered blocks of up to kBatch Gaussians of the list to list.used. Ahead of their use, because the
 // long chain of operations in `covered` would otherwise delay every branch on its result.
-SDS3D_INLINE void find_blocks(const float *fields, const TileList &list, int64_t begin, float x0, float y0, const Lanes &lanes) {
+SDS3D_INLINE void find_blocks(const float* fields, const TileList& list, int64_t begin, float x0, float y0,
+                              const Lanes& lanes) {
     const int64_t end = begin + kBatch < list.count ? begin + kBatch : list.count;
     for (int64_t n = begin; n < end; ++n) {
         if (n + 8 < list.count) __builtin_prefetch(fields + (size_t)list.gaussian[n + 8] * kFields);
-        const float *g = fields + (size_t)list.gaussian[n] * kFields;
+        const float* g = fields + (size_t)list.gaussian[n] * kFields;
         list.used[n] = covered(g, g[kMeanX] - x0, g[kMeanY] - y0, lanes);
     }
 }
@@ -66,46 +67,49 @@ SDS3D_INLINE void find_blocks(const float *fields, const TileList &list, int64_t
 // which the mean is taken off first so that nothing large cancels.
 struct Splat {
     F lane_p, lane_q, log_opacity;
-    alignas(64) float block_p[16], block_q[16];  // p: by column (0-7) + by row (8-15); q: by row (8-15)
+    alignas(64) float block[32];  // p by column (0-7) and by row (8-15); q by row (24-31)
 };
 
-SDS3D_INLINE void make_splat(Splat &s, const float *g, float mx, float my, const Lanes &lanes) {
+SDS3D_INLINE void make_splat(Splat& s, const float* g, float mx, float my, const Lanes& lanes) {
     const F a = splat(g[kA]), b = splat(g[kB]), c = splat(g[kC]);
     s.lane_p = fma(a, lanes.x, b * lanes.y);
     s.lane_q = c * lanes.y;
     s.log_opacity = splat(g[kLogOpacity]);
     const F from_mean = lanes.corner - halves(mx, my);
-    store(s.block_p, halves(g[kA], g[kB]) * from_mean);
-    store(s.block_q, c * from_mean);
+    store(s.block, halves(g[kA], g[kB]) * from_mean);
+    store(s.block + 16, c * from_mean);
 }
 
 struct Sample {
     F p, q, alpha;  // alpha not yet limited to 0.999
 };
 
-SDS3D_INLINE Sample sample(const Splat &s, int block) {
-    const float *row = s.block_p + 8 + (block >> 3);
-    const F p = s.lane_p + splat(s.block_p[block & 7]) + splat(*row), q = s.lane_q + splat(row[16]);
+SDS3D_INLINE Sample sample(const Splat& s, int block) {
+    const float* row = s.block + 8 + (block >> 3);
+    const F p = s.lane_p + splat(s.block[block & 7]) + splat(*row), q = s.lane_q + splat(row[16]);
     return {p, q, exp2neg(fnma(q, q, fnma(p, p, s.log_opacity)))};
 }
 
 enum { kThrough, kSumRed, kSumGreen, kSumBlue, kSumDepth, kForwardState };
 
 // A block's rows between 16 lanes and an image plane whose pixel (x, y) is the block's corner.
-SDS3D_INLINE void write_block(const float *lanes, const Scene &scene, int x, int y, float *plane) {
-    float *out = plane + (size_t)y * scene.width + x;
+SDS3D_INLINE void write_block(const float* lanes, const Scene& scene, int x, int y, float* plane) {
+    float* out = plane + (size_t)y * scene.width + x;
     if (x + kBlock <= scene.width && y + kBlock <= scene.height) {
-        for (int v = 0; v < kBlock; ++v) __builtin_memcpy(out + (size_t)v * scene.width, lanes + kBlock * v, kBlock * sizeof(float));
+        for (int v = 0; v < kBlock; ++v)
+            __builtin_memcpy(out + (size_t)v * scene.width, lanes + kBlock * v, kBlock * sizeof(float));
         return;
     }
     for (int i = 0; i < kLanes; ++i)
-        if (x + (i & 3) < scene.width && y + (i >> 2) < scene.height) out[(size_t)(i >> 2) * scene.width + (i & 3)] = lanes[i];
+        if (x + (i & 3) < scene.width && y + (i >> 2) < scene.height)
+            out[(size_t)(i >> 2) * scene.width + (i & 3)] = lanes[i];
 }
 
-SDS3D_INLINE void read_block(const float *plane, const Scene &scene, int x, int y, float *lanes) {
+SDS3D_INLINE void read_block(const float* plane, const Scene& scene, int x, int y, float* lanes) {
     if (plane && x + kBlock <= scene.width && y + kBlock <= scene.height) {
-        const float *in = plane + (size_t)y * scene.width + x;
-        for (int v = 0; v < kBlock; ++v) __builtin_memcpy(lanes + kBlock * v, in + (size_t)v * scene.width, kBlock * sizeof(float));
+        const float* in = plane + (size_t)y * scene.width + x;
+        for (int v = 0; v < kBlock; ++v)
+            __builtin_memcpy(lanes + kBlock * v, in + (size_t)v * scene.width, kBlock * sizeof(float));
         return;
     }
     for (int i = 0; i < kLanes; ++i) {
@@ -115,7 +119,7 @@ SDS3D_INLINE void read_block(const float *plane, const Scene &scene, int x, int 
 }
 
 // Blocks inside the image; lanes outside it start closed (negative transmittance).
-SDS3D_INLINE uint64_t open_tile(const Scene &scene, int x0, int y0, float *state, float *stops) {
+SDS3D_INLINE uint64_t open_tile(const Scene& scene, int x0, int y0, float* state, float* stops) {
     uint64_t live = 0;
     for (int block = 0; block < kBlocks; ++block) {
         const int x = x0 + kBlock * (block & 7), y = y0 + kBlock * (block >> 3);
@@ -136,8 +140,8 @@ SDS3D_INLINE uint64_t open_tile(const Scene &scene, int x0, int y0, float *state
 
 // A pixel's transmittance is negated when it closes: the Gaussian that would bring it to 1e-4 is left out, with
 // all behind it.
-static void composite(const Scene &scene, int view, int tile_x, int tile_y, const float *fields, TileList list,
-                      float *ends, float *stops, const Pixels &pixels) {
+static void composite(const Scene& scene, int view, int tile_x, int tile_y, const float* fields, TileList list,
+                      float* ends, float* stops, const Pixels& pixels) {
     alignas(64) float state[kBlocks * kForwardState * kLanes];
     const int x0 = tile_x * kTile, y0 = tile_y * kTile;
     const Lanes lanes = make_lanes();
@@ -145,7 +149,7 @@ static void composite(const Scene &scene, int view, int tile_x, int tile_y, cons
     const F min_alpha = splat(kMinAlpha), max_alpha = splat(kMaxAlpha), min_through = splat(kMinTransmittance);
     for (int64_t n = 0; n < list.count; ++n) {
         if (n % kBatch == 0) find_blocks(fields, list, n, (float)x0, (float)y0, lanes);
-        const float *g = fields + (size_t)list.gaussian[n] * kFields;
+        const float* g = fields + (size_t)list.gaussian[n] * kFields;
         const float mx = g[kMeanX] - (float)x0, my = g[kMeanY] - (float)y0;
         uint64_t blocks = list.used[n] & live, used = 0;
         Splat splats;
@@ -153,7 +157,7 @@ static void composite(const Scene &scene, int view, int tile_x, int tile_y, cons
         const F red = splat(g[kRed]), green = splat(g[kGreen]), blue = splat(g[kBlue]), depth = splat(g[kDepth]);
         for (; blocks; blocks &= blocks - 1) {
             const int block = __builtin_ctzll(blocks);
-            float *s = state + block * kForwardState * kLanes;
+            float* s = state + block * kForwardState * kLanes;
             const F alpha = min(sample(splats, block).alpha, max_alpha), through = load(s);
             const F weight = through * alpha, next = through - weight;
             const M counted = alpha >= min_alpha, open = counted & (next > min_through);
@@ -164,13 +168,12 @@ static void composite(const Scene &scene, int view, int tile_x, int tile_y, cons
             store(s + kSumDepth * kLanes, fma(added, depth, load(s + kSumDepth * kLanes)));
             store(s, select(open, next, through));
             used |= (uint64_t)any(open) << block;
-            const M closing = andnot(counted, open);
+            const M closing = andnot(counted & (through > splat(0.f)), open);
             if (__builtin_expect(any(closing), 0)) {
-                const M now = closing & (through > splat(0.f));
-                const F left = select(now, splat(0.f) - through, load(s));
+                const F left = select(closing, splat(0.f) - through, load(s));
                 store(s, left);
-                float *stop = stops + block * kLanes;
-                store(stop, select(now, splat((float)n), load(stop)));
+                float* stop = stops + block * kLanes;
+                store(stop, select(closing, splat((float)n), load(stop)));
                 if (!any(left > splat(0.f))) live &= ~((uint64_t)1 << block);
             }
         }
@@ -181,10 +184,10 @@ static void composite(const Scene &scene, int view, int tile_x, int tile_y, cons
         }
     }
 
-    const float *background = scene.background + 3 * view;
+    const float* background = scene.background + 3 * view;
     const size_t plane = (size_t)scene.height * scene.width;
     for (int block = 0; block < kBlocks; ++block) {
-        const float *s = state + block * kForwardState * kLanes;
+        const float* s = state + block * kForwardState * kLanes;
         const F through = max(load(s), splat(0.f) - load(s)), alpha = splat(1.f) - through;
         alignas(64) float out[5][kLanes];
         for (int k = 0; k < 3; ++k) store(out[k], fma(through, splat(background[k]), load(s + (kSumRed + k) * kLanes)));
@@ -200,21 +203,24 @@ static void composite(const Scene &scene, int view, int tile_x, int tile_y, cons
 
 // Backward state of a block: transmittance behind the present Gaussian; `behind`, what is seen there: the weighted
 // values of the Gaussians behind it and the background, each times its pixel gradient, for transmittance 1; and the
-// pixel gradients (red, green, blue, accumulated depth). With value = values · gradients of the present one,
+// pixel gradients (red, green, blue; accumulated depth lies apart, as few losses use it). With value = values ·
+// gradients of the present one,
 //   d loss / d alpha = transmittance before it * (value - behind),   behind += alpha (value - behind).
-enum { kBackThrough, kBehind, kPixelRed, kPixelGreen, kPixelBlue, kPixelDepth, kBackState };
+enum { kBackThrough, kBehind, kPixelRed, kPixelGreen, kPixelBlue, kBackState };
+constexpr int kDepthState = kBlocks * kBackState * kLanes;  // where the depth gradients (64, 16) begin
 
-SDS3D_INLINE void open_tile_backward(const Scene &scene, int view, int x0, int y0, const float *ends,
-                                     const Pixels &pixels, float *state, float *background_sums) {
-    const float *background = scene.background + 3 * view;
+SDS3D_INLINE void open_tile_backward(const Scene& scene, int view, int x0, int y0, const float* ends,
+                                     const Pixels& pixels, float* state, float* background_sums) {
+    const float* background = scene.background + 3 * view;
     const size_t plane = (size_t)scene.height * scene.width;
     F sums[3] = {splat(0.f), splat(0.f), splat(0.f)};
     for (int block = 0; block < kBlocks; ++block) {
         const int x = x0 + kBlock * (block & 7), y = y0 + kBlock * (block >> 3);
-        float *s = state + block * kBackState * kLanes;
+        float* s = state + block * kBackState * kLanes;
         alignas(64) float grad_alpha[kLanes], grad_depth[kLanes], depth[kLanes];
         for (int k = 0; k < 3; ++k)
-            read_block(pixels.grad_rgb ? pixels.grad_rgb + k * plane : nullptr, scene, x, y, s + (kPixelRed + k) * kLanes);
+            read_block(pixels.grad_rgb ? pixels.grad_rgb + k * plane : nullptr, scene, x, y,
+                       s + (kPixelRed + k) * kLanes);
         read_block(pixels.grad_alpha, scene, x, y, grad_alpha);
         read_block(pixels.grad_depth, scene, x, y, grad_depth);
         read_block(pixels.grad_depth ? pixels.depth : nullptr, scene, x, y, depth);
@@ -229,7 +235,7 @@ SDS3D_INLINE void open_tile_backward(const Scene &scene, int view, int x0, int y
         }
         store(s, through);
         store(s + kBehind * kLanes, behind);
-        store(s + kPixelDepth * kLanes, per_alpha);
+        store(state + kDepthState + block * kLanes, per_alpha);
     }
     F all[12] = {sums[0], sums[1], sums[2]};
     for (int k = 3; k < 12; ++k) all[k] = splat(0.f);
@@ -239,8 +245,8 @@ SDS3D_INLINE void open_tile_backward(const Scene &scene, int view, int x0, int y
 }
 
 template <bool kWithDepth>
-SDS3D_INLINE void gaussian_backward(const float *g, float mx, float my, uint64_t blocks, float position,
-                                    const Lanes &lanes, const float *stops, float *state, float *moments) {
+SDS3D_INLINE void gaussian_backward(const float* g, float mx, float my, uint64_t blocks, float position,
+                                    const Lanes& lanes, const float* stops, float* state, float* moments) {
     Splat splats;
     make_splat(splats, g, mx, my, lanes);
     const F red = splat(g[kRed]), green = splat(g[kGreen]), blue = splat(g[kBlue]), depth = splat(g[kDepth]);
@@ -249,7 +255,7 @@ SDS3D_INLINE void gaussian_backward(const float *g, float mx, float my, uint64_t
     for (int k = 0; k < 12; ++k) sum[k] = splat(0.f);
     for (; blocks; blocks &= blocks - 1) {
         const int block = __builtin_ctzll(blocks);
-        float *s = state + block * kBackState * kLanes;
+        float* s = state + block * kBackState * kLanes;
         const Sample at = sample(splats, block);
         const M counted = (at.alpha >= min_alpha) & (load(stops + block * kLanes) > here);
         const F full = keep(counted, at.alpha), alpha = min(full, max_alpha);
@@ -258,7 +264,7 @@ SDS3D_INLINE void gaussian_backward(const float *g, float mx, float my, uint64_t
         const F pixel_blue = load(s + kPixelBlue * kLanes);
         F value = fma(red, pixel_red, fma(green, pixel_green, blue * pixel_blue));
         if (kWithDepth) {
-            const F pixel_depth = load(s + kPixelDepth * kLanes);
+            const F pixel_depth = load(state + kDepthState + block * kLanes);
             value = fma(depth, pixel_depth, value);
             sum[9] = fma(weight, pixel_depth, sum[9]);
         }
@@ -280,17 +286,17 @@ SDS3D_INLINE void gaussian_backward(const float *g, float mx, float my, uint64_t
     sums12(sum, moments);
 }
 
-static void composite_backward(const Scene &scene, int view, int tile_x, int tile_y, const float *fields, TileList list,
-                               const float *ends, const float *stops, const Pixels &pixels, float *moments,
-                               float *background_sums) {
-    alignas(64) float state[kBlocks * kBackState * kLanes];
+static void composite_backward(const Scene& scene, int view, int tile_x, int tile_y, const float* fields, TileList list,
+                               const float* ends, const float* stops, const Pixels& pixels, float* moments,
+                               float* background_sums) {
+    alignas(64) float state[kDepthState + kBlocks * kLanes];
     const int x0 = tile_x * kTile, y0 = tile_y * kTile;
     const Lanes lanes = make_lanes();
     open_tile_backward(scene, view, x0, y0, ends, pixels, state, background_sums);
     for (int64_t n = list.count - 1; n >= 0; --n) {
         if (n >= 8) __builtin_prefetch(fields + (size_t)list.gaussian[n - 8] * kFields);
-        const float *g = fields + (size_t)list.gaussian[n] * kFields;
-        float *out = moments + (size_t)list.row[n] * kMoments;
+        const float* g = fields + (size_t)list.gaussian[n] * kFields;
+        float* out = moments + (size_t)list.row[n] * kMoments;
         const float mx = g[kMeanX] - (float)x0, my = g[kMeanY] - (float)y0;
         if (!list.used[n])
             store(out, splat(0.f));

@@ -4,10 +4,11 @@
 namespace SDS3D_ISA {
 
 // Sums of a chunk's moment rows (one a tile), as columns.
-SDS3D_INLINE void gather_moments(const float *moments, const uint32_t *first_row, int lanes, F *out) {
+SDS3D_INLINE void gather_moments(const float* moments, const uint32_t* first_row, int lanes, F* out) {
     for (int i = 0; i < kLanes; ++i) out[i] = splat(0.f);
     for (int i = 0; i < lanes; ++i)
-        for (uint32_t row = first_row[i]; row < first_row[i + 1]; ++row) out[i] = out[i] + load(moments + (size_t)row * kMoments);
+        for (uint32_t row = first_row[i]; row < first_row[i + 1]; ++row)
+            out[i] = out[i] + load(moments + (size_t)row * kMoments);
     transpose(out);
 }
 
@@ -15,7 +16,7 @@ struct WorldGradients {
     F mean[3], scale[3], rotation[9], opacity;
 };
 
-SDS3D_INLINE void store_columns(const F *columns, int lanes, int width, float *rows) {
+SDS3D_INLINE void store_columns(const F* columns, int lanes, int width, float* rows) {
     alignas(64) float out[4][kLanes];
     for (int k = 0; k < width; ++k) store(out[k], columns[k]);
     for (int i = 0; i < lanes; ++i)
@@ -24,15 +25,15 @@ SDS3D_INLINE void store_columns(const F *columns, int lanes, int width, float *r
 
 // d loss / d colour -> coefficients (added to sh_grad, (K*3, 16)) and, through the view direction, to the mean;
 // the same with the opposite sign goes to the camera centre.
-SDS3D_INLINE void colour_backward(const Scene &scene, const Chunk &g, const CameraData &camera, const float *sh,
-                                  const F *grad_colour, float *sh_grad, F *grad_mean, F *camera_sums) {
+SDS3D_INLINE void colour_backward(const Scene& scene, const Chunk& g, const CameraData& camera, const float* sh,
+                                  const F* grad_colour, float* sh_grad, F* grad_mean, F* camera_sums) {
     F d[3], basis[16], value[16];
     const F inverse = direction(g, camera, d);
     sh_basis(d, scene.sh_count, basis);
     for (int k = 0; k < scene.sh_count; ++k) {
         value[k] = splat(0.f);
         for (int c = 0; c < 3; ++c) {
-            float *out = sh_grad + (3 * k + c) * kLanes;
+            float* out = sh_grad + (3 * k + c) * kLanes;
             store(out, fma(basis[k], grad_colour[c], load(out)));
             value[k] = fma(load(sh + (3 * k + c) * kLanes), grad_colour[c], value[k]);
         }
@@ -48,8 +49,8 @@ SDS3D_INLINE void colour_backward(const Scene &scene, const Chunk &g, const Came
 }
 
 // `m` moments -> world gradients (added), camera sums (added) and the centre's gradient in pixels.
-SDS3D_INLINE void geometry_backward(const Chunk &g, const CameraData &camera, const Projection &p, const F *m,
-                                    WorldGradients &out, F *camera_sums, F *grad_centre) {
+SDS3D_INLINE void geometry_backward(const Chunk& g, const CameraData& camera, const Projection& p, const F* m,
+                                    WorldGradients& out, F* camera_sums, F* grad_centre) {
     // the inverse image covariance is Q = L Lᵀ / k, L = [a 0; b c], and (p, q) = Lᵀ d, so with moments h
     // d loss / d mean = Q sum h d = L (Hp, Hq) / k,  d loss / d covariance = Q (sum h d dᵀ) Q / 2 = L H Lᵀ / 2 k²
     const F zero = splat(0.f), half_log2e = splat(0.7213475204444817f), inverse_k = splat(1.3862943611198906f);
@@ -65,8 +66,9 @@ SDS3D_INLINE void geometry_backward(const Chunk &g, const CameraData &camera, co
     F grad_a[6] = {zero, zero, zero, zero, zero, zero};
     for (int j = 0; j < 3; ++j) {
         const F k0 = fma(cxx, p.k[j], cxy * p.k[3 + j]), k1 = fma(cxy, p.k[j], cyy * p.k[3 + j]);
-        const F *r = g.rotation + j;
-        const F b0 = fma(p.a[0], r[0], fma(p.a[1], r[3], p.a[2] * r[6])), b1 = fma(p.a[3], r[0], fma(p.a[4], r[3], p.a[5] * r[6]));
+        const F* r = g.rotation + j;
+        const F b0 = fma(p.a[0], r[0], fma(p.a[1], r[3], p.a[2] * r[6])),
+                b1 = fma(p.a[3], r[0], fma(p.a[4], r[3], p.a[5] * r[6]));
         out.scale[j] = out.scale[j] + fma(k0, b0, k1 * b1);
         const F s0 = k0 * g.scale[j], s1 = k1 * g.scale[j];
         for (int i = 0; i < 3; ++i) {
@@ -77,11 +79,13 @@ SDS3D_INLINE void geometry_backward(const Chunk &g, const CameraData &camera, co
     }
     // A rows: f (W0 - slope_x W2), f (W1 - slope_y W2), f = focal / z
     const F *w = camera.w, f = camera.focal * p.inverse_z;
-    const F a0w0 = dot3(grad_a, w), a1w1 = dot3(grad_a + 3, w + 3), a0w2 = dot3(grad_a, w + 6), a1w2 = dot3(grad_a + 3, w + 6);
+    const F a0w0 = dot3(grad_a, w), a1w1 = dot3(grad_a + 3, w + 3), a0w2 = dot3(grad_a, w + 6),
+            a1w2 = dot3(grad_a + 3, w + 6);
     const F grad_f = fnma(p.slope_x, a0w2, a0w0) + fnma(p.slope_y, a1w2, a1w1);
-    const F slope_x = zero - f * a0w2, slope_y = zero - f * a1w2;          // d loss / d slope
+    const F slope_x = zero - f * a0w2, slope_y = zero - f * a1w2;  // d loss / d slope
     const F ray_x = p.x * p.inverse_z, ray_y = p.y * p.inverse_z;
-    const F to_x = fma(camera.focal, gu, keep(p.free_x, slope_x)), to_y = fma(camera.focal, gv, keep(p.free_y, slope_y));
+    const F to_x = fma(camera.focal, gu, keep(p.free_x, slope_x)),
+            to_y = fma(camera.focal, gv, keep(p.free_y, slope_y));
     F t[3];
     t[0] = to_x * p.inverse_z;
     t[1] = to_y * p.inverse_z;
@@ -96,13 +100,14 @@ SDS3D_INLINE void geometry_backward(const Chunk &g, const CameraData &camera, co
     }
     // where a slope is held at the margin, the margin itself moves with the focal length
     F grad_focal = fma(gu, ray_x, fma(gv, ray_y, grad_f * p.inverse_z));
-    const F inverse_focal = recip(camera.focal), held_x = slope_x - keep(p.free_x, slope_x), held_y = slope_y - keep(p.free_y, slope_y);
+    const F inverse_focal = recip(camera.focal), held_x = slope_x - keep(p.free_x, slope_x),
+            held_y = slope_y - keep(p.free_y, slope_y);
     grad_focal = fnma(fma(held_x, p.slope_x, held_y * p.slope_y), inverse_focal, grad_focal);
     camera_sums[15] = camera_sums[15] + grad_focal;
 }
 
 // Rotation matrix -> unit quaternion -> quaternion as given.
-SDS3D_INLINE void rotation_backward(const Chunk &g, const F *r, F *out) {
+SDS3D_INLINE void rotation_backward(const Chunk& g, const F* r, F* out) {
     const F w = g.q[0], x = g.q[1], y = g.q[2], z = g.q[3], two = splat(2.f);
     const F skew_x = r[7] - r[5], skew_y = r[2] - r[6], skew_z = r[3] - r[1];
     const F sum_xy = r[1] + r[3], sum_xz = r[2] + r[6], sum_yz = r[5] + r[7];
@@ -115,7 +120,7 @@ SDS3D_INLINE void rotation_backward(const Chunk &g, const F *r, F *out) {
     for (int k = 0; k < 4; ++k) out[k] = fnma(along, g.q[k], q[k]) * g.inverse_length;
 }
 
-SDS3D_INLINE void store_sh(const Scene &scene, int64_t begin, int lanes, const float *columns, float *out) {
+SDS3D_INLINE void store_sh(const Scene& scene, int64_t begin, int lanes, const float* columns, float* out) {
     const int64_t width = 3 * scene.sh_count;
     alignas(64) float row[kLanes];
     for (int64_t base = 0; base < width; base += kLanes) {
@@ -130,8 +135,8 @@ SDS3D_INLINE void store_sh(const Scene &scene, int64_t begin, int lanes, const f
     }
 }
 
-static void project_backward_chunk(const Scene &scene, int64_t begin, const float *fields,
-                                   const float *const *moments, const uint32_t *const *first_row, const Gradients &grads,
+static void project_backward_chunk(const Scene& scene, int64_t begin, const float* fields, const float* const* moments,
+                                   const uint32_t* const* first_row, const Gradients& grads,
                                    F (*camera_sums)[kCameraSums]) {
     Chunk g;
     load_chunk(scene, begin, g);
@@ -143,7 +148,7 @@ static void project_backward_chunk(const Scene &scene, int64_t begin, const floa
     __builtin_memset(&world, 0, sizeof world);
     for (int view = 0; view < scene.views; ++view) {
         const size_t at = (size_t)view * scene.count + begin;
-        const uint32_t *rows = first_row[view] + begin;
+        const uint32_t* rows = first_row[view] + begin;
         F centre[2] = {zero, zero};
         if (rows[g.lanes] > rows[0]) {
             CameraData camera;
@@ -156,8 +161,10 @@ static void project_backward_chunk(const Scene &scene, int64_t begin, const floa
             // colours that were cut at 0 pass nothing on
             alignas(64) float positive[3][kLanes] = {{0.f}};
             for (int i = 0; i < g.lanes; ++i)
-                for (int c = 0; c < 3 && rows[i + 1] > rows[i]; ++c) positive[c][i] = fields[(at + i) * kFields + kRed + c];
-            const F colour[3] = {keep(load(positive[0]) > zero, m[kGradRed]), keep(load(positive[1]) > zero, m[kGradGreen]),
+                for (int c = 0; c < 3 && rows[i + 1] > rows[i]; ++c)
+                    positive[c][i] = fields[(at + i) * kFields + kRed + c];
+            const F colour[3] = {keep(load(positive[0]) > zero, m[kGradRed]),
+                                 keep(load(positive[1]) > zero, m[kGradGreen]),
                                  keep(load(positive[2]) > zero, m[kGradBlue])};
             if (!have_sh) load_sh(scene, begin, g.lanes, sh);
             have_sh = true;
@@ -175,10 +182,10 @@ static void project_backward_chunk(const Scene &scene, int64_t begin, const floa
     store_sh(scene, begin, g.lanes, sh_grad, grads.sh);
 }
 
-static void project_backward(const Scene &scene, int64_t begin, int64_t end, const float *fields,
-                             const float *const *moments, const uint32_t *const *first_row, const Gradients &grads,
-                             float *camera_sums) {
-    F *sums = (F *)__builtin_assume_aligned(camera_sums, 64);
+static void project_backward(const Scene& scene, int64_t begin, int64_t end, const float* fields,
+                             const float* const* moments, const uint32_t* const* first_row, const Gradients& grads,
+                             float* camera_sums) {
+    F* sums = (F*)__builtin_assume_aligned(camera_sums, 64);
     for (int k = 0; k < scene.views * kCameraSums; ++k) sums[k] = splat(0.f);
     for (int64_t n = begin; n < end; n += kLanes)
         project_backward_chunk(scene, n, fields, moments, first_row, grads, (F(*)[kCameraSums])sums);

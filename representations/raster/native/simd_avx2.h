@@ -11,11 +11,13 @@ struct M {
     __m256 a, b;
 };
 
+constexpr int kChains = 6;  // independent chains of fma that fit the registers
+
 SDS3D_INLINE F splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 SDS3D_INLINE F halves(float x, float y) { return {_mm256_set1_ps(x), _mm256_set1_ps(y)}; }
-SDS3D_INLINE F load(const float *p) { return {_mm256_load_ps(p), _mm256_load_ps(p + 8)}; }
-SDS3D_INLINE F loadu(const float *p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-SDS3D_INLINE void store(float *p, F x) {
+SDS3D_INLINE F load(const float* p) { return {_mm256_load_ps(p), _mm256_load_ps(p + 8)}; }
+SDS3D_INLINE F loadu(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+SDS3D_INLINE void store(float* p, F x) {
     _mm256_store_ps(p, x.a);
     _mm256_store_ps(p + 8, x.b);
 }
@@ -34,9 +36,15 @@ SDS3D_INLINE __m256 recip8(__m256 a) {
 }
 SDS3D_INLINE F recip(F x) { return {recip8(x.a), recip8(x.b)}; }
 
-SDS3D_INLINE M operator<(F x, F y) { return {_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)}; }
-SDS3D_INLINE M operator>(F x, F y) { return {_mm256_cmp_ps(x.a, y.a, _CMP_GT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_GT_OQ)}; }
-SDS3D_INLINE M operator>=(F x, F y) { return {_mm256_cmp_ps(x.a, y.a, _CMP_GE_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_GE_OQ)}; }
+SDS3D_INLINE M operator<(F x, F y) {
+    return {_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)};
+}
+SDS3D_INLINE M operator>(F x, F y) {
+    return {_mm256_cmp_ps(x.a, y.a, _CMP_GT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_GT_OQ)};
+}
+SDS3D_INLINE M operator>=(F x, F y) {
+    return {_mm256_cmp_ps(x.a, y.a, _CMP_GE_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_GE_OQ)};
+}
 SDS3D_INLINE M operator&(M x, M y) { return {_mm256_and_ps(x.a, y.a), _mm256_and_ps(x.b, y.b)}; }
 SDS3D_INLINE M andnot(M x, M y) { return {_mm256_andnot_ps(y.a, x.a), _mm256_andnot_ps(y.b, x.b)}; }
 SDS3D_INLINE uint32_t bits(M x) { return (uint32_t)_mm256_movemask_ps(x.a) | ((uint32_t)_mm256_movemask_ps(x.b) << 8); }
@@ -47,20 +55,20 @@ SDS3D_INLINE F keep(M m, F x) { return {_mm256_and_ps(m.a, x.a), _mm256_and_ps(m
 SDS3D_INLINE F exp2_fraction(F x) { return x - floor(x); }
 SDS3D_INLINE __m256 scale8(__m256 x, __m256 p) {
     const __m256 n = _mm256_floor_ps(_mm256_max_ps(x, _mm256_set1_ps(-126.f)));
-    const __m256 scaled = _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_cvttps_epi32(n), 23)));
+    const __m256 scaled =
+        _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_cvttps_epi32(n), 23)));
     return _mm256_and_ps(scaled, _mm256_cmp_ps(x, _mm256_set1_ps(-126.f), _CMP_GE_OQ));
 }
 SDS3D_INLINE F exp2neg_with(F x, F p) { return {scale8(x.a, p.a), scale8(x.b, p.b)}; }
 
 // lanes 0-3: sums of the four vectors
-SDS3D_INLINE __m128 fold4(const F *v) {
+SDS3D_INLINE __m128 fold4(const F* v) {
     const __m256 a = _mm256_add_ps(v[0].a, v[0].b), b = _mm256_add_ps(v[1].a, v[1].b);
     const __m256 c = _mm256_add_ps(v[2].a, v[2].b), d = _mm256_add_ps(v[3].a, v[3].b);
     const __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
     return _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
 }
-SDS3D_INLINE void sums12(const F *v, float *out) {
+SDS3D_INLINE void sums12(const F* v, float* out) {
     __m128 a = fold4(v), b = fold4(v + 4), c = fold4(v + 8), z = _mm_setzero_ps();
     _MM_TRANSPOSE4_PS(a, b, c, z);
     _mm_store_ps(out, a);
@@ -69,7 +77,7 @@ SDS3D_INLINE void sums12(const F *v, float *out) {
     _mm_store_ps(out + 12, z);
 }
 
-SDS3D_INLINE void transpose8(__m256 *r) {
+SDS3D_INLINE void transpose8(__m256* r) {
     __m256 t[8], u[8];
     for (int i = 0; i < 8; i += 2) {
         t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
@@ -86,7 +94,7 @@ SDS3D_INLINE void transpose8(__m256 *r) {
         r[4 + j] = _mm256_permute2f128_ps(u[j], u[4 + j], 0x31);
     }
 }
-SDS3D_INLINE void transpose(F *v) {
+SDS3D_INLINE void transpose(F* v) {
     __m256 q[4][8];
     for (int i = 0; i < 8; ++i) {
         q[0][i] = v[i].a;
@@ -102,10 +110,10 @@ SDS3D_INLINE void transpose(F *v) {
 }
 
 SDS3D_INLINE uint64_t cover(F edge) {
-    const __m256i first = _mm256_cvttps_epi32(edge.a), last = _mm256_cvttps_epi32(edge.b), ones = _mm256_set1_epi32(0xFF);
-    const __m256i rows = _mm256_and_si256(
-        _mm256_and_si256(_mm256_sllv_epi32(ones, first), ones),
-        _mm256_srlv_epi32(ones, _mm256_sub_epi32(_mm256_set1_epi32(7), last)));
+    const __m256i first = _mm256_cvttps_epi32(edge.a), last = _mm256_cvttps_epi32(edge.b),
+                  ones = _mm256_set1_epi32(0xFF);
+    const __m256i rows = _mm256_and_si256(_mm256_and_si256(_mm256_sllv_epi32(ones, first), ones),
+                                          _mm256_srlv_epi32(ones, _mm256_sub_epi32(_mm256_set1_epi32(7), last)));
     const __m128i half = _mm_packus_epi32(_mm256_castsi256_si128(rows), _mm256_extracti128_si256(rows, 1));
     return (uint64_t)_mm_cvtsi128_si64(_mm_packus_epi16(half, half));
 }

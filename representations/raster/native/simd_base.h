@@ -16,28 +16,32 @@ struct M {
     QuadInt q[4];
 };
 
-#define SDS3D_EACH(expression) \
-    F r;                       \
+#define SDS3D_EACH(expression)                         \
+    F r;                                               \
     for (int i = 0; i < 4; ++i) r.q[i] = (expression); \
     return r
-#define SDS3D_EACH_MASK(expression) \
-    M r;                            \
+#define SDS3D_EACH_MASK(expression)                    \
+    M r;                                               \
     for (int i = 0; i < 4; ++i) r.q[i] = (expression); \
     return r
 
+constexpr int kChains = 3;  // independent chains of fma that fit the registers
+
 SDS3D_INLINE F splat(float x) { SDS3D_EACH((Quad{x, x, x, x})); }
-SDS3D_INLINE F halves(float x, float y) { return {{Quad{x, x, x, x}, Quad{x, x, x, x}, Quad{y, y, y, y}, Quad{y, y, y, y}}}; }
-SDS3D_INLINE F load(const float *p) {
+SDS3D_INLINE F halves(float x, float y) {
+    return {{Quad{x, x, x, x}, Quad{x, x, x, x}, Quad{y, y, y, y}, Quad{y, y, y, y}}};
+}
+SDS3D_INLINE F load(const float* p) {
     F r;
     __builtin_memcpy(&r, __builtin_assume_aligned(p, 64), sizeof r);
     return r;
 }
-SDS3D_INLINE F loadu(const float *p) {
+SDS3D_INLINE F loadu(const float* p) {
     F r;
     __builtin_memcpy(&r, p, sizeof r);
     return r;
 }
-SDS3D_INLINE void store(float *p, F x) { __builtin_memcpy(__builtin_assume_aligned(p, 64), &x, sizeof x); }
+SDS3D_INLINE void store(float* p, F x) { __builtin_memcpy(__builtin_assume_aligned(p, 64), &x, sizeof x); }
 SDS3D_INLINE F operator+(F x, F y) { SDS3D_EACH(x.q[i] + y.q[i]); }
 SDS3D_INLINE F operator-(F x, F y) { SDS3D_EACH(x.q[i] - y.q[i]); }
 SDS3D_INLINE F operator*(F x, F y) { SDS3D_EACH(x.q[i] * y.q[i]); }
@@ -68,9 +72,7 @@ SDS3D_INLINE M andnot(M x, M y) { SDS3D_EACH_MASK(x.q[i] & ~y.q[i]); }
 #if defined(__SSE2__)
 SDS3D_INLINE uint32_t bits4(QuadInt m) { return (uint32_t)_mm_movemask_ps((__m128)m); }
 #else
-SDS3D_INLINE uint32_t bits4(QuadInt m) {
-    return (uint32_t)((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8));
-}
+SDS3D_INLINE uint32_t bits4(QuadInt m) { return (uint32_t)((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8)); }
 #endif
 SDS3D_INLINE uint32_t bits(M x) {
     return bits4(x.q[0]) | (bits4(x.q[1]) << 4) | (bits4(x.q[2]) << 8) | (bits4(x.q[3]) << 12);
@@ -93,19 +95,19 @@ SDS3D_INLINE F exp2neg_with(F x, F p) {
     return keep(x >= low, r);
 }
 
-SDS3D_INLINE void sums12(const F *v, float *out) {
+SDS3D_INLINE void sums12(const F* v, float* out) {
     for (int j = 0; j < 4; ++j)
         for (int k = 0; k < 4; ++k) {
             if (j == 3) {
                 out[4 * k + j] = 0.f;
                 continue;
             }
-            const F &x = v[4 * j + k];
+            const F& x = v[4 * j + k];
             const Quad s = (x.q[0] + x.q[1]) + (x.q[2] + x.q[3]);
             out[4 * k + j] = (s[0] + s[1]) + (s[2] + s[3]);
         }
 }
-SDS3D_INLINE void transpose(F *v) {
+SDS3D_INLINE void transpose(F* v) {
     float t[16][16], u[16][16];
     __builtin_memcpy(t, v, sizeof t);
     for (int i = 0; i < 16; ++i)
