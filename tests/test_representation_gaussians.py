@@ -264,7 +264,7 @@ def test_state_of_other_options_is_refused():
     with pytest.raises(RunFolderError, match="sh_degree to 1"):
         small_model(sh_degree=0).load_state_dict(state)
     with pytest.raises(RunFolderError, match="strategy"):
-        small_model(sh_degree=1, strategy="mcmc").load_state_dict(state)
+        small_model(sh_degree=1, strategy="densify").load_state_dict(state)
 
 
 def test_unknown_export_is_refused():

@@ -80,7 +80,7 @@ class McmcOptions(Base):
     """Progress at which rounds begin."""
     stop: float = Field(0.8, ge=0.0, le=1.0)
     """Progress after which there are none."""
-    dead_opacity: float = Field(0.02, gt=0.0, lt=1.0)
+    dead_opacity: float = Field(0.01, gt=0.0, lt=1.0)
     """Gaussians of at most this opacity are moved to where opaque ones are."""
     grow: float = Field(1.05, ge=1.0)
     """Factor on the number of Gaussians a round."""
@@ -103,7 +103,7 @@ class Options(Base):
     """Progress between two degrees, starting at 0; 0 switches all of them on at once."""
     half_extent: float = Field(0.85, gt=0.0)
     """Radius of the ball that holds the centres, world units; centres that leave it are put back on its surface."""
-    min_scale: float = Field(0.006, gt=0.0)
+    min_scale: float = Field(0.01, gt=0.0)
     """Smallest standard deviation, world units: Gaussians below a pixel fit one resolution, with gaps in others."""
     strategy: Literal["densify", "mcmc", "fixed"] = "mcmc"
     """How the number of Gaussians changes: mcmc gives smooth solids, densify more texture and a rougher outline."""
@@ -125,19 +125,19 @@ class Options(Base):
     lr_harmonics: Scalar = schedules.Schedule("linear", (2e-3, 5e-4))
     """Learning rate of the higher harmonics."""
 
-    alpha: Scalar = schedules.constant(0.01)
+    alpha: Scalar = schedules.constant(0.005)
     """Weight of sqrt(alpha) summed over the pixels of a view: the background shall stay empty."""
     entropy: Scalar = schedules.Schedule("linear", (0.0, 0.06))
     """Weight of the binary entropy of alpha summed over the pixels of a view: drives pixels to full or empty."""
-    opacity: Scalar = schedules.constant(0.01)
+    opacity: Scalar = schedules.constant(0.02)
     """Weight of the sum of the opacities: drives Gaussians that nobody needs to nothing."""
     scale: Scalar = schedules.constant(10.0)
     """Weight of the squared excess of each standard deviation over max_scale, in units of max_scale."""
     max_scale: float = Field(0.1, gt=0.0)
     """Standard deviation above which `scale` acts, world units."""
-    anisotropy: Scalar = schedules.constant(0.1)
+    anisotropy: Scalar = schedules.constant(5.0)
     """Weight of the squared excess of log(longest / middle axis) over log(max_anisotropy): no needles, discs stay."""
-    max_anisotropy: float = Field(4.0, ge=1.0)
+    max_anisotropy: float = Field(2.5, ge=1.0)
     """Ratio above which `anisotropy` acts."""
 
     mesh_resolution: int = Field(112, ge=8, le=512)
