@@ -193,7 +193,7 @@ def unshared(z, eps, t, schedule):
 
 @pytest.mark.parametrize(
     ("config", "schedule"),
-    [(QUICKSTART, "sd"), (QUICKSTART, "rf"), ({"cfg_scale": 1, "weight": "kappa"}, "rf")],
+    [(QUICKSTART, "sd"), ({"cfg_scale": 1, "weight": "kappa"}, "rf")],
 )
 def test_sds_recovers_the_asked_asset_and_mistakes_do_not(config, schedule):
     right = distil(config, schedule=schedule)
