@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from sds3d.guidance.rules import EPS, NEG, C, U, guided
 from sds3d.guidance.times import Times
 
 from sds3d.config.kinds import modules
+from sds3d.core import plugins
 from sds3d.core.errors import ConfigError
 from sds3d.core.schedules import constant
 from sds3d.core.schedules import parse as schedule_of
@@ -134,6 +136,35 @@ def test_resolved_options_read_back(config):
 def test_mistakes_are_named_by_key(config, said):
     with pytest.raises(ConfigError, match=said):
         parse(config)
+
+
+def test_a_third_partys_method_is_found_by_its_entry_point(tmp_path, monkeypatch):
+    (tmp_path / "their_method.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = SimpleNamespace(name="theirs", value="their_method")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == "sds3d.guidance" else [])
+    modules.cache_clear()
+    try:
+        options = parse({"method": "theirs", "strength": 2})
+        assert preset("theirs")(options).rule.coefficients(0.0) == (2.0 * (C - U)).coefficients(0.0)
+        assert parse("theirs").strength == 1.0
+    finally:
+        modules.cache_clear()
+
+
+THEIRS = """
+from typing import Literal
+from sds3d.guidance.options import GuidanceOptions
+from sds3d.guidance.recipe import Recipe
+from sds3d.guidance.rules import C, U
+
+class Options(GuidanceOptions):
+    method: Literal["theirs"] = "theirs"
+    strength: float = 1.0
+
+def theirs(options):
+    return Recipe(rule=options.strength * (C - U), **options.slots())
+"""
 
 
 def test_options_are_frozen():

@@ -144,6 +144,7 @@ def test_iid_noise_is_standard_keyed_and_mixed_in():
     assert float(state.eps.std()) == pytest.approx(1.0, abs=0.05)
     torch.testing.assert_close(state.z_t, 0.7 * views.z + 0.3 * state.eps)
     assert torch.equal(state.t, t)
+    assert state.eps.dtype == views.z.dtype == f64
     torch.testing.assert_close(state.alpha, 1 - t)
     torch.testing.assert_close(state.sigma, t)
     for other in (
