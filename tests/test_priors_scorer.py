@@ -89,5 +89,5 @@ def test_words_it_does_not_know_are_refused_by_name(scorer):
 
 
 def test_a_picture_of_the_wrong_shape_is_refused(scorer):
-    with pytest.raises((ValueError, TypeError), match="b 3 h w|\\(B, 3, H, W\\)"):
+    with pytest.raises((ValueError, TypeError), match=r"b 3 h w|\(B, 3, H, W\)"):
         scorer.embed_images(torch.zeros(3, 32, 32))
