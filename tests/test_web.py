@@ -16,7 +16,7 @@ from sds3d.jobs.runfolder import RunFolder, Status
 WORDS = [f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in SMALL.items()]
 
 
-def wait(folder: RunFolder, seconds: float = 120.0) -> watch.Glance:
+def wait(folder: RunFolder, seconds: float = 300.0) -> watch.Glance:
     """Poll until the run is done."""
     end = time.monotonic() + seconds
     while not (now := watch.glance(folder)).done:
@@ -47,7 +47,7 @@ def test_a_stop_is_kept_and_words_are_checked_before_anything_is_made(tmp_path):
         watch.start(["a colour", "optimise.steps=3"], tmp_path)
     assert not list(tmp_path.iterdir())
     folder = watch.start([*WORDS, "optimize.steps=200000"], tmp_path)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while watch.glance(folder).status.step < 1 and time.monotonic() < deadline:
         time.sleep(0.2)
     assert "left" in watch.glance(folder).line()

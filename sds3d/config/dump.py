@@ -19,15 +19,12 @@ def plain(options: BaseModel) -> dict[str, Any]:
     return options.model_dump(mode="json")
 
 
-def to_yaml(options: BaseModel, comment: str = "") -> str:
-    """Readable YAML of every option, in the order of the classes; `comment` goes above it, line by line.
-
-    Loading it gives an equal value: text that would read as a number is quoted, floats keep every digit.
-    """
+def dumper() -> type[yaml.SafeDumper]:
+    """A dumper whose text our loader reads back: indented lists, short ones on one line, odd line breaks escaped."""
     base = resolver_for(yaml.SafeDumper)
 
     class Dumper(base):  # type: ignore[misc,valid-type]
-        """Indented lists; short lists and mappings of scalars on one line."""
+        """See `dumper`."""
 
         def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
             super().increase_indent(flow, False)
@@ -36,7 +33,16 @@ def to_yaml(options: BaseModel, comment: str = "") -> str:
             return True
 
     Dumper.add_representer(list, _represent_list)
-    text = yaml.dump(plain(options), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
+    Dumper.add_representer(str, _represent_text)
+    return Dumper
+
+
+def to_yaml(options: BaseModel, comment: str = "") -> str:
+    """Readable YAML of every option, in the order of the classes; `comment` goes above it, line by line.
+
+    Loading it gives an equal value: text that would read as a number is quoted, floats keep every digit.
+    """
+    text = yaml.dump(plain(options), Dumper=dumper(), sort_keys=False, allow_unicode=True, width=110)
     head = "".join(f"# {line}\n" for line in comment.splitlines())
     return head + text
 
@@ -44,6 +50,12 @@ def to_yaml(options: BaseModel, comment: str = "") -> str:
 def _represent_list(dumper: yaml.SafeDumper, value: list) -> yaml.Node:
     short = len(json.dumps(value)) <= _FLOW_WIDTH and not any(isinstance(v, dict) for v in value)
     return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=short)
+
+
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    """Unicode's own line breaks are folded to spaces in every style but the double-quoted one."""
+    style = '"' if any(c in value for c in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 def config_hash(options: BaseModel, leave_out: frozenset[str] = frozenset()) -> str:
