@@ -64,6 +64,21 @@ def test_native_is_the_definition(name, seed, count, sh_count, size, views) -> N
         assert_close(fast_grads[key], exact_grads[key], 2e-4, key, floor=1e-3)
 
 
+@every_native
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_gradients_where_pixels_close(monkeypatch, name, seed) -> None:
+    case = random_case(seed, count=60, size=(20, 33))
+    case.arrays["opacities"] = 0.5 + 0.49 * case.arrays["opacities"]
+    case.arrays["scales"] = 3 * case.arrays["scales"]
+    assert is_decided(case)
+    fast, fast_grads = with_gradients(case, drawn_by(use(monkeypatch, name)))
+    exact, exact_grads = with_gradients(case.to(torch.float64), drawn_by("twin"))
+    assert (exact.alpha > 0.999).float().mean() > 0.05  # as many as this leave Gaussians undrawn
+    assert_close(fast.rgb, exact.rgb, 3e-6, "rgb", floor=1.0)
+    for key in exact_grads:
+        assert_close(fast_grads[key], exact_grads[key], 3e-4, key, floor=1e-3)
+
+
 @every_implementation
 @pytest.mark.parametrize("seed", range(4))
 def test_pictures_and_gradients_are_gsplats(monkeypatch, name, seed) -> None:
