@@ -65,7 +65,9 @@ class Representation(Protocol):
         """The trainable tensors, grouped by learning rate."""
         ...
 
-    def after_step(self, step: int, total: int, render: Render, moments: Moments, streams: Streams) -> dict[str, float]:
+    def after_step(
+        self, step: int, total: int, render: Render, moments: Moments, streams: Streams
+    ) -> dict[str, float]:
         """Changes between steps (densify, prune, opacity reset); returns numbers for the metrics.
 
         `render` is the training render of this step, whose auxiliary tensors may hold gradients

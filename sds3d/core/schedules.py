@@ -70,7 +70,7 @@ def _interpolate(knots: tuple, p: float) -> float:
         return knots[0][1]
     for (p0, v0), (p1, v1) in pairwise(knots):
         if p <= p1:
-            return v1 if p1 == p0 else v0 + (v1 - v0) * (p - p0) / (p1 - p0)
+            return v0 + (v1 - v0) * (p - p0) / (p1 - p0)  # p0 < p here: an earlier knot would have caught it
     return knots[-1][1]
 
 

@@ -82,7 +82,9 @@ def over(per_sample: Float[Tensor, " b"], like: Tensor) -> Tensor:
     return per_sample.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 
-def to_eps_x0(output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction: str) -> tuple[Tensor, Tensor]:
+def to_eps_x0(
+    output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction: str
+) -> tuple[Tensor, Tensor]:
     """(eps, x0) from a network's native output.
 
     Args:

@@ -21,6 +21,7 @@ from ...core.look import Look, Render
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..folder import Components, best_cpu_dtype, load_components
 from ..noise_schedule import over
+from ..pixels import decode_pixels, encode_pixels
 from ..views import VIEW_WORDS, view_index
 from ..words import check_words
 
@@ -159,17 +160,12 @@ class EmbeddedPrior:
         return out
 
     def encode(self, media: Tensor) -> Tensor:
-        """RGB in [0, 1] at any size -> z in [-1, 1] at the model's size (area average when shrinking)."""
-        if tuple(media.shape[-2:]) != self.info.size:
-            shrink = media.shape[-1] >= self.info.size[1]
-            mode = {"mode": "area"} if shrink else {"mode": "bilinear", "align_corners": False}
-            media = F.interpolate(media, size=self.info.size, **mode)
-        return 2 * media - 1
+        """RGB in [0, 1] at any size -> z in [-1, 1] at the model's size; see priors.pixels."""
+        return encode_pixels(media, self.info.size)
 
-    @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """z -> RGB clamped to [0, 1]."""
-        return ((z + 1) / 2).clamp(0, 1)
+        return decode_pixels(z)
 
     @torch.no_grad()
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
