@@ -3,7 +3,7 @@
 Published defaults of a method belong to the models of its paper; a small pixel model wants others. A prior's
 module may hold `RECOMMENDED`, plain data of the form
 
-    {"guidance": {"<method>": {option: value, ...}, ...}, "optimize": {...}, ...}
+    {"guidance": {"<method>": {option: value, ...}, ...}, "optimize": {...}, "threads": 1, ...}
 
 Values that the user gave always win; the resolved config shows every one.
 """
@@ -38,6 +38,8 @@ def fill(document: Document) -> None:
         if section == "guidance":
             values = values.get(guidance.get("method"), {})
             data["guidance"] = _merged(guidance, values)
+        elif not isinstance(values, Mapping):
+            data.setdefault(section, values)
         elif isinstance(data.get(section) or {}, dict):
             data[section] = _merged(data.get(section) or {}, values)
 

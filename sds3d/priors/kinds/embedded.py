@@ -37,10 +37,11 @@ RECOMMENDED = {
         },
     },
     "optimize": {"size": 64},
+    "threads": 1,
 }
 """What distils well from this small pixel model (assets/README.md); see jobs.recommend. With weight kappa SDS is
 the gradient of half the squared distance to the predicted clean image. Renders at 64 px, averaged down for the
-32 px model as its training pictures were, leave less haze."""
+32 px model as its training pictures were, leave less haze. The network is too small to gain from a second thread."""
 
 
 class Options(BaseOptions):
