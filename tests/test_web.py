@@ -11,6 +11,7 @@ from sds3d.apps.web import app, watch
 from small_run import SMALL
 
 from sds3d.core.errors import ConfigError
+from sds3d.jobs import configs
 from sds3d.jobs.runfolder import RunFolder, Status
 
 WORDS = [f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in SMALL.items()]
@@ -104,7 +105,13 @@ def test_prompts_with_markup_stay_words(tmp_path):
     page = folder.report.read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert app._quoted(' a: "b" ') == '"a: \\"b\\""'
+
+
+@pytest.mark.parametrize("prompt", ['say "hi": [x] #1', "null", "3", "a blue mushroom", "a=b"])
+def test_the_form_says_what_the_command_line_says(prompt):
+    config = configs.from_words(app.words(f" {prompt} ", 3.0, "gaussians"))
+    assert (config.prompt, config.seed, config.representation.kind) == (prompt, 3, "gaussians")
+    assert configs.from_words(app.words("x", None, "grid")).seed == 0
 
 
 def test_curves():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def build(runs: Path) -> Any:
             pictures = [str(p) if p else None for p in (now.preview, now.x0, now.model, now.film)]
             busy = not now.done
             return [
-                now.line(),
+                escape(now.line()),
                 *pictures,
                 [str(f) for f in now.files] or None,
                 gr.update(interactive=not busy),
@@ -128,8 +129,6 @@ def _names(runs: Path) -> list[str]:
     return [folder.path.name for folder in list_runs(runs)]
 
 
-def _quoted(text: str) -> str:
-    """A prompt as a YAML string, so that colons and quotes in it stay words."""
-    import json
-
-    return json.dumps(text.strip(), ensure_ascii=False)
+def words(prompt: str, seed: float | None, representation: str) -> list[str]:
+    """The command line of the form's values; the prompt is taken as it is, whatever signs it holds."""
+    return [f"prompt={prompt.strip()}", f"seed={int(seed or 0)}", f"representation={representation}"]
