@@ -70,15 +70,10 @@ def build(runs: Path) -> Any:
         shown = [line, preview, x0, model, film, files, create, stop]
 
         def on_create(text: str, number: float, representation: str) -> Iterator[list[Any]]:
-            words = [
-                f"prompt={_quoted(text)}",
-                f"seed={int(number or 0)}",
-                f"representation={representation}",
-            ]
             try:
-                folder = start(words, runs)
+                folder = start(words(text, number, representation), runs)
             except Sds3dError as error:
-                yield ["", str(error), None, None, None, None, None, gr.update(), gr.update()]
+                yield ["", escape(str(error)), None, None, None, None, None, gr.update(), gr.update()]
                 return
             for rows in _follow(folder):
                 yield [str(folder.path), *rows]
