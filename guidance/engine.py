@@ -87,9 +87,9 @@ def _predict(
     answers = calls.ask(
         (states[s.at], c) for states in draws for s, conditions in asked.items() for c in conditions
     )
-    out = []
+    out: list[dict[Symbol, Prediction]] = []
     for states in draws:
-        found = {}
+        found: dict[Symbol, Prediction] = {}
         for s, conditions in asked.items():
             here = {c: answers[states[s.at], c] for c in conditions}
             found[s] = (

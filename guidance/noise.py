@@ -38,7 +38,10 @@ def noised(z: Tensor, eps: Tensor, t: Float[Tensor, " b"], schedule: NoiseSchedu
 class NoiseSource(Protocol):
     """Makes the states that a rule's symbols are read at; `states` names them, "t" being the main one."""
 
-    states: frozenset[str]
+    @property
+    def states(self) -> frozenset[str]:
+        """Names of the states, "t" among them."""
+        ...
 
     def make(
         self, views: Views, t: Float[Tensor, " b"], draw: int, now: Moment, schedule: NoiseSchedule

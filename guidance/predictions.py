@@ -41,7 +41,10 @@ class Plain:
 class Combiner(Protocol):
     """Several predictions at one state -> one. `positive` names the branch of the prompt itself."""
 
-    positive: str
+    @property
+    def positive(self) -> str:
+        """Branch of the prompt itself."""
+        ...
 
     def conditions(self, progress: float) -> tuple[str, ...]:
         """The branches that have to be asked at that point of the run."""
@@ -96,7 +99,10 @@ class CFG:
 class Transform(Protocol):
     """A change of a guided prediction; `needs_positive` if it compares with the prompt's own answer."""
 
-    needs_positive: bool
+    @property
+    def needs_positive(self) -> bool:
+        """Whether the prompt's own answer is compared with."""
+        ...
 
     def __call__(self, guided: Prediction, positive: Prediction | None, state: Noisy) -> Prediction:
         """The changed prediction at the same state."""

@@ -92,8 +92,8 @@ def rasterize_gaussians(
         rasterize = gaussians_native.rasterize
     else:
         _check_finite(arrays)
-    camera = (opencv_view(cameras), cameras.position, cameras.focal(size[0]))
-    camera = tuple(value.to(means.dtype) for value in camera)
+    view, position, focal = opencv_view(cameras), cameras.position, cameras.focal(size[0])
+    camera = (view.to(means.dtype), position.to(means.dtype), focal.to(means.dtype))
     try:
         rgb, alpha, depth, radii = rasterize(
             means, scales, rotations, opacities, sh, *camera, background, probe, size, near

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -211,7 +212,7 @@ def _between(centre: Tensor, radius: Tensor, low: int, high: int) -> Tensor:
 
 
 def _composite_tile(splats: Splats, left: int, right: int, top: int, bottom: int) -> Float[Tensor, "5 h w"]:
-    kind = {"dtype": splats.mean.dtype, "device": splats.mean.device}
+    kind: dict[str, Any] = {"dtype": splats.mean.dtype, "device": splats.mean.device}
     y, x = torch.meshgrid(torch.arange(top, bottom, **kind), torch.arange(left, right, **kind), indexing="ij")
     dx = x[..., None] + 0.5 - splats.mean[:, 0]
     dy = y[..., None] + 0.5 - splats.mean[:, 1]

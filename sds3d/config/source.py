@@ -188,6 +188,7 @@ class _Builder:
                 return dict(self._items(node, path))
             if isinstance(node, yaml.SequenceNode):
                 return [self.build(child, (*path, i)) for i, child in enumerate(node.value)]
+            assert isinstance(node, yaml.ScalarNode)
             return self._scalar(node, path)
         finally:
             self.open.discard(id(node))

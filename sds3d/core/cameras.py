@@ -132,7 +132,11 @@ def orbit(
     c2w[:, 3, 3] = 1.0
     count = len(azimuth)
     return Cameras(
-        *(v.float() for v in (c2w, fov, azimuth, elevation, dist)),
+        c2w=c2w.float(),
+        fov_y_deg=fov.float(),
+        azimuth_deg=azimuth.float(),
+        elevation_deg=elevation.float(),
+        distance=dist.float(),
         group=torch.zeros(count, dtype=torch.int64) if group is None else group,
         ids=torch.arange(count) if ids is None else ids,
     )

@@ -65,6 +65,7 @@ def mesh_quality(mesh: Mesh) -> MeshQuality:
     watertight = bool((count == 2).all() and (balance == 0).all())
     pieces = np.unique(_pieces(faces, len(positions)), return_counts=True)[1]
     volume = float(np.einsum("fi,fi->f", corner[:, 0], np.cross(corner[:, 1], corner[:, 2])).sum() / 6)
+    size = corner.reshape(-1, 3).max(0) - corner.reshape(-1, 3).min(0)
     return MeshQuality(
         vertices=len(np.unique(faces)),
         faces=len(faces),
@@ -75,5 +76,5 @@ def mesh_quality(mesh: Mesh) -> MeshQuality:
         degenerate_faces=int((area <= 0).sum()),
         largest_component=float(pieces.max() / len(faces)),
         volume=volume if watertight else 0.0,
-        extent=tuple(float(v) for v in corner.reshape(-1, 3).max(0) - corner.reshape(-1, 3).min(0)),
+        extent=(float(size[0]), float(size[1]), float(size[2])),
     )

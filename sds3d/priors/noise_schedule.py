@@ -40,6 +40,7 @@ class NoiseSchedule:
 
     def _table(self, device: torch.device) -> Float[Tensor, " steps"]:
         """alpha_bar in float64 where the times lie: the noised latents of a GPU prior bring theirs along."""
+        assert self.alpha_bar is not None, "a rectified flow has no table"
         return self.alpha_bar.to(device=device, dtype=torch.float64)
 
     def alpha(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

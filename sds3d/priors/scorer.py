@@ -11,6 +11,7 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -66,7 +67,7 @@ class Scorer(nn.Module):
         image_size: side of the square that pictures are resized to.
     """
 
-    def __init__(self, image: ImageTower, text_encoder: nn.Module, tokenizer: object, image_size: int):
+    def __init__(self, image: ImageTower, text_encoder: nn.Module, tokenizer: Any, image_size: int):
         super().__init__()
         embedding = image.out.out_features
         self.image, self.text_encoder, self.tokenizer, self.image_size = (
