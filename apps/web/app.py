@@ -67,13 +67,13 @@ def build(runs: Path) -> Any:
                 model = gr.Model3D(label="Result", height=420)
                 film = gr.Video(label="Turntable", height=280, autoplay=True, loop=True)
                 files = gr.File(label="Downloads", file_count="multiple")
-        shown = [line, preview, x0, model, film, files, create, stop]
+        shown = [line, preview, x0, film, files, create, stop]
 
         def on_create(text: str, number: float, representation: str) -> Iterator[list[Any]]:
             try:
                 folder = start(words(text, number, representation), runs)
             except Sds3dError as error:
-                yield ["", escape(str(error)), None, None, None, None, None, gr.update(), gr.update()]
+                yield ["", escape(str(error)), None, None, None, None, gr.update(), gr.update()]
                 return
             for rows in _follow(folder):
                 yield [str(folder.path), *rows]
@@ -90,7 +90,7 @@ def build(runs: Path) -> Any:
                 time.sleep(0.4)
 
         def _outputs(now: Glance) -> list[Any]:
-            pictures = [str(p) if p else None for p in (now.preview, now.x0, now.model, now.film)]
+            pictures = [str(p) if p else None for p in (now.preview, now.x0, now.film)]
             busy = not now.done
             return [
                 escape(now.line()),
@@ -99,6 +99,10 @@ def build(runs: Path) -> Any:
                 gr.update(interactive=not busy),
                 gr.update(interactive=busy),
             ]
+
+        def on_done(path: str) -> str | None:
+            found = glance(RunFolder.open(path)).model if path else None
+            return str(found) if found else None
 
         def on_stop(path: str) -> str:
             if path:
@@ -112,10 +116,10 @@ def build(runs: Path) -> Any:
             for rows in _follow(folder):
                 yield [str(folder.path), *rows]
 
-        create.click(on_create, [prompt, seed, kind], [current, *shown])
-        prompt.submit(on_create, [prompt, seed, kind], [current, *shown])
+        create.click(on_create, [prompt, seed, kind], [current, *shown]).then(on_done, current, model)
+        prompt.submit(on_create, [prompt, seed, kind], [current, *shown]).then(on_done, current, model)
         stop.click(on_stop, current, line)
-        past.input(on_open, past, [current, *shown])
+        past.input(on_open, past, [current, *shown]).then(on_done, current, model)
         page.load(lambda: gr.update(choices=_names(runs)), None, past)
     return page
 
