@@ -1,7 +1,7 @@
 """glTF in detail: node trees, materials, odd accessors, real models, and the Khronos validator.
 
-The validator is an npm package. To run its test: `npm install --prefix /tmp/gltf gltf-validator` and
-`SDS3D_GLTF_VALIDATOR=/tmp/gltf make test`; or drop a GLB on https://github.khronos.org/glTF-Validator, which runs
+The validator is an npm package. To run its test: `npm install --prefix FOLDER gltf-validator` and
+`SDS3D_GLTF_VALIDATOR=FOLDER make test`; or drop a GLB on https://github.khronos.org/glTF-Validator, which runs
 in the browser.
 """
 
