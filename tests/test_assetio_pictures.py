@@ -80,8 +80,13 @@ def test_turntable_plays_in_a_browser(tmp_path: Path, size: tuple[int, int]) -> 
 
 def test_turntable_repeats_bit_for_bit(tmp_path: Path) -> None:
     pytest.importorskip("av")
-    first, second = (pictures.turntable(views(6), tmp_path / f"{i}.mp4").read_bytes() for i in range(2))
-    assert first == second
+    films = set()
+    for index in range(12):
+        # Memory in another state each time: an encoder that reads beyond its frames gives another film.
+        junk = [torch.full((500 * (index + 1),), float(value)) for value in range(8)]
+        films.add(pictures.turntable(views(6), tmp_path / f"{index}.mp4").read_bytes())
+        del junk
+    assert len(films) == 1
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,10 @@ def turntable(
         # +bitexact keeps library versions out of the file; one thread makes the encoder repeatable.
         options = {"movflags": "+faststart", "fflags": "+bitexact"}
         with av.open(str(part), "w", format="mp4", options=options) as film:
-            stream = film.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "medium"})
+            # mbtree off: its AVX-512 code reads memory beyond frames narrower than 128 pixels, so that
+            # the same frames gave different files.
+            coder = {"crf": "18", "preset": "medium", "mbtree": "0"}
+            stream = film.add_stream("libx264", rate=fps, options=coder)
             stream.height, stream.width = frames[0].shape[:2]
             stream.pix_fmt = "yuv420p"
             context = stream.codec_context
