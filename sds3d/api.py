@@ -17,6 +17,7 @@ from sds3d.apps.report import write_report
 from .core.assets import Mesh, Splats
 from .core.errors import AssetError
 from .jobs import configs
+from .jobs.batch import create_folder
 from .jobs.execute import execute
 from .jobs.progress import PlainProgress
 from .jobs.runfolder import RunFolder
@@ -94,7 +95,7 @@ def generate(prompt: str, *, monitor: Monitor | None = None, quiet: bool = False
         PromptError: the prior cannot serve the prompt. Other Sds3dErrors say what went wrong.
     """
     config = configs.from_mapping({"prompt": prompt, **options})
-    folder = RunFolder.create(config)
+    folder = create_folder(config)
     if monitor is None:
         monitor = Silent() if quiet else PlainProgress(folder, sys.stdout)
     execute(folder, monitor, [write_report])

@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(tmp_path, mo
 
 def test_one_failure_does_not_stop_the_others(tmp_path):
     config = small_config(tmp_path, prompt=None, prompts=["one", "two", "three"], optimize__steps=2)
-    folders = batch.create_folders(config)
+    folders, _ = batch.create_folders(config)
 
     class Broken(Silent):
         def on_step(self, report):
@@ -134,7 +134,7 @@ def test_one_failure_does_not_stop_the_others(tmp_path):
 
 def test_a_stop_leaves_the_rest_queued(tmp_path):
     config = small_config(tmp_path, prompt=None, prompts=["one", "two"])
-    folders = batch.create_folders(config)
+    folders, _ = batch.create_folders(config)
     outcomes = batch.run_batch(folders, lambda folder: nullcontext(StopAt(1)))
     assert [o.state for o in outcomes] == ["stopped", "queued"]
     assert folders[1].status().state == "queued"

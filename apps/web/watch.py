@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sds3d.jobs import configs, metrics
+from sds3d.jobs.batch import create_folder
 from sds3d.jobs.runfolder import RunFolder, Status
 
 LOG_NAME = "worker.log"
@@ -23,9 +24,9 @@ def start(words: list[str], runs: Path) -> RunFolder:
         words: as on the command line: a sentence, then overrides. runs: folder of the run folders.
 
     Raises:
-        ConfigError: the words are wrong; nothing was made.
+        ConfigError: the words are wrong. PromptError: the prior cannot serve the prompt. Nothing was made.
     """
-    folder = RunFolder.create(configs.from_words([*words, f"runs={runs}"]))
+    folder = create_folder(configs.from_words([*words, f"runs={runs}"]))
     with open(folder.path / LOG_NAME, "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "sds3d.cli.main", "resume", str(folder.path)],

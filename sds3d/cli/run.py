@@ -24,4 +24,5 @@ def command(
     from ..jobs.batch import create_folders
     from .work import carry_out
 
-    return carry_out(create_folders(configs.from_words(words)), quiet, as_json)
+    folders, refused = create_folders(configs.from_words(words))
+    return carry_out(folders, quiet, as_json, refused)

@@ -52,6 +52,20 @@ def weight_files(options: Options) -> list[Path]:
     return list(module.weight_files(options)) if hasattr(module, "weight_files") else []
 
 
+def check_prompt(config: RunConfig) -> None:
+    """Ask the prior's kind, without loading a network, whether it can serve the config's one prompt.
+
+    A kind tells by a function `check_prompts(options, text, negative, view_words)`; one that has none is asked
+    when it is loaded, by `prepare`.
+
+    Raises:
+        PromptError: it cannot; the text says which words it does not know and what to do.
+    """
+    module = module_of(PRIORS.package, config.prior.kind, PRIORS.group)  # type: ignore[attr-defined]
+    if hasattr(module, "check_prompts"):
+        module.check_prompts(config.prior, config.prompt, config.negative_prompt, config.view_words)
+
+
 def build_representation(config: RunConfig) -> Representation:
     """A fresh representation, drawn from the run's seed."""
     options = config.representation

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from ..core.errors import Sds3dError, StopRequested
+from ..core.errors import PromptError, Sds3dError, StopRequested
 from ..optimize.events import Monitor
-from .assemble import PriorCache, build_representation
+from .assemble import PriorCache, build_representation, check_prompt
 from .execute import Finisher, execute
 from .export import wanted
 from .runfolder import RunFolder
@@ -28,17 +28,51 @@ class Outcome:
     error: BaseException | None = None
 
 
-def create_folders(config: RunConfig) -> list[RunFolder]:
-    """A queued run folder for each prompt of a config.
+@dataclass(frozen=True)
+class Refusal:
+    """A prompt that the prior cannot serve: nothing was made for it. `reason` says why and what to do."""
+
+    prompt: str
+    reason: str
+
+
+def create_folder(config: RunConfig) -> RunFolder:
+    """A queued run folder for a config of one prompt.
 
     Raises:
-        ConfigError: splats are asked of a representation that has none; nothing was made.
+        ConfigError: splats are asked of a representation that has none.
+        PromptError: the prior cannot serve the prompt. In both cases nothing was made.
         RunFolderError: the place cannot be written.
     """
-    configs = config.one_each()
+    _check_export(config)
+    check_prompt(config)
+    return RunFolder.create(config)
+
+
+def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
+    """A queued run folder for each prompt of a config that the prior can serve, and the prompts that it cannot.
+
+    Raises:
+        PromptError: the config names one prompt, and it cannot be served.
+        ConfigError: splats are asked of a representation that has none. In both cases nothing was made.
+        RunFolderError: the place cannot be written.
+    """
+    if config.prompt is not None:
+        return [create_folder(config)], []
+    configs, refused = [], []
+    for one in config.one_each():
+        try:
+            check_prompt(one)
+            configs.append(one)
+        except PromptError as error:
+            refused.append(Refusal(one.prompt or "", str(error)))
+    _check_export(config)
+    return [RunFolder.create(one) for one in configs], refused
+
+
+def _check_export(config: RunConfig) -> None:
     if config.export and "3dgs" in config.export:
-        wanted(config.export, build_representation(configs[0]))
-    return [RunFolder.create(one) for one in configs]
+        wanted(config.export, build_representation(config))
 
 
 def run_batch(

@@ -1,26 +1,28 @@
 """The embedded prior: the project's own small text- and camera-conditioned pixel diffusion model.
 
 A diffusers UNet2DConditionModel on pixel-unshuffled RGB, conditioned on the tokens of a small CLIP text tower
-and, through the class embedding, on [sin az, cos az, sin el, cos el, has camera, background rgb, has
-background, pooled text]. How it was made: assets/README.md.
+and, through the class embedding, on camera, background and pooled text (priors.pixel_unet). How it was made:
+assets/README.md.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from ...config.options import Options as BaseOptions
-from ...core.errors import PromptError
+from ...core.errors import PromptError, Sds3dError
 from ...core.look import Look, Render
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..folder import Components, best_cpu_dtype, load_components
 from ..noise_schedule import over
+from ..pixel_unet import ViewFeatures, pool_text, unet_output
 from ..pixels import decode_pixels, encode_pixels
 from ..views import VIEW_WORDS, view_index
 from ..words import check_words
@@ -69,6 +71,43 @@ def weight_files(options: Options) -> list[Path]:
     return sorted((assets_folder() / options.model).rglob("*.safetensors"))
 
 
+def check_prompts(options: Options, text: str, negative: str, view_words: bool | None) -> None:
+    """Refuse words that the model cannot read before anything is loaded or made; see jobs.batch.
+
+    Args:
+        view_words: add view words to the prompt; None as `assemble` decides it: where the camera is not told.
+
+    Raises:
+        PromptError: as `EmbeddedPrior.prepare`. Sds3dError: the model's word list is missing or broken.
+    """
+    folder = assets_folder() / options.model / "tokenizer"
+    try:
+        words = json.loads((folder / "tokenizer.json").read_bytes())["model"]["vocab"]
+        room = int(json.loads((folder / "tokenizer_config.json").read_bytes())["model_max_length"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Sds3dError(f"{folder}: the model's word list cannot be read: {error}") from error
+    if view_words is None:
+        view_words = not options.condition_on_camera
+    _check_texts(_texts(Prompts(text, negative, view_words)), words, room)
+
+
+def _texts(prompts: Prompts) -> dict[str, str]:
+    """What the text tower is asked, by branch."""
+    texts = {"y": prompts.text, "null": "", "neg": prompts.negative}
+    if prompts.view_words:
+        texts |= {f"y{i}": f"{prompts.text}, {words}" for i, words in enumerate(VIEW_WORDS)}
+    return texts
+
+
+def _check_texts(texts: Mapping[str, str], vocabulary: Collection[str], max_tokens: int) -> None:
+    """Raise PromptError for the first text that is empty where it must not be, too long, or has unknown words."""
+    if not texts["y"].strip():
+        raise PromptError('the prompt is empty; say what to make, such as: sds3d run "a blue mushroom"')
+    known = {w for w in vocabulary if not w.startswith("<")}
+    for text in texts.values():
+        check_words(text, known, max_tokens - 2, "embedded")  # two tokens open and close the sentence
+
+
 def create(options: Options, device: str = "cpu") -> EmbeddedPrior:
     """Load the shipped model that the options name."""
     dtype = best_cpu_dtype() if options.precision == "auto" else getattr(torch, options.precision)
@@ -87,6 +126,7 @@ class EmbeddedPrior:
             k: v.float() for k, v in load_file(parts.folder / "text_projection.safetensors").items()
         }
         self.schedule, self.unshuffle = parts.schedule, int(parts.index["pixel_unshuffle"])
+        self.view_features = ViewFeatures.of(parts.index)
         side = int(parts.index["image_size"])
         self.info = PriorInfo(
             name=f"embedded/{options.model}",
@@ -104,15 +144,8 @@ class EmbeddedPrior:
         Raises:
             PromptError: empty, too long, or with words outside the vocabulary.
         """
-        vocabulary = {w for w in self.tokenizer.get_vocab() if not w.startswith("<")}
-        room = int(self.tokenizer.model_max_length) - 2
-        if not prompts.text.strip():
-            raise PromptError('the prompt is empty; say what to make, such as: sds3d run "a blue mushroom"')
-        texts = {"y": prompts.text, "null": "", "neg": prompts.negative}
-        if prompts.view_words:
-            texts |= {f"y{i}": f"{prompts.text}, {words}" for i, words in enumerate(VIEW_WORDS)}
-        for text in texts.values():
-            check_words(text, vocabulary, room, "embedded")
+        texts = _texts(prompts)
+        _check_texts(texts, self.tokenizer.get_vocab(), int(self.tokenizer.model_max_length))
         out = {}
         for name, text in texts.items():
             out[f"{name}.states"], out[f"{name}.pooled"] = self._embed(text)
@@ -123,12 +156,8 @@ class EmbeddedPrior:
         """Token states (L, 128) and pooled text (128,); an empty prompt pools to zero, as in training."""
         ids = self.tokenizer([text], padding="max_length", truncation=True, return_tensors="pt")["input_ids"]
         states = self.text(ids).last_hidden_state
-        end = int((ids[0] == self.tokenizer.eos_token_id).int().argmax())
-        pooled = F.normalize(states[0, end] @ self.projection["weight"].T + self.projection["bias"], dim=-1)
-        width = pooled.shape[-1]
-        # token 0 opens the sentence: an end at 1 means that there is no word between
-        pooled = pooled * width**0.5 if end > 1 else torch.zeros(width)
-        return states[0].to(self.device), pooled.to(self.device)
+        pooled = pool_text(states, ids, self.tokenizer.eos_token_id, **self.projection)
+        return states[0].to(self.device), pooled[0].to(self.device)
 
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
         """Branches y, null and neg for these views; all keep camera and background."""
@@ -149,16 +178,18 @@ class EmbeddedPrior:
             for branch, names in rows.items()
         }
 
-    def _view_vector(self, look: Look) -> Float[Tensor, "b 9"]:
+    def _view_vector(self, look: Look) -> Float[Tensor, "b w"]:
         """Camera and background as the network was trained to read them; absent ones are zero."""
         count = len(look.background)
-        out = torch.zeros(count, 9, device=self.device)
-        if look.cameras is not None and self.options.condition_on_camera:
-            a, e = torch.deg2rad(look.cameras.azimuth_deg), torch.deg2rad(look.cameras.elevation_deg)
-            out[:, :5] = torch.stack([a.sin(), a.cos(), e.sin(), e.cos(), torch.ones_like(a)], dim=-1)
-        if self.options.condition_on_background:
-            out[:, 5:8], out[:, 8] = 2 * look.background - 1, 1.0
-        return out
+        cameras = look.cameras if self.options.condition_on_camera else None
+        none = torch.zeros(count, device=self.device)
+        return self.view_features.encode(
+            none if cameras is None else cameras.azimuth_deg,
+            none if cameras is None else cameras.elevation_deg,
+            look.background,
+            none if cameras is None else none + 1,
+            none + float(self.options.condition_on_background),
+        )
 
     def encode(self, media: Tensor) -> Tensor:
         """RGB in [0, 1] at any size -> z in [-1, 1] at the model's size; see priors.pixels."""
@@ -171,14 +202,13 @@ class EmbeddedPrior:
     @torch.no_grad()
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
         """One forward of the UNet for all rows."""
-        dtype = self.unet.dtype
-        output = self.unet(
-            F.pixel_unshuffle(z_t, self.unshuffle).to(dtype),
+        output = unet_output(
+            self.unet,
+            self.unshuffle,
+            z_t,
             self.schedule.index(t),
-            cond.tensors["states"].to(dtype),
-            class_labels=cond.tensors["class_labels"].to(dtype),
-            return_dict=False,
-        )[0]
-        output = F.pixel_shuffle(output.float(), self.unshuffle)
+            cond.tensors["states"],
+            cond.tensors["class_labels"],
+        )
         alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
         return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
