@@ -68,3 +68,28 @@ def gaussians_backward(
     to_probe: Floats | None,
 ) -> None:
     """Write every to_ array; the inputs are those of the forward call, depth is its output."""
+
+def triangles_forward(
+    positions: Floats,
+    faces: NDArray[np.int64],
+    focal: Floats,
+    face: NDArray[np.int32],
+    barycentric: Floats,
+    depth: Floats,
+    near: float,
+    threads: int,
+    level: int,
+) -> int:
+    """Draw positions (B, V, 3), camera axes, into face (B, H, W), barycentric (B, H, W, 3) and depth (B, H, W).
+
+    -1: done; -2: a position or focal length is not finite; else the first face with a vertex out of range."""
+
+def triangles_interpolate(
+    attributes: Floats,
+    faces: NDArray[np.int64] | None,
+    face: NDArray[np.int32],
+    barycentric: Floats,
+    out: Floats,
+    threads: int,
+) -> int:
+    """Write attributes (V, C) with faces, or (F, 3, C) without, into out (B, H, W, C); returns as forward does."""

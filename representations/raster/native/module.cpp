@@ -5,9 +5,11 @@ namespace nb = nanobind;
 
 void register_gaussians(nb::module_ &m);
 void register_march(nb::module_ &m);
+void register_triangles(nb::module_ &m);
 
 NB_MODULE(_native, m) {
     m.doc() = "sds3d native CPU kernels (no torch headers: arrays come in by DLPack and are written in place)";
     register_gaussians(m);
     register_march(m);
+    register_triangles(m);
 }

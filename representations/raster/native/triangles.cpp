@@ -1,0 +1,243 @@
+// Triangle rasterization on the CPU: builds for each instruction set, threads, and the Python functions.
+//
+// Work is split by what is written (bands of rows, pixels), so results do not depend on the number of threads.
+// Standard headers come first, so that no inline function of theirs is compiled for a newer machine.
+#include "triangles_types.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+
+#if defined(__x86_64__)
+#define TRIANGLES_X86
+#include <immintrin.h>
+#endif
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+namespace nb = nanobind;
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"  // vector arguments: every such function is inlined
+#endif
+
+namespace triangles {
+
+namespace baseline {
+#include "triangles_scan.h"
+static const Kernels table = {scan};
+}  // namespace baseline
+
+#ifdef TRIANGLES_X86
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#endif
+#define TRIANGLES_AVX2
+namespace avx2 {
+#include "triangles_scan.h"
+static const Kernels table = {scan};
+}  // namespace avx2
+#undef TRIANGLES_AVX2
+#if defined(__clang__)
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512vl,avx512bw"))), apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw")
+#endif
+#define TRIANGLES_AVX512
+namespace avx512 {
+#include "triangles_scan.h"
+static const Kernels table = {scan};
+}  // namespace avx512
+#undef TRIANGLES_AVX512
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+// the level is dispatch.py's: 0 baseline, 1 AVX2, 2 AVX-512
+static const Kernels &choose(int level) {
+#ifdef TRIANGLES_X86
+    if (level >= 2) return avx512::table;
+    if (level == 1) return avx2::table;
+#endif
+    (void)level;
+    return baseline::table;
+}
+
+using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Faces = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
+using IntOut = nb::ndarray<int32_t, nb::c_contig, nb::device::cpu>;
+using IntIn = nb::ndarray<const int32_t, nb::c_contig, nb::device::cpu>;
+
+static void require(bool ok, const char *what) {
+    if (!ok) throw std::invalid_argument(what);
+}
+
+static bool all_finite(const float *values, size_t count) {
+    constexpr uint32_t kExponent = 0x7f800000u;
+    uint32_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t word;
+        std::memcpy(&word, values + i, sizeof word);
+        found |= (word & kExponent) == kExponent;
+    }
+    return found == 0;
+}
+
+struct Task {
+    const float *positions, *focal;
+    std::vector<int32_t> faces;
+    int64_t vertex_count;
+    int views, height, width, threads;
+    double near;
+};
+
+static std::vector<Point> seen_points(const Task &task, int view) {
+    std::vector<Point> points(task.vertex_count);
+    const float *p = task.positions + 3 * task.vertex_count * view;
+    const double focal = task.focal[view], x = 0.5 * task.width, y = 0.5 * task.height;
+    for (int64_t i = 0; i < task.vertex_count; i++, p += 3) {
+        const double scale = focal / double(p[2]);
+        points[i] = {p[0] * scale + x, p[1] * scale + y};
+    }
+    return points;
+}
+
+// One band's planes, kept by its thread from band to band.
+struct Planes {
+    std::vector<float> values;
+    std::vector<int32_t> faces;
+};
+
+static void draw_band(const Task &task, const Kernels &kernels, const std::vector<Point> &points,
+                      const std::vector<double> &u, int view, int first, int last, Planes &planes, int32_t *face,
+                      float *barycentric, float *depth) {
+    const int stride = int(u.size()), width = task.width;
+    const size_t count = size_t(stride) * (last - first), offset = (size_t(view) * task.height + first) * width;
+    planes.values.resize(4 * count);
+    planes.faces.assign(count, -1);
+    float *plane = planes.values.data();
+    std::fill(plane, plane + count, INFINITY);
+    const View scene = {task.positions + 3 * task.vertex_count * view,
+                        task.faces.data(),
+                        int64_t(task.faces.size() / 3),
+                        points.data(),
+                        task.focal[view],
+                        task.near,
+                        task.height,
+                        width};
+    const Band band = {first, last, stride, u.data(), plane, planes.faces.data(),
+                       {plane + count, plane + 2 * count, plane + 3 * count}};
+    kernels.scan(scene, band);
+    for (int y = 0; y < last - first; y++)
+        for (int x = 0; x < width; x++) {
+            const size_t from = size_t(y) * stride + x, to = offset + size_t(y) * width + x;
+            const bool hit = planes.faces[from] >= 0;
+            face[to] = planes.faces[from];
+            depth[to] = hit ? plane[from] : 0.f;
+            for (int i = 0; i < 3; i++) barycentric[3 * to + i] = hit ? band.weights[i][from] : 0.f;
+        }
+}
+
+// -1: drawn. -2: a position or focal length is not finite. Else the first face with a vertex out of range.
+static int64_t forward(In positions, Faces faces, In focal, IntOut face, Out barycentric, Out depth, double near,
+                       int threads, int level) {
+    require(positions.ndim() == 3 && positions.shape(2) == 3, "positions must be (B, V, 3)");
+    require(faces.ndim() == 2 && faces.shape(1) == 3, "faces must be (F, 3)");
+    require(focal.ndim() == 1 && focal.shape(0) == positions.shape(0), "focal must be (B,)");
+    require(face.ndim() == 3 && face.shape(0) == positions.shape(0), "face must be (B, H, W)");
+    require(depth.size() == face.size() && barycentric.size() == 3 * face.size(), "outputs must agree in size");
+    Task task = {positions.data(), focal.data(), {}, int64_t(positions.shape(1)), int(positions.shape(0)),
+                 int(face.shape(1)), int(face.shape(2)), threads, near};
+    const int64_t *given = faces.data();
+    const size_t corners = faces.size(), coordinates = positions.size();
+    int32_t *to_face = face.data();
+    float *to_barycentric = barycentric.data(), *to_depth = depth.data();
+    nb::gil_scoped_release release;
+    if (!all_finite(task.positions, coordinates) || !all_finite(task.focal, task.views)) return -2;
+    task.faces.resize(corners);
+    for (size_t i = 0; i < corners; i++) {
+        if (given[i] < 0 || given[i] >= task.vertex_count) return int64_t(i / 3);
+        task.faces[i] = int32_t(given[i]);
+    }
+    std::vector<std::vector<Point>> points(task.views);
+    std::vector<double> u((task.width + kLanes - 1) / kLanes * kLanes + kLanes);
+    for (size_t x = 0; x < u.size(); x++) u[x] = double(x) + 0.5 - 0.5 * task.width;
+    const int bands = threads > task.views ? (2 * threads + task.views - 1) / task.views : 1, jobs = task.views * bands;
+    const Kernels &kernels = choose(level);
+#pragma omp parallel num_threads(std::min(threads, jobs)) if (threads > 1 && jobs > 1)
+    {
+        Planes planes;
+#pragma omp for schedule(dynamic)
+        for (int view = 0; view < task.views; view++) points[view] = seen_points(task, view);
+#pragma omp for schedule(dynamic)
+        for (int job = 0; job < jobs; job++) {
+            const int view = job / bands, band = job % bands;
+            draw_band(task, kernels, points[view], u, view, int(int64_t(task.height) * band / bands),
+                      int(int64_t(task.height) * (band + 1) / bands), planes, to_face, to_barycentric, to_depth);
+        }
+    }
+    return -1;
+}
+
+// Each pixel's three attribute rows, weighted; zeros where there is no face. `faces` is absent when attributes have
+// one row a corner. Returns as forward does, -2 for an attribute that is not finite.
+static int64_t interpolate(In attributes, std::optional<Faces> faces, IntIn face, In barycentric, Out out,
+                           int threads) {
+    const size_t channels = attributes.shape(attributes.ndim() - 1), pixels = face.size();
+    require(attributes.ndim() == (faces ? 2 : 3), "attributes must be (V, C) with faces, (F, 3, C) without");
+    require(barycentric.size() == 3 * pixels && out.size() == channels * pixels, "pixels must agree in number");
+    const int64_t rows = int64_t(attributes.shape(0)) * (faces ? 1 : 3);
+    const int64_t count = int64_t(faces ? faces->shape(0) : attributes.shape(0));
+    const int64_t *corner = faces ? faces->data() : nullptr;
+    const float *value = attributes.data(), *weight = barycentric.data();
+    const int32_t *seen = face.data();
+    float *to = out.data();
+    nb::gil_scoped_release release;
+    if (!all_finite(value, size_t(rows) * channels)) return -2;
+    int64_t bad = -1;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : bad) if (threads > 1)
+    for (int64_t n = 0; n < int64_t(pixels); n++) {
+        const int64_t f = seen[n];
+        float *o = to + size_t(n) * channels;
+        std::fill(o, o + channels, 0.f);
+        if (f < 0) continue;
+        int64_t row[3] = {3 * f, 3 * f + 1, 3 * f + 2};
+        if (corner && f < count)
+            for (int i = 0; i < 3; i++) row[i] = corner[3 * f + i];
+        if (f >= count || std::min({row[0], row[1], row[2]}) < 0 || std::max({row[0], row[1], row[2]}) >= rows) {
+            bad = f;
+            continue;
+        }
+        for (int i = 0; i < 3; i++) {
+            const float w = weight[3 * n + i], *from = value + size_t(row[i]) * channels;
+            for (size_t c = 0; c < channels; c++) o[c] += w * from[c];
+        }
+    }
+    return bad;
+}
+
+}  // namespace triangles
+
+void register_triangles(nb::module_ &m) {
+    using namespace nb::literals;
+    m.def("triangles_forward", &triangles::forward, "positions"_a, "faces"_a, "focal"_a, "face"_a, "barycentric"_a,
+          "depth"_a, "near"_a, "threads"_a, "level"_a,
+          "Draw into face, barycentric and depth. -1: done; -2: not finite; else the first face out of range.");
+    m.def("triangles_interpolate", &triangles::interpolate, "attributes"_a, "faces"_a.none(), "face"_a,
+          "barycentric"_a, "out"_a, "threads"_a, "Write weighted attributes (B, H, W, C). Returns as forward does.");
+}

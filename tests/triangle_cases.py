@@ -1,0 +1,40 @@
+"""Random triangles and the implementations to compare, for the tests of the triangle functions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from march_cases import native_levels
+from sds3d.representations.raster import triangles_native
+from sds3d.representations.raster.dispatch import INSTRUCTION_SETS
+from torch import Tensor
+
+from sds3d.core.cameras import Cameras, orbit
+
+
+def use(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
+    """Select an entry of `implementations`; returns the value for the argument `implementation`."""
+    if name == "twin":
+        return "twin"
+    monkeypatch.setattr(triangles_native, "instruction_level", lambda: INSTRUCTION_SETS.index(name))
+    return "native"
+
+
+def implementations() -> list:
+    """("twin" or an instruction set of the native kernels)"""
+    return ["twin", *native_levels()]
+
+
+def soup(seed: int, count: int, spread: float = 0.5, dtype=torch.float32) -> tuple[Tensor, Tensor]:
+    """Triangles between shared random vertices, (V, 3) and (F, 3); some reach behind the camera when the
+    spread is large, some have no area."""
+    generator = torch.Generator().manual_seed(seed)
+    vertices = spread * torch.randn(2 * count + 3, 3, generator=generator, dtype=dtype)
+    return vertices, torch.randint(0, len(vertices), (count, 3), generator=generator)
+
+
+def views(seed: int, count: int = 2) -> Cameras:
+    """Cameras all round."""
+    generator = torch.Generator().manual_seed(seed)
+    angle = torch.rand(2, count, generator=generator)
+    return orbit(360 * angle[0], 160 * angle[1] - 80)
