@@ -111,7 +111,7 @@ def sample_surface(mesh: Mesh, count: int, uniform: Float[Tensor, "n 3"]) -> tup
     area = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]).norm(dim=-1)
     cumulative = area.cumsum(0)
     u = uniform.double()
-    face = torch.searchsorted(cumulative, u[:, 0] * cumulative[-1]).clamp(max=len(area) - 1)
+    face = torch.searchsorted(cumulative, u[:, 0] * cumulative[-1])
     root = u[:, 1].sqrt()
     weight = torch.stack([1 - root, root * (1 - u[:, 2]), root * u[:, 2]], dim=-1)
     return (corner[face] * weight[:, :, None]).sum(1).float(), face

@@ -20,4 +20,5 @@ def random_backgrounds(
         (B, 3) float32 in [0, 1].
     """
     u = streams.uniform((4,), "background", step=step, ids=ids).float()
-    return torch.where(u[:, :1] < white_share, torch.ones(len(ids), 3), u[:, 1:])
+    # u is above 0, but may have been rounded to 1: a share of 0 makes none white, one of 1 all
+    return torch.where(u[:, :1] <= white_share, torch.ones(3), u[:, 1:])

@@ -159,7 +159,7 @@ class OrbitSampler:
 
     Args:
         azimuth_deg, elevation_deg, distance, fov_y_deg: (low, high) ranges.
-        azimuth_jitter: width of the jitter of each view in its stratum, as a fraction of the stratum; 1 is
+        azimuth_jitter: width of the jitter of each view in its stratum, as a share of it in [0, 1]; 1 is
             plain stratified sampling, 0 equal steps from a random start.
     """
 
@@ -178,8 +178,8 @@ class OrbitSampler:
         stratum = torch.arange(views, dtype=torch.float64) + self.azimuth_jitter * (u[:, 0] - 0.5)
         closed = math.isclose(high - low, 360.0)
         # on a full circle the strata start anywhere; on an arc they fill it from end to end
-        phase = stratum + start * views if closed else stratum.clamp(-0.5, views - 0.5) + 0.5
-        azimuth = low + (high - low) * torch.remainder(phase / views, 1.0 if closed else 1.0 + 1e-9)
+        share = torch.remainder((stratum + start * views) / views, 1.0) if closed else (stratum + 0.5) / views
+        azimuth = low + (high - low) * share
 
         def spread(limits: tuple[float, float], column: int) -> Tensor:
             return limits[0] + (limits[1] - limits[0]) * u[:, column]

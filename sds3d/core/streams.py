@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 _NO_STEP = 0
+_BELOW_ONE = 1.0 - 2.0**-53
 
 
 class Streams:
@@ -42,7 +43,8 @@ class Streams:
     def _unit(self, count: int, tag: str, key: tuple, step: int | None, view_id: int) -> np.ndarray:
         """(count,) float64 in (0, 1), never 0 or 1."""
         raw = self._raw(count, tag, key, step, view_id)
-        return ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        # above 2^52 the half is rounded to even, which would take the very last value to 1
+        return np.minimum(((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53, _BELOW_ONE)
 
     def uniform(
         self,
@@ -104,4 +106,5 @@ class Streams:
         Returns:
             (len(ids), *shape) int64 on the CPU.
         """
-        return (self.uniform(shape, tag, *key, step=step, ids=ids) * high).long().clamp(max=high - 1)
+        # a float64 below 1 times a whole number rounds to below that number
+        return (self.uniform(shape, tag, *key, step=step, ids=ids) * high).long()
