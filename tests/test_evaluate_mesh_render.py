@@ -110,11 +110,3 @@ def test_what_cannot_be_shown_is_refused():
     textured = Mesh(mesh.vertices, mesh.faces, uv=torch.zeros(6, 2), texture=torch.zeros(3, 2, 2))
     with pytest.raises(ValueError, match="texture"):
         render_mesh(textured, cameras, SIZE)
-
-
-def test_memory_chunks_do_not_show(monkeypatch):
-    mesh, cameras = triangles(5, 40), orbit([0.0], 0.0)
-    whole = render_mesh(mesh, cameras, SIZE)
-    monkeypatch.setattr("sds3d.evaluate.mesh_render._PAIRS_AT_ONCE", 700)
-    pieces = render_mesh(mesh, cameras, SIZE)
-    assert all(torch.equal(whole[name], pieces[name]) for name in whole)

@@ -13,6 +13,8 @@ depth are differentiable.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int, Int32
 from torch import Tensor
@@ -34,15 +36,16 @@ def _cross(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> tuple[Tensor, Tensor
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
-def _inside(values: list[Tensor], normals: list[tuple[Tensor, ...]], side: int) -> Bool[Tensor, "f h w"]:
+def _inside(
+    values: Sequence[Tensor], normals: Sequence[tuple[Tensor, ...]], side: int
+) -> Bool[Tensor, "f h w"]:
     """Whether all three edge functions have that sign. A pixel centre on an edge counts as a hair to the right
     of where it is, and below if that does not decide: the top-left rule."""
-    inside = None
+    inside = torch.ones_like(values[0], dtype=torch.bool)
     for value, (x, y, _) in zip(values, normals, strict=True):
-        value, x, y = side * value, side * x, side * y
+        signed, x, y = side * value, side * x, side * y
         tie = ((x > 0) | ((x == 0) & (y > 0)))[:, None, None]
-        here = (value > 0) | ((value == 0) & tie)
-        inside = here if inside is None else inside & here
+        inside &= (signed > 0) | ((signed == 0) & tie)
     return inside
 
 
