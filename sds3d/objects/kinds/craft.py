@@ -15,8 +15,8 @@ GROUP = "vehicles"
 @kind("helicopter", GROUP, natural="red", second="blades", second_natural="gray")
 def helicopter(vary: Vary) -> list[Part]:
     """A round cabin with a glass nose, a tail boom, rotor and skids."""
-    span, turn = 1.5 * vary(0.93, 1.07), vary(25, 65)
-    blades = join(*(box(span, 0.05, 0.14).turned(y=turn + extra) for extra in (0, 90)))
+    span, turn = 1.5 * vary(0.89, 1.11), vary(25, 65)
+    blades = join(*(box(span, 0.06, 0.15).turned(y=turn + extra) for extra in (0, 90)))
     skid = capsule((0.24, -0.4, -0.32), (0.24, -0.4, 0.42), 0.05)
     struts = [(capsule((0.15, -0.15, z), (0.24, -0.38, z), 0.045), "dark") for z in (-0.12, 0.2)]
     return [
@@ -24,7 +24,7 @@ def helicopter(vary: Vary) -> list[Part]:
         (sphere(1, 14).scaled(0.27, 0.25, 0.3).at(0, 0.05, 0.27), "glass"),
         (capsule((0, 0.08, -0.2), (0, 0.16, -0.78), 0.15, 0.07), MAIN),
         (profile([(-0.9, 0.42), (-0.72, 0.42), (-0.6, 0.12), (-0.78, 0.1)], 0.07), MAIN),
-        (cylinder(0.16, 0.06).turned(z=90).at(0.08, 0.22, -0.78), SECOND),
+        (cylinder(0.16, 0.2).turned(z=90).at(0, 0.22, -0.78), SECOND),
         (cylinder(0.06, 0.2).at(0, 0.35, 0.05), "dark"),
         (blades.at(0, 0.45, 0.05), SECOND),
         *both_sides((skid, "dark"), *struts),
@@ -34,8 +34,8 @@ def helicopter(vary: Vary) -> list[Part]:
 @kind("airplane", GROUP, words=("plane", "aeroplane"), natural="white", second="wings", second_natural="red")
 def airplane(vary: Vary) -> list[Part]:
     """A fat fuselage with broad wings and a tail."""
-    span, sweep = 0.78 * vary(0.93, 1.07), 0.2 * vary(0.7, 1.4)
-    wing = slab([(0, 0.26), (span, 0.2 - sweep), (span, -sweep), (0, -0.14)], 0.07)
+    span, sweep = 0.78 * vary(0.89, 1.11), 0.2 * vary(0.7, 1.4)
+    wing = slab([(0, 0.22), (span, 0.16 - sweep), (span, -sweep), (0, -0.12)], 0.07)
     tail = slab([(0, 0.12), (0.34, -0.02), (0.34, -0.16), (0, -0.14)], 0.06).at(0, 0.05, -0.6)
     fin = profile([(-0.72, 0.46), (-0.58, 0.46), (-0.4, 0.08), (-0.72, 0.08)], 0.07)
     hull = lathe(
@@ -52,17 +52,17 @@ def airplane(vary: Vary) -> list[Part]:
     )
     return [
         (hull.turned(x=90), MAIN),
-        (sphere(1, 12).scaled(0.12, 0.12, 0.2).at(0, 0.13, 0.42), "glass"),
-        (fin, SECOND),
-        *((box(0.4, 0.09, 0.08).at(0, 0.05, z), "glass") for z in (0.16, 0, -0.16)),
-        *both_sides((wing.at(0, -0.05, 0.04), SECOND), (tail, SECOND)),
+        (sphere(1, 12).scaled(0.15, 0.13, 0.2).at(0, 0.16, 0.4), "glass"),
+        (fin, MAIN),
+        *((box(0.465, 0.09, 0.09).at(0, 0.05, z), "glass") for z in (0.16, 0, -0.16)),
+        *both_sides((wing.at(0, -0.05, 0.04), SECOND), (tail, MAIN)),
     ]
 
 
 @kind("rocket", GROUP, words=("spaceship",), natural="white", second="nose", second_natural="red")
 def rocket(vary: Vary) -> list[Part]:
     """An upright hull with a pointed nose, four fins, a window and a flame."""
-    r, h = 0.25 * vary(0.93, 1.1), 0.84 * vary(0.95, 1.06)
+    r, h = 0.25 * vary(0.89, 1.16), 0.84 * vary(0.92, 1.1)
     fin = plate([(0, 0.12), (0.3, -0.2), (0.3, -0.42), (0, -0.26)], 0.08).at(0.8 * r, -0.26, 0)
     hull = [(0, -0.42), (0.75 * r, -0.42), (r, -0.1), (r, 0.2), (0.9 * r, h - 0.44), (0, h - 0.44)]
     tip = [(0, 0), (0.96 * r, 0), (0.8 * r, 0.14), (0.45 * r, 0.3), (0.04, 0.42), (0, 0.43)]
@@ -80,7 +80,7 @@ def rocket(vary: Vary) -> list[Part]:
 @kind("boat", GROUP, words=("sailboat",), natural="red", second="sail")
 def boat(vary: Vary) -> list[Part]:
     """A pointed hull with a mast and a sail."""
-    long, tall = 0.62 * vary(0.93, 1.07), 0.86 * vary(0.92, 1.08)
+    long, tall = 0.62 * vary(0.89, 1.11), 0.86 * vary(0.87, 1.13)
     deck = [
         (-0.24, -long),
         (0.24, -long),
@@ -90,7 +90,7 @@ def boat(vary: Vary) -> list[Part]:
         (-0.24, 0.25),
         (-0.3, -0.1),
     ]
-    jib = [(0.14, 0.02), (long - 0.04, 0.0), (0.14, 0.7 * tall)]
+    jib = [(0.12, 0.02), (long - 0.04, 0.0), (0.12, 0.7 * tall)]
     return [
         (tapered(slab(deck, 0.3), 0.62).at(0, -0.3, 0), MAIN),
         (slab(deck, 0.07).scaled(1.05, 1, 1.03).at(0, -0.16, 0), MAIN),
@@ -103,7 +103,7 @@ def boat(vary: Vary) -> list[Part]:
 @kind("ship", GROUP, words=("steamboat",), natural="blue", second="funnels", second_natural="red")
 def ship(vary: Vary) -> list[Part]:
     """A steamer: pointed hull, white decks, funnels."""
-    long, count = 0.75 * vary(0.94, 1.06), vary.pick((2, 3))
+    long, count = 0.75 * vary(0.9, 1.1), vary.pick((2, 3))
     line = [
         (-0.22, -long),
         (0.22, -long),
@@ -127,10 +127,13 @@ def ship(vary: Vary) -> list[Part]:
 @kind("submarine", GROUP, natural="yellow", second="propeller", second_natural="red")
 def submarine(vary: Vary) -> list[Part]:
     """A long round hull with a tower, periscope, portholes and a screw."""
-    r, half = 0.3 * vary(0.95, 1.06), 0.4 * vary(0.95, 1.08)
+    r, half = 0.3 * vary(0.92, 1.1), 0.4 * vary(0.92, 1.13)
     port = cylinder(0.09, 2 * r + 0.03, segments=14).turned(z=90)
     tower = slab(rounded(0.26, 0.44, 0.12), 0.3).at(0, r + 0.05, 0)
-    periscope = tube([(0, r, -0.02), (0, r + 0.42, -0.02), (0, r + 0.45, 0.03), (0, r + 0.45, 0.18)], 0.055)
+    periscope = tube(
+        [(0, r, -0.02), (0, r + 0.34, -0.02), (0, r + 0.43, 0.03), (0, r + 0.46, 0.12), (0, r + 0.46, 0.2)],
+        0.055,
+    )
     fin = slab([(0, 0.1), (0.24, 0.0), (0.24, -0.12), (0, -0.12)], 0.06).at(0.16, 0, -half - 0.1)
     return [
         (capsule((0, 0, -half), (0, 0, half), r, around=18), MAIN),
@@ -147,7 +150,7 @@ def submarine(vary: Vary) -> list[Part]:
 @kind("hot air balloon", GROUP, natural="red", second="basket", second_natural="brown", fronted=False)
 def hot_air_balloon(vary: Vary) -> list[Part]:
     """A great drop-shaped envelope above a small basket."""
-    r, belt = 0.52 * vary(0.95, 1.05), vary.chance(0.6)
+    r, belt = 0.52 * vary(0.92, 1.08), vary.chance(0.6)
     y = np.array([-0.5, -0.36, -0.22, -0.05, 0.14, 0.32, 0.46, 0.54, 0.57])
     radius = np.array([0.3, 0.52, 0.74, 0.93, 1.0, 0.9, 0.64, 0.34, 0.0]) * r
     ropes = [

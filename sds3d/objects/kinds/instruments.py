@@ -26,7 +26,7 @@ def _waisted(upper: float, waist: float, lower: float, height: float) -> np.ndar
 @kind("guitar", GROUP, natural="orange", second="neck", second_natural="brown")
 def guitar(vary: Vary) -> list[Part]:
     """A waisted body with a round hole, an upright neck and a head."""
-    lower, upper = 0.4 * vary(0.94, 1.06), 0.3 * vary(0.94, 1.06)
+    lower, upper = 0.4 * vary(0.9, 1.1), 0.3 * vary(0.9, 1.1)
     return [
         (plate(_waisted(upper, 0.23, lower, 0.86), 0.26).at(0, -0.38), MAIN),
         (cylinder(0.13, 0.04, segments=20).turned(x=90).at(0, -0.3, 0.125), "black"),
@@ -40,7 +40,7 @@ def guitar(vary: Vary) -> list[Part]:
 @kind("violin", GROUP, words=("fiddle",), natural="brown", second="bow", second_natural="cream")
 def violin(vary: Vary) -> list[Part]:
     """A narrow-waisted body, a dark fingerboard, a bow beside it."""
-    lower = 0.34 * vary(0.94, 1.06)
+    lower = 0.34 * vary(0.9, 1.1)
     scroll = cylinder(0.085, 0.14, segments=12).turned(z=90).at(0, 0.66, 0.05)
     return [
         (plate(_waisted(0.28, 0.17, lower, 0.8), 0.2).at(-0.08, -0.32), MAIN),
@@ -57,14 +57,14 @@ def violin(vary: Vary) -> list[Part]:
 )
 def drum(vary: Vary) -> list[Part]:
     """A wide shell with two rims, white skins and slanting cords."""
-    r, h = 0.55 * vary(0.94, 1.06), 0.66 * vary(0.88, 1.12)
+    r, h = 0.55 * vary(0.9, 1.1), 0.66 * vary(0.88, 1.12)
     spots = np.arange(13) * np.pi / 6
     ring = [(r * np.sin(a), (h / 2 - 0.08) * (-1) ** k, r * np.cos(a)) for k, a in enumerate(spots)]
     cords = [capsule(p, q, 0.045, around=6) for p, q in pairwise(ring)]
     return [
         (cylinder(r, h, segments=24), MAIN),
         (cylinder(0.94 * r, h + 0.08, segments=24), "white"),
-        *((torus(r, 0.065, 24, 8).at(0, y, 0), SECOND) for y in (-h / 2, h / 2)),
+        *((torus(r, 0.055, 24, 8).at(0, y, 0), SECOND) for y in (-h / 2, h / 2)),
         *((cord, "cream") for cord in cords),
     ]
 
@@ -72,7 +72,7 @@ def drum(vary: Vary) -> list[Part]:
 @kind("piano", GROUP, words=("grand piano",), natural="black", second="keys")
 def piano(vary: Vary) -> list[Part]:
     """A grand piano with its lid open and keys towards +z."""
-    w, tilt = 1.0 * vary(0.94, 1.06), vary(28, 40)
+    w, tilt = 1.0 * vary(0.9, 1.1), vary(28, 40)
     curve = np.array(
         [
             (-0.5, 0.4),
@@ -108,7 +108,7 @@ def piano(vary: Vary) -> list[Part]:
 @kind("trumpet", GROUP, natural="yellow")
 def trumpet(vary: Vary) -> list[Part]:
     """A looped tube with three valves; the bell on the right."""
-    flare = 0.32 * vary(0.93, 1.1)
+    flare = 0.32 * vary(0.89, 1.16)
     bell = lathe(
         [
             (0, -0.28),
@@ -140,7 +140,7 @@ def trumpet(vary: Vary) -> list[Part]:
 @kind("bell", GROUP, natural="yellow", second="handle", second_natural="brown", fronted=False, roles=("top",))
 def bell(vary: Vary) -> list[Part]:
     """A hand bell with a clapper."""
-    r = 0.48 * vary(0.94, 1.06)
+    r = 0.48 * vary(0.9, 1.1)
     ys = np.array([-0.5, -0.42, -0.28, -0.05, 0.12, 0.22, 0.27])
     outer = np.stack([r * np.array([1.0, 0.86, 0.72, 0.62, 0.52, 0.34, 0.0]), ys], axis=1)
     inner = (outer * [0.86, 1] - [0, 0.07])[1:-1][::-1]
@@ -158,7 +158,7 @@ def xylophone(vary: Vary) -> list[Part]:
     count, w = vary.pick((6, 7)), 1.3
     paints = ("red", "orange", "yellow", "green", "cyan", "blue", "purple")
     xs = np.linspace(-0.5, 0.5, count) * (w - 0.2)
-    lengths = np.linspace(0.84, 0.46, count) * vary(0.95, 1.05)
+    lengths = np.linspace(0.84, 0.46, count) * vary(0.92, 1.08)
     bars = [
         (box(0.68 * w / count, 0.1, d).at(x, 0.08, 0), p)
         for x, d, p in zip(xs, lengths, paints, strict=False)
@@ -184,7 +184,7 @@ def maracas(vary: Vary) -> list[Part]:
 @kind("tambourine", GROUP, natural="green", second="jingles", second_natural="yellow")
 def tambourine(vary: Vary) -> list[Part]:
     """A shallow hoop with a skin and jingles, facing +z."""
-    r = 0.6 * vary(0.95, 1.05)
+    r = 0.6 * vary(0.92, 1.08)
     spots = [(r * np.sin(a), r * np.cos(a)) for a in np.arange(6) * np.pi / 3]
     hoop = hollow([(r, -0.16), (r, 0.16)], 0.1, 0.1, 28).turned(x=90)
     jingles = [cylinder(0.13, 0.09, segments=12).at(x, y, -0.02) for x, y in spots]

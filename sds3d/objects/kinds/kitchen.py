@@ -15,7 +15,7 @@ GROUP = "kitchen"
 @kind("mug", GROUP, words=("cup",), natural="white", roles=("top", "holder"))
 def mug(vary: Vary) -> list[Part]:
     """A hollow cylinder with a handle on its right."""
-    r, h = 0.42 * vary(0.95, 1.05), 0.9 * vary(0.92, 1.08)
+    r, h = 0.42 * vary(0.92, 1.08), 0.9 * vary(0.87, 1.13)
     inside = 0.86 * r
     body = lathe(
         [(0, -h / 2), (r, -h / 2), (r, h / 2), (inside, h / 2), (inside, 0.1 - h / 2), (0, 0.1 - h / 2)]
@@ -30,9 +30,9 @@ def teapot(vary: Vary) -> list[Part]:
     """A round pot: spout on the right, handle on the left, lid with a knob."""
     bow = arc(0.28, 90, 270)
     handle = tube(np.stack([bow[:, 0] - 0.38, 0.93 * bow[:, 1], 0 * bow[:, 0]], axis=1), 0.055)
-    spout = tube([(0.35, -0.12, 0), (0.6, 0.05, 0), (0.72 * vary(0.97, 1.05), 0.28, 0)], (0.12, 0.08, 0.06))
+    spout = tube([(0.35, -0.12, 0), (0.6, 0.05, 0), (0.72 * vary(0.95, 1.08), 0.28, 0)], (0.12, 0.08, 0.06))
     return [
-        (sphere(0.46).scaled(1, 0.85 * vary(0.95, 1.05), 1).at(0, -0.05), MAIN),
+        (sphere(0.46).scaled(1, 0.85 * vary(0.92, 1.08), 1).at(0, -0.05), MAIN),
         (spout, MAIN),
         (handle, MAIN),
         (sphere(0.27, 12).scaled(1, 0.5, 1).at(0, 0.28), SECOND),
@@ -64,7 +64,7 @@ def vase(vary: Vary) -> list[Part]:
 @kind("bottle", GROUP, natural="green", second="cap", second_natural="gray", fronted=False, roles=("top",))
 def bottle(vary: Vary) -> list[Part]:
     """A body with shoulders, a neck and a cap."""
-    r, shoulder = 0.28 * vary(0.9, 1.1), 0.08 * vary(-1.0, 1.0)
+    r, shoulder = 0.28 * vary(0.84, 1.16), 0.08 * vary(-1.0, 1.0)
     body = [(r, -0.72), (r, 0.05), (0.93 * r, 0.15), (0.72 * r, 0.26), (0.12, 0.38)]
     outline = [
         (0, -0.75),
@@ -79,7 +79,7 @@ def bottle(vary: Vary) -> list[Part]:
 @kind("pan", GROUP, words=("frying pan", "skillet"), natural="black", second="handle", second_natural="brown")
 def pan(vary: Vary) -> list[Part]:
     """A wide shallow pan with one long handle on its right."""
-    r, long = 0.5 * vary(0.95, 1.05), 0.62 * vary(0.9, 1.1)
+    r, long = 0.5 * vary(0.92, 1.08), 0.62 * vary(0.84, 1.16)
     dish = hollow([(0.84 * r, -0.15), (r, 0.15)], 0.06, -0.08, 28)
     return [(dish, MAIN), (capsule((r - 0.02, 0.07, 0), (r + long, 0.16, 0), 0.075, 0.1), SECOND)]
 
@@ -95,7 +95,7 @@ def pan(vary: Vary) -> list[Part]:
 )
 def pot(vary: Vary) -> list[Part]:
     """A deep cooking pot with a handle on either side."""
-    r, h = 0.5 * vary(0.95, 1.05), 0.62 * vary(0.9, 1.12)
+    r, h = 0.5 * vary(0.92, 1.08), 0.62 * vary(0.84, 1.19)
     body = hollow(
         [
             (0.93 * r, -h / 2),
@@ -117,7 +117,7 @@ def pot(vary: Vary) -> list[Part]:
 @kind("jug", GROUP, words=("pitcher",), natural="yellow", roles=("holder",))
 def jug(vary: Vary) -> list[Part]:
     """A bellied pitcher: handle on the right, lip on the left."""
-    belly = 0.42 * vary(0.93, 1.07)
+    belly = 0.42 * vary(0.89, 1.11)
     outer = [
         (0.3, -0.62),
         (belly - 0.04, -0.45),
@@ -136,12 +136,12 @@ def jug(vary: Vary) -> list[Part]:
 @kind("basket", GROUP, natural="brown", roles=("holder",))
 def basket(vary: Vary) -> list[Part]:
     """A woven tub with a high handle."""
-    r, h, rows = 0.46 * vary(0.92, 1.08), 0.5 * vary(0.9, 1.1), 4
+    r, h, rows = 0.46 * vary(0.87, 1.13), 0.5 * vary(0.84, 1.16), 4
     weave = [
         (0.78 * r + 0.22 * r * k / (2 * rows) + 0.035 * (k % 2), -h / 2 + h * k / (2 * rows))
         for k in range(2 * rows + 1)
     ]
-    bow = arc(1, 0, 180, 13) * [r - 0.02, 0.66 * vary(0.9, 1.1)]
+    bow = arc(1, 0, 180, 13) * [r - 0.02, 0.66 * vary(0.84, 1.16)]
     handle = tube(np.stack([bow[:, 0], bow[:, 1] + h / 2 - 0.12, 0 * bow[:, 0]], axis=1), 0.06)
     return [
         (hollow(weave, 0.09, 0.08 - h / 2), MAIN),
@@ -161,7 +161,7 @@ def basket(vary: Vary) -> list[Part]:
 )
 def bucket(vary: Vary) -> list[Part]:
     """A tapered tub with a rim and a bail."""
-    r, h = 0.48 * vary(0.94, 1.06), 0.8 * vary(0.92, 1.08)
+    r, h = 0.48 * vary(0.9, 1.1), 0.8 * vary(0.87, 1.13)
     rim = r + 0.05
     body = hollow(
         [(0.66 * r, -h / 2), (r, h / 2 - 0.09), (rim, h / 2 - 0.09), (rim, h / 2)], 0.09, 0.1 - h / 2
@@ -178,7 +178,7 @@ def bucket(vary: Vary) -> list[Part]:
 @kind("wine glass", GROUP, words=("goblet",), natural="cyan", fronted=False, roles=("top",))
 def wine_glass(vary: Vary) -> list[Part]:
     """A deep cup on a stem with a round foot."""
-    r, deep = 0.36 * vary(0.93, 1.07), 0.62 * vary(0.92, 1.1)
+    r, deep = 0.36 * vary(0.89, 1.11), 0.62 * vary(0.87, 1.16)
     curve = np.array(
         [(0.12, 0), (0.5, 0.05), (0.8, 0.17), (0.96, 0.34), (1.0, 0.52), (0.96, 0.78), (0.88, 1.0)]
     )
@@ -202,7 +202,7 @@ def dinner_plate(vary: Vary) -> list[Part]:
 @kind("jar", GROUP, natural="orange", second="lid", second_natural="white", fronted=False, roles=("top",))
 def jar(vary: Vary) -> list[Part]:
     """A wide round jar with a screw lid."""
-    r, h = 0.42 * vary(0.94, 1.06), 0.84 * vary(0.9, 1.1)
+    r, h = 0.42 * vary(0.9, 1.1), 0.84 * vary(0.84, 1.16)
     body = [
         (0, -h / 2),
         (0.88 * r, -h / 2),
@@ -217,7 +217,7 @@ def jar(vary: Vary) -> list[Part]:
 @kind("spoon", GROUP, natural="gray")
 def spoon(vary: Vary) -> list[Part]:
     """An upright spoon with a hollow bowl on top."""
-    w = 0.32 * vary(0.92, 1.08)
+    w = 0.32 * vary(0.87, 1.13)
     cup = hollow(arc(1, -80, 0, 7) * [1, 0.5], 0.16, -0.3).turned(x=90).scaled(w, 0.4, 0.34)
     return [(cup.at(0, 0.5, 0.05), MAIN), (capsule((0, 0.2, -0.03), (0, -0.66, 0), 0.08, 0.115), MAIN)]
 
@@ -225,7 +225,7 @@ def spoon(vary: Vary) -> list[Part]:
 @kind("fork", GROUP, natural="gray")
 def fork(vary: Vary) -> list[Part]:
     """An upright fork with three broad tines."""
-    w, long = 0.54 * vary(0.94, 1.06), 0.46 * vary(0.9, 1.1)
+    w, long = 0.54 * vary(0.9, 1.1), 0.46 * vary(0.84, 1.16)
     tines = [
         (plate(rounded(0.12, long + 0.1, 0.055), 0.12).at(x, 0.3 + long / 2, 0), MAIN)
         for x in (0.06 - w / 2, 0, w / 2 - 0.06)
@@ -239,15 +239,15 @@ def fork(vary: Vary) -> list[Part]:
 @kind("knife", GROUP, natural="gray", second="handle", second_natural="brown")
 def knife(vary: Vary) -> list[Part]:
     """A kitchen knife, point up, edge to the right."""
-    w = 0.3 * vary(0.9, 1.1)
-    blade = plate([(-0.12, -0.1), (w - 0.12, -0.1), (w - 0.12, 0.35), (0.1, 0.62), (-0.12, 0.8)], 0.08)
-    return [(blade, MAIN), (plate(rounded(0.19, 0.6, 0.07), 0.15).at(-0.04, -0.36), SECOND)]
+    w = 0.38 * vary(0.84, 1.16)
+    blade = plate([(-0.14, -0.1), (w - 0.14, -0.1), (w - 0.14, 0.3), (0.1, 0.54), (-0.14, 0.7)], 0.1)
+    return [(blade, MAIN), (plate(rounded(0.22, 0.52, 0.08), 0.18).at(-0.03, -0.32), SECOND)]
 
 
 @kind("toaster", GROUP, natural="red", second="toast", second_natural="wood")
 def toaster(vary: Vary) -> list[Part]:
     """A round-edged box with two slices of toast."""
-    w, h = 0.92 * vary(0.93, 1.07), 0.58 * vary(0.93, 1.07)
+    w, h = 0.92 * vary(0.89, 1.11), 0.58 * vary(0.89, 1.11)
     slice_ = plate(rounded(0.62, 0.4, 0.12), 0.11).at(0, h / 2 + 0.04, 0)
     return [
         (profile(rounded(0.52, h, 0.14), w), MAIN),
@@ -260,6 +260,6 @@ def toaster(vary: Vary) -> list[Part]:
 @kind("rolling pin", GROUP, natural="brown", second="handles", second_natural="red")
 def rolling_pin(vary: Vary) -> list[Part]:
     """A thick roller with a handle at either end."""
-    r, half = 0.2 * vary(0.93, 1.07), 0.46 * vary(0.93, 1.05)
-    handle = capsule((half - 0.02, 0, 0), (half + 0.24, 0, 0), 0.07, 0.1)
+    r, half = 0.24 * vary(0.89, 1.11), 0.46 * vary(0.89, 1.08)
+    handle = capsule((half - 0.02, 0, 0), (half + 0.24, 0, 0), 0.08, 0.115)
     return [(cylinder(r, 2 * half).turned(z=90), MAIN), *both_sides((handle, SECOND))]

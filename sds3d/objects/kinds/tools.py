@@ -15,32 +15,32 @@ GROUP = "tools"
 @kind("hammer", GROUP, natural="gray", second="handle", second_natural="brown")
 def hammer(vary: Vary) -> list[Part]:
     """A heavy head across a thick handle."""
-    w, h = 0.8 * vary(0.93, 1.08), 0.95 * vary(0.94, 1.06)
+    w, h = 0.8 * vary(0.89, 1.13), 0.95 * vary(0.9, 1.1)
     return [
-        (box(0.42 * w, 0.28, 0.28).at(0, 0.42), MAIN),
-        (cylinder(0.17, 0.34 * w).turned(z=90).at(0.36 * w, 0.42), MAIN),
+        (box(0.42 * w, 0.31, 0.3).at(0, 0.42), MAIN),
+        (cylinder(0.19, 0.34 * w).turned(z=90).at(0.36 * w, 0.42), MAIN),
         (plate([(-0.1 * w, 0.56), (-0.1 * w, 0.28), (-0.62 * w, 0.4), (-0.62 * w, 0.48)], 0.26), MAIN),
-        (capsule((0, 0.5, 0), (0, 0.5 - h, 0), 0.085, 0.11), SECOND),
+        (capsule((0, 0.5, 0), (0, 0.5 - h, 0), 0.1, 0.13), SECOND),
     ]
 
 
 @kind("sword", GROUP, natural="gray", second="handle", second_natural="brown")
 def sword(vary: Vary) -> list[Part]:
     """A broad pointed blade, a cross guard, a grip with a pommel."""
-    w, h = 0.12 * vary(0.9, 1.15), 0.98 * vary(0.95, 1.06)
+    w, h = 0.16 * vary(0.9, 1.15), 0.9 * vary(0.92, 1.1)
     blade = [(w, -0.3), (w, h - 0.5), (0, h - 0.28), (-w, h - 0.5), (-w, -0.3)]
     return [
-        (plate(blade, 0.1), MAIN),
-        (plate(rounded(0.6 * vary(0.92, 1.1), 0.13, 0.06), 0.15).at(0, -0.3), "gold"),
-        (cylinder(0.075, 0.36, segments=12).at(0, -0.5), SECOND),
-        (sphere(0.11, 12).at(0, -0.7), "gold"),
+        (plate(blade, 0.12), MAIN),
+        (plate(rounded(0.64 * vary(0.87, 1.16), 0.13, 0.06), 0.15).at(0, -0.3), "gold"),
+        (cylinder(0.09, 0.36, segments=12).at(0, -0.48), SECOND),
+        (sphere(0.13, 12).at(0, -0.68), "gold"),
     ]
 
 
 @kind("axe", GROUP, words=("hatchet",), natural="gray", second="handle", second_natural="brown")
 def axe(vary: Vary) -> list[Part]:
     """A flaring blade on the right of a handle."""
-    reach, h = 0.5 * vary(0.93, 1.1), 0.32 * vary(0.93, 1.1)
+    reach, h = 0.5 * vary(0.89, 1.16), 0.32 * vary(0.89, 1.16)
     edge = [(reach + 0.07 * np.cos(t), 0.4 + h * np.sin(t)) for t in np.linspace(-1.25, 1.25, 7)]
     head = plate([(-0.13, 0.3), (0.1, 0.28), *edge, (0.1, 0.54), (-0.13, 0.52)], 0.15)
     return [(head, MAIN), (capsule((0, 0.58, 0), (0, -0.66, 0), 0.08, 0.1), SECOND)]
@@ -49,7 +49,7 @@ def axe(vary: Vary) -> list[Part]:
 @kind("pickaxe", GROUP, natural="gray", second="handle", second_natural="brown")
 def pickaxe(vary: Vary) -> list[Part]:
     """A bowed head with two points on a handle."""
-    bow = arc(0.8 * vary(0.95, 1.1), 45, 135, 9) * [1, 1]
+    bow = arc(0.8 * vary(0.92, 1.16), 45, 135, 9) * [1, 1]
     path = np.stack([bow[:, 0], bow[:, 1] - bow[4, 1] + 0.52, 0 * bow[:, 0]], axis=1)
     head = tube(path, 0.12 - 0.085 * np.abs(np.linspace(-1, 1, 9)) ** 1.5, 10)
     return [
@@ -62,7 +62,7 @@ def pickaxe(vary: Vary) -> list[Part]:
 @kind("saw", GROUP, natural="gray", second="handle", second_natural="orange")
 def saw(vary: Vary) -> list[Part]:
     """A hand saw, teeth below, its handle on the right."""
-    long = 1.02 * vary(0.94, 1.06)
+    long = 1.02 * vary(0.9, 1.1)
     xs = np.linspace(0.34, 0.34 - long, 10)
     teeth = [(x + d, y) for x in xs[:-1] for d, y in ((0.0, -0.22), (-0.09, -0.12))]
     blade = plate([(0.34, 0.26), *teeth, (0.34 - long, -0.14), (0.34 - long, 0.02)], 0.08)
@@ -78,14 +78,14 @@ def saw(vary: Vary) -> list[Part]:
 @kind("screwdriver", GROUP, natural="red", second="blade", second_natural="gray")
 def screwdriver(vary: Vary) -> list[Part]:
     """A fat grip above a rod with a flat tip."""
-    r, long = 0.19 * vary(0.93, 1.1), 0.56 * vary(0.93, 1.1)
+    r, long = 0.22 * vary(0.89, 1.16), 0.44 * vary(0.89, 1.16)
     grip = lathe(
         [(0, 0.05), (0.6 * r, 0.05), (0.75 * r, 0.14), (r, 0.24), (r, 0.56), (0.75 * r, 0.66), (0, 0.68)], 8
     )
-    tip = plate([(-0.06, -long), (-0.13, -long - 0.16), (0.13, -long - 0.16), (0.06, -long)], 0.09)
+    tip = plate([(-0.07, -long), (-0.15, -long - 0.16), (0.15, -long - 0.16), (0.07, -long)], 0.11)
     return [
         (grip, MAIN),
-        (cylinder(0.07, long + 0.1, segments=12).at(0, 0.05 - long / 2), SECOND),
+        (cylinder(0.085, long + 0.1, segments=12).at(0, 0.05 - long / 2), SECOND),
         (tip, SECOND),
     ]
 
@@ -107,7 +107,7 @@ def wrench(vary: Vary) -> list[Part]:
 @kind("shovel", GROUP, words=("spade",), natural="gray", second="handle", second_natural="brown")
 def shovel(vary: Vary) -> list[Part]:
     """A pointed blade below a shaft with a cross grip."""
-    w, deep = 0.24 * vary(0.93, 1.1), 0.5 * vary(0.93, 1.08)
+    w, deep = 0.29 * vary(0.89, 1.16), 0.54 * vary(0.89, 1.13)
     blade = [
         (-w, -0.2),
         (-w, -0.2 - 0.6 * deep),
@@ -120,15 +120,15 @@ def shovel(vary: Vary) -> list[Part]:
     return [
         (plate(blade, 0.12), MAIN),
         (cone(0.12, 0.3, 12).at(0, -0.12, 0), MAIN),
-        (cylinder(0.065, 0.9, segments=10).at(0, 0.25), SECOND),
-        (capsule((-0.18, 0.7, 0), (0.18, 0.7, 0), 0.075), SECOND),
+        (cylinder(0.08, 0.74, segments=10).at(0, 0.17), SECOND),
+        (capsule((-0.2, 0.54, 0), (0.2, 0.54, 0), 0.085), SECOND),
     ]
 
 
 @kind("key", GROUP, natural="yellow")
 def key(vary: Vary) -> list[Part]:
     """A ring above a shaft with two teeth on the right."""
-    r, long = 0.24 * vary(0.93, 1.08), 0.78 * vary(0.93, 1.07)
+    r, long = 0.24 * vary(0.89, 1.13), 0.78 * vary(0.89, 1.11)
     teeth = [box(0.26, 0.13, 0.15).at(0.16, y - long, 0) for y in (0.18, 0.42)]
     return [
         (torus(r, 0.1, 22, 10).turned(x=90).at(0, 0.45), MAIN),
@@ -141,7 +141,7 @@ def key(vary: Vary) -> list[Part]:
 @kind("anvil", GROUP, natural="gray", roles=("base",))
 def anvil(vary: Vary) -> list[Part]:
     """A block with a horn on the left, a waist and a wide foot."""
-    w = 0.9 * vary(0.94, 1.06)
+    w = 0.9 * vary(0.9, 1.1)
     waist = tapered(slab(rounded(0.4, 0.34, 0.05), 0.36), 1.35, 1.0)
     horn = cone(0.15, 0.46, 14).turned(z=90).scaled(1, 0.8, 1.1)
     return [
@@ -155,7 +155,7 @@ def anvil(vary: Vary) -> list[Part]:
 @kind("ladder", GROUP, natural="brown")
 def ladder(vary: Vary) -> list[Part]:
     """Two posts with thick rungs."""
-    w, count = 0.5 * vary(0.93, 1.1), vary.pick((5, 4))
+    w, count = 0.5 * vary(0.89, 1.16), vary.pick((5, 4))
     post = box(0.12, 1.5, 0.14).at(w / 2, 0, 0)
     rungs = [box(w, 0.11, 0.1).at(0, y, 0) for y in np.linspace(-0.56, 0.56, count)]
     return [*both_sides((post, MAIN)), *((rung, MAIN) for rung in rungs)]
@@ -164,7 +164,7 @@ def ladder(vary: Vary) -> list[Part]:
 @kind("umbrella", GROUP, words=("parasol",), natural="red", second="handle", second_natural="brown")
 def umbrella(vary: Vary) -> list[Part]:
     """An open dome of eight gores over a stick with a hook."""
-    r, h = 0.72 * vary(0.95, 1.05), 0.42 * vary(0.9, 1.12)
+    r, h = 0.72 * vary(0.92, 1.08), 0.42 * vary(0.84, 1.19)
     half = np.linspace(0, np.pi / 2, 7)
     shell = [(r * np.cos(a), h * np.sin(a)) for a in half]
     under = [(0.92 * x, 0.85 * y) for x, y in shell[::-1]]
@@ -180,7 +180,7 @@ def umbrella(vary: Vary) -> list[Part]:
 @kind("magnet", GROUP, natural="red", second="tips", second_natural="gray")
 def magnet(vary: Vary) -> list[Part]:
     """A horseshoe, its poles upwards."""
-    r, wide, leg = 0.4, 0.25 * vary(0.9, 1.1), 0.34 * vary(0.9, 1.15)
+    r, wide, leg = 0.4, 0.25 * vary(0.84, 1.16), 0.34 * vary(0.9, 1.15)
     outer, inner = arc(r + wide / 2, 180, 360, 13), arc(r - wide / 2, 360, 180, 13)
     shoe = plate(
         [(-r - wide / 2, leg), *outer, (r + wide / 2, leg), (r - wide / 2, leg), *inner, (wide / 2 - r, leg)],
@@ -192,12 +192,12 @@ def magnet(vary: Vary) -> list[Part]:
 @kind("shield", GROUP, natural="blue", second="cross", second_natural="yellow")
 def shield(vary: Vary) -> list[Part]:
     """A knight's shield with a cross."""
-    w, h = 0.5 * vary(0.95, 1.06), 0.66 * vary(0.95, 1.06)
+    w, h = 0.5 * vary(0.92, 1.1), 0.66 * vary(0.92, 1.1)
     side = np.array([(1, 1), (1, 0.15), (0.88, -0.3), (0.6, -0.68), (0, -1.0)]) * [w, h]
     outline = np.concatenate([side, side[-2::-1] * [-1, 1]])
     return [
-        (plate(outline * 1.08, 0.12).at(0, 0, -0.04), "steel"),
-        (plate(outline * 0.96, 0.18).at(0, 0, 0.02), MAIN),
+        (plate(outline * 1.08, 0.12), "steel"),
+        (plate(outline * 0.98, 0.2), MAIN),
         (box(0.17, 1.6 * h, 0.16).at(0, 0.08 * h, 0.08), SECOND),
         (box(1.7 * w, 0.17, 0.16).at(0, 0.3 * h, 0.08), SECOND),
     ]
@@ -206,7 +206,7 @@ def shield(vary: Vary) -> list[Part]:
 @kind("pencil", GROUP, natural="yellow", second="eraser", second_natural="pink")
 def pencil(vary: Vary) -> list[Part]:
     """A thick six-sided pencil, point down."""
-    r, h = 0.18 * vary(0.9, 1.1), 0.8 * vary(0.95, 1.05)
+    r, h = 0.2 * vary(0.84, 1.16), 0.74 * vary(0.92, 1.08)
     return [
         (lathe([(0, -0.35), (r, -0.35), (r, h - 0.35), (0, h - 0.35)], 6), MAIN),
         (lathe([(0, -0.68), (0.33 * r, -0.57), (r, -0.34), (0, -0.34)], 12), "cream"),
@@ -219,7 +219,7 @@ def pencil(vary: Vary) -> list[Part]:
 @kind("paintbrush", GROUP, words=("brush",), natural="blue", second="handle", second_natural="brown")
 def paintbrush(vary: Vary) -> list[Part]:
     """Bristles full of paint above a handle."""
-    w = 0.24 * vary(0.92, 1.1)
+    w = 0.24 * vary(0.87, 1.16)
     bristles = [
         (-w, 0.1),
         (w, 0.1),
@@ -239,7 +239,7 @@ def paintbrush(vary: Vary) -> list[Part]:
 @kind("magnifying glass", GROUP, words=("magnifier",), natural="black", second="lens", second_natural="cyan")
 def magnifying_glass(vary: Vary) -> list[Part]:
     """A lens in a thick ring on a handle that slants to the right."""
-    r = 0.38 * vary(0.94, 1.06)
+    r = 0.38 * vary(0.9, 1.1)
     rod = capsule((0, -r - 0.02, 0), (0, -r - 0.58, 0), 0.085, 0.11)
     lens = cylinder(r, 0.07, segments=24).turned(x=90)
     ring = torus(r, 0.09, 24, 10).turned(x=90)
@@ -249,7 +249,7 @@ def magnifying_glass(vary: Vary) -> list[Part]:
 @kind("anchor", GROUP, natural="blue")
 def anchor(vary: Vary) -> list[Part]:
     """A shank with a ring, a stock, two flukes on a bow."""
-    r = 0.5 * vary(0.94, 1.06)
+    r = 0.5 * vary(0.9, 1.1)
     bow = [(x, y - 0.16, 0) for x, y in arc(r, 190, 350, 13)]
     fluke = plate([(0, 0.2), (0.19, -0.06), (-0.17, -0.1)], 0.18).turned(z=-12).at(0.98 * r, -0.2)
     return [
@@ -265,9 +265,9 @@ def anchor(vary: Vary) -> list[Part]:
 def scissors(vary: Vary) -> list[Part]:
     """Two crossed blades, points up, with two rings."""
     spread = 17 * vary(0.85, 1.2)
-    blade = plate([(-0.07, -0.12), (0.08, -0.12), (0.09, 0.3), (-0.07, 0.74)], 0.08).turned(z=-spread)
-    ring = torus(0.19, 0.08, 18, 8).turned(x=90).scaled(0.9, 1.1, 1).at(-0.22, -0.42)
-    arm = capsule((0.0, -0.04, 0), (-0.15, -0.28, 0), 0.075)
+    blade = plate([(-0.09, -0.14), (0.12, -0.14), (0.13, 0.3), (-0.09, 0.82)], 0.09).turned(z=-spread)
+    ring = torus(0.17, 0.06, 18, 8).turned(x=90).scaled(0.9, 1.1, 1).at(-0.21, -0.38)
+    arm = capsule((0.0, -0.04, 0), (-0.13, -0.26, 0), 0.07)
     front, back = (blade.at(0, 0, 0.04), MAIN), (blade.mirrored().at(0, 0, -0.04), MAIN)
     return [
         front,
@@ -280,7 +280,7 @@ def scissors(vary: Vary) -> list[Part]:
 @kind("bow", GROUP, words=("bow and arrow",), natural="brown", second="arrow", second_natural="red")
 def bow(vary: Vary) -> list[Part]:
     """A bent bow with its string and an arrow to the right."""
-    r = 0.66 * vary(0.95, 1.05)
+    r = 0.66 * vary(0.92, 1.08)
     bend = arc(r, -75, 75, 13)
     wood = tube([(x - 0.3, y, 0) for x, y in bend], 0.05 + 0.05 * np.cos(np.linspace(-1.4, 1.4, 13)), 10)
     tip = bend[-1]

@@ -13,7 +13,7 @@ GROUP = "vehicles"
 @kind("car", GROUP, natural="red", roles=("top",))
 def car(vary: Vary) -> list[Part]:
     """A body with a glass cabin, four wheels, lights."""
-    long, roof, w = 1.36 * vary(0.94, 1.06), 0.42 * vary(0.93, 1.07), 0.68
+    long, roof, w = 1.36 * vary(0.9, 1.1), 0.42 * vary(0.89, 1.11), 0.68
     body = [(-0.5, -0.16), (0.5, -0.16), (0.5, 0.0), (0.47, 0.06), (0.24, 0.11), (-0.47, 0.12), (-0.5, 0.06)]
     cabin = [(0.25, 0.08), (0.1, roof), (-0.28, roof), (-0.42, 0.08)]
     lid = [(0.12, roof - 0.02), (0.09, roof + 0.04), (-0.27, roof + 0.04), (-0.3, roof - 0.02)]
@@ -35,7 +35,7 @@ def car(vary: Vary) -> list[Part]:
 @kind("truck", GROUP, words=("lorry",), natural="blue", second="cab")
 def truck(vary: Vary) -> list[Part]:
     """A cab in front of a tall cargo box."""
-    long, tall = 0.86 * vary(0.92, 1.1), 0.66 * vary(0.92, 1.08)
+    long, tall = 0.86 * vary(0.87, 1.16), 0.66 * vary(0.87, 1.13)
     z = 0.2 + long / 2
     cab = profile([(-0.22, -0.24), (0.24, -0.24), (0.24, 0.06), (0.14, 0.34), (-0.22, 0.34)], 0.64)
     pane = profile([(-0.08, 0.08), (0.15, 0.08), (0.08, 0.27), (-0.08, 0.27)], 0.66)
@@ -55,7 +55,7 @@ def truck(vary: Vary) -> list[Part]:
 @kind("bus", GROUP, natural="yellow")
 def bus(vary: Vary) -> list[Part]:
     """A long box with a row of windows, a door and a windscreen."""
-    long, h, count = 1.5 * vary(0.94, 1.06), 0.62 * vary(0.93, 1.07), vary.pick((4, 5))
+    long, h, count = 1.5 * vary(0.9, 1.1), 0.62 * vary(0.89, 1.11), vary.pick((4, 5))
     pitch = (long - 0.16) / count
     panes = [box(0.66, 0.22, pitch - 0.08).at(0, 0.14, (k - (count - 1) / 2) * pitch) for k in range(count)]
     return [
@@ -80,7 +80,7 @@ def bus(vary: Vary) -> list[Part]:
 )
 def train(vary: Vary) -> list[Part]:
     """A steam engine: boiler, chimney, cab behind, big wheels."""
-    r, long = 0.27 * vary(0.95, 1.08), 0.8 * vary(0.93, 1.07)
+    r, long = 0.27 * vary(0.92, 1.13), 0.8 * vary(0.89, 1.11)
     front = long / 2 + 0.16
     chimney = lathe([(0, 0), (0.08, 0), (0.08, 0.2), (0.15, 0.34), (0.15, 0.4), (0, 0.4)])
     plow = tapered(slab([(-0.32, 0), (0.32, 0), (0.1, 0.22), (-0.1, 0.22)], 0.24), 1.0, 0.8)
@@ -88,13 +88,13 @@ def train(vary: Vary) -> list[Part]:
         (cylinder(r, long, segments=22).turned(x=90).at(0, 0.08, front - long / 2), MAIN),
         (cylinder(0.75 * r, 0.06).turned(x=90).at(0, 0.08, front), "dark"),
         (sphere(0.08, 10).at(0, 0.08, front + 0.04), "yellow"),
-        (box(0.62, 0.16, long + 0.5).at(0, -0.2, 0), "dark"),
+        (box(0.56, 0.14, long + 0.5).at(0, -0.21, 0), "dark"),
         (box(0.64, 0.6, 0.44).at(0, 0.14, -0.4), MAIN),
         (box(0.66, 0.24, 0.22).at(0, 0.26, -0.4), "glass"),
-        (box(0.78, 0.09, 0.58).at(0, 0.47, -0.4), "dark"),
+        (box(0.76, 0.09, 0.56).at(0, 0.47, -0.4), MAIN),
         (chimney.at(0, 0.26, front - 0.16), "dark"),
         (dome(0.12, 0.14, 14).at(0, 0.08 + 0.9 * r, 0.1), "gold"),
-        (plow.at(0, -0.28, front - 0.02), "dark"),
+        (plow.at(0, -0.28, front - 0.02), SECOND),
         *wheels(0.2, 0.12, 0.33, -0.28, (-0.42, -0.02), SECOND, "gold"),
         *wheels(0.15, 0.12, 0.33, -0.33, (0.34,), SECOND, "gold"),
     ]
@@ -103,7 +103,7 @@ def train(vary: Vary) -> list[Part]:
 @kind("tractor", GROUP, natural="green", second="hubs", second_natural="yellow")
 def tractor(vary: Vary) -> list[Part]:
     """Huge rear wheels, a bonnet, a roof on posts, a pipe."""
-    big = 0.36 * vary(0.95, 1.05)
+    big = 0.36 * vary(0.92, 1.08)
     posts = [box(0.07, 0.5, 0.07).at(0.21, 0.38, z) for z in (-0.46, 0.0)]
     return [
         (profile([(-0.05, -0.2), (0.68, -0.2), (0.68, 0.12), (0.6, 0.2), (-0.05, 0.24)], 0.42), MAIN),
@@ -113,7 +113,7 @@ def tractor(vary: Vary) -> list[Part]:
         (profile(rounded(0.12, 0.3, 0.05), 0.3).at(0, 0.26, -0.4), "dark"),
         (cylinder(0.05, 0.36, segments=10).at(0, 0.34, 0.42), "dark"),
         *both_sides(*((post, MAIN) for post in posts)),
-        *wheels(big, 0.2, 0.36, big - 0.5, (-0.3,), "black", SECOND),
+        *wheels(big, 0.2, 0.34, big - 0.5, (-0.3,), "black", SECOND),
         *wheels(0.21, 0.15, 0.3, -0.29, (0.5,), "black", SECOND),
     ]
 
@@ -121,12 +121,12 @@ def tractor(vary: Vary) -> list[Part]:
 @kind("bicycle", GROUP, words=("bike",), natural="red")
 def bicycle(vary: Vary) -> list[Part]:
     """Two big wheels, a frame of thick tubes, saddle and handlebar."""
-    r, apart = 0.33 * vary(0.95, 1.05), 0.46 * vary(0.95, 1.05)
+    r, apart = 0.33 * vary(0.92, 1.08), 0.46 * vary(0.92, 1.08)
     crank, seat, head = (0, -0.02, -0.06), (0, 0.46, -0.2), (0, 0.5, 0.3)
     back, front = (0, 0, -apart), (0, 0, apart)
     bars = ((crank, seat), (crank, head), (seat, head), (back, crank), (back, seat), (front, head))
     grip = capsule((0, 0.6, 0.27), (0.24, 0.63, 0.2), 0.055)
-    tyre = torus(r, 0.06, 24, 8).turned(z=90)
+    tyre = torus(r, 0.052, 24, 6).turned(z=90)
     hub = cylinder(0.1, 0.13, segments=12).turned(z=90)
     return [
         *(
@@ -134,7 +134,7 @@ def bicycle(vary: Vary) -> list[Part]:
             for z in (-apart, apart)
             for part, paint in ((tyre, "black"), (hub, "steel"))
         ),
-        *((capsule(a, b, 0.06), MAIN) for a, b in bars),
+        *((capsule(a, b, 0.075, around=8), MAIN) for a, b in bars),
         (capsule(head, (0, 0.6, 0.27), 0.06), MAIN),
         (cylinder(0.09, 0.1, segments=14).turned(z=90).at(*crank), "steel"),
         (sphere(1, 12).scaled(0.11, 0.06, 0.18).at(0, 0.54, -0.23), "brown"),
@@ -145,7 +145,7 @@ def bicycle(vary: Vary) -> list[Part]:
 @kind("motorcycle", GROUP, words=("motorbike",), natural="red")
 def motorcycle(vary: Vary) -> list[Part]:
     """Two fat wheels, tank, saddle, engine, handlebar."""
-    r = 0.26 * vary(0.95, 1.05)
+    r = 0.26 * vary(0.92, 1.08)
     tyre = join(torus(r - 0.08, 0.1, 22, 10).turned(z=90), cylinder(0.12, 0.16).turned(z=90))
     fender = tube([(0, *p) for p in arc(r + 0.07, 20, 160, 7)[:, ::-1]], 0.07)
     pipe = capsule((0.13, -0.1, 0.05), (0.15, -0.06, -0.6), 0.05, 0.075)
@@ -187,7 +187,7 @@ def motorcycle(vary: Vary) -> list[Part]:
 @kind("tank", GROUP, natural="green")
 def tank(vary: Vary) -> list[Part]:
     """Two tracks, a hull, a turret with a gun."""
-    long, barrel = 1.1 * vary(0.94, 1.06), 0.72 * vary(0.93, 1.1)
+    long, barrel = 1.1 * vary(0.9, 1.1), 0.72 * vary(0.89, 1.16)
     track = profile(rounded(long, 0.32, 0.15), 0.22).at(0.29, -0.24, 0)
     rollers = [
         cylinder(0.1, 0.25, segments=12).turned(z=90).at(0.29, -0.24, z * long)
@@ -217,7 +217,7 @@ def tank(vary: Vary) -> list[Part]:
 @kind("wheelbarrow", GROUP, natural="red", roles=("holder",))
 def wheelbarrow(vary: Vary) -> list[Part]:
     """A tray with one wheel in front and two handles behind."""
-    w = 0.6 * vary(0.93, 1.07)
+    w = 0.6 * vary(0.89, 1.11)
     tray = hollow([(0.6, -0.14), (1.0, 0.2)], 0.14, -0.04, 4).turned(y=45).scaled(0.75 * w, 1.0, 0.66)
     handle = capsule((0.14, -0.12, 0.42), (0.3, 0.06, -0.85), 0.055)
     leg = capsule((0.2, -0.05, -0.3), (0.22, -0.42, -0.32), 0.055)
@@ -236,7 +236,7 @@ def wheelbarrow(vary: Vary) -> list[Part]:
 @kind("skateboard", GROUP, natural="purple", second="wheels", second_natural="yellow", roles=("base",))
 def skateboard(vary: Vary) -> list[Part]:
     """A board with upturned ends on four wheels."""
-    half = 0.46 * vary(0.94, 1.06)
+    half = 0.46 * vary(0.9, 1.1)
     bend = [(-half - 0.3, 0.12), (-half, 0), (half, 0), (half + 0.3, 0.12)]
     board = profile([*((z, y + 0.05) for z, y in bend), *((z, y - 0.05) for z, y in bend[::-1])], 0.42)
     return [
