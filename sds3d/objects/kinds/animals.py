@@ -239,3 +239,97 @@ def rabbit(vary: Vary) -> list[Part]:
         (sphere(0.05, 8).at(0, 0.17, 0.45), "pink"),
         *eyes(0.13, 0.27, 0.37, 0.055),
     ]
+
+
+@kind("cow", GROUP, natural="white", second="spots", second_natural="black", roles=("top",))
+def cow(vary: Vary) -> list[Part]:
+    """A stout body with dark patches, horns, a broad pink muzzle and an udder."""
+    long, leg, spot = vary(0.93, 1.07), vary(0.9, 1.12), vary(0.85, 1.15)
+    front, back = 0.27 * long, -0.38 * long
+    return [
+        (capsule((0, 0, back), (0, 0.02, front), 0.3, 0.29, 16), MAIN),
+        (sphere(0.24).scaled(0.95, 1, 1.05).at(0, 0.34, front + 0.3), MAIN),
+        (oval(0.18, 0.14, 0.14, 12).at(0, 0.22, front + 0.5), "pink"),
+        *both_sides(
+            (sphere(0.035, 8).at(0.07, 0.26, front + 0.62), "black"),
+            (cone(0.065, 0.2, 8).turned(z=-30).at(0.16, 0.6, front + 0.22), "cream"),
+            (oval(0.16, 0.07, 0.07, 8).turned(z=-12).at(0.3, 0.42, front + 0.22), SECOND),
+            (oval(0.12, 0.19 * spot, 0.2 * spot).at(0.21, 0.06, back + 0.08), SECOND),
+            (oval(0.1, 0.15 * spot, 0.13 * spot).at(0.21, 0.12, front - 0.1), SECOND),
+            (oval(0.1, 0.12, 0.12, 10).at(0.13, 0.43, front + 0.4), SECOND),
+        ),
+        (oval(0.14, 0.12, 0.16, 10).at(0, -0.28, back + 0.12), "pink"),
+        (capsule((0, 0.16, back - 0.26), (0, -0.2, back - 0.38), 0.055, around=8), MAIN),
+        (sphere(0.09, 8).at(0, -0.26, back - 0.38), SECOND),
+        *legs(0.18, (front, back), -0.1, -0.3 - 0.3 * leg, 0.11),
+        *eyes(0.13, 0.43, front + 0.51, 0.05),
+    ]
+
+
+@kind("sheep", GROUP, words=("lamb",), natural="white", second="face", second_natural="black", roles=("top",))
+def sheep(vary: Vary) -> list[Part]:
+    """A cloud of wool with a dark face and dark legs."""
+    puff, leg = vary(0.19, 0.24), vary(0.9, 1.15)
+    rings = [(0.3, 0.2, 0.0), (0.32, -0.16, 0.3), (0.3, -0.16, -0.3)]
+    wool = [
+        (sphere(puff, 10).at(0.27 * side, y, z * 1.2 - 0.08), MAIN)
+        for side in (-1, 1)
+        for y in (-0.12, 0.16)
+        for _, _, z in rings
+    ]
+    return [
+        (oval(0.36, 0.36, 0.5).at(0, 0.02, -0.08), MAIN),
+        *wool,
+        *((sphere(puff, 10).at(0, 0.27, z), MAIN) for z in (-0.36, -0.05, 0.22)),
+        (oval(0.2, 0.24, 0.2, 14).turned(x=-15).at(0, 0.24, 0.54), SECOND),
+        (oval(0.22, 0.13, 0.18, 12).at(0, 0.46, 0.45), MAIN),
+        (sphere(0.15, 10).at(0, 0.1, -0.66), MAIN),
+        *both_sides((oval(0.15, 0.06, 0.08, 8).turned(z=-20).at(0.27, 0.3, 0.48), SECOND)),
+        *legs(0.17, (0.2, -0.34), -0.2, -0.34 - 0.26 * leg, 0.095, SECOND),
+        *eyes(0.1, 0.3, 0.71, 0.065, white=True),
+    ]
+
+
+@kind("lion", GROUP, natural="yellow", second="mane", second_natural="brown", roles=("top",))
+def lion(vary: Vary) -> list[Part]:
+    """A thick mane around the face, a tail with a tuft."""
+    mane, long = vary(0.92, 1.1), vary(0.92, 1.08)
+    front, back = 0.24 * long, -0.38 * long
+    tail = [(0, 0.08, back - 0.16), (0, 0.1, back - 0.34), (0, 0.34, back - 0.44)]
+    return [
+        (capsule((0, 0, back), (0, 0.02, front), 0.23, 0.25, 14), MAIN),
+        (oval(0.4 * mane, 0.41 * mane, 0.23).at(0, 0.3, front + 0.16), SECOND),
+        (sphere(0.27).at(0, 0.32, front + 0.28), MAIN),
+        *both_sides(
+            (oval(0.1, 0.1, 0.07, 10).at(0.25, 0.62, front + 0.24), MAIN),
+            (oval(0.1, 0.085, 0.1, 10).at(0.075, 0.23, front + 0.5), "white"),
+        ),
+        (oval(0.07, 0.05, 0.06, 8).at(0, 0.3, front + 0.57), "black"),
+        (tube(tail, (0.06, 0.06, 0.05), 8), MAIN),
+        (sphere(0.12, 10).at(0, 0.4, back - 0.45), SECOND),
+        *legs(0.16, (front, back), -0.1, -0.56, 0.115),
+        *eyes(0.12, 0.4, front + 0.5, 0.05),
+    ]
+
+
+@kind("giraffe", GROUP, natural="yellow", second="spots", second_natural="brown")
+def giraffe(vary: Vary) -> list[Part]:
+    """A very long neck, brown spots, two horns, high legs."""
+    neck, leg, spot = vary(0.92, 1.1), vary(0.92, 1.08), vary(0.85, 1.15)
+    top = 0.2 + 0.72 * neck
+    spots = [(0.19, 0.02, -0.3), (0.2, 0.1, -0.05), (0.19, -0.03, 0.14), (0.15, 0.36, 0.3), (0.13, 0.6, 0.36)]
+    return [
+        (capsule((0, 0, -0.3), (0, 0.06, 0.16), 0.22, 0.23, 14), MAIN),
+        (capsule((0, 0.1, 0.2), (0, top, 0.42), 0.17, 0.11, 12), MAIN),
+        (capsule((0, top + 0.06, 0.42), (0, top - 0.04, 0.68), 0.14, 0.11, 12), MAIN),
+        (oval(0.11, 0.09, 0.09, 10).at(0, top - 0.06, 0.72), "cream"),
+        *both_sides(
+            (capsule((0.07, top + 0.1, 0.38), (0.1, top + 0.28, 0.36), 0.045, 0.06, 8), SECOND),
+            (oval(0.12, 0.06, 0.06, 8).turned(z=15).at(0.2, top + 0.08, 0.36), MAIN),
+            *((oval(0.055, 0.11 * spot, 0.1 * spot, 10).at(x * 0.93, y, z), SECOND) for x, y, z in spots),
+        ),
+        (capsule((0, 0.08, -0.48), (0, -0.2, -0.58), 0.05, around=8), MAIN),
+        (sphere(0.08, 8).at(0, -0.26, -0.58), SECOND),
+        *legs(0.13, (0.16, -0.3), -0.05, -0.28 - 0.46 * leg, 0.085),
+        *eyes(0.12, top + 0.1, 0.52, 0.05),
+    ]

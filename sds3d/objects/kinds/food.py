@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kind import MAIN, SECOND, Part, kind
-from ..solids import arc, capsule, cone, cylinder, disc_points, lathe, plate, sphere, torus, tube
+from ..kind import MAIN, SECOND, Part, both_sides, kind
+from ..solids import arc, capsule, cone, cylinder, disc_points, dome, lathe, plate, sphere, torus, tube
 from ..vary import Vary
+from ._creatures import oval
 
 GROUP = "food"
 
@@ -219,3 +220,68 @@ def pineapple(vary: Vary) -> list[Part]:
     heart = cone(0.13, 0.6 * crown, 8).at(0, 0.36 * tall + 0.26 * crown, 0)
     body = sphere(1, 16).scaled(0.4, 0.56 * tall, 0.4).at(0, -0.12 * tall, 0)
     return [(body, MAIN), *knobs, *((leaf, SECOND) for leaf in ring), (heart, SECOND)]
+
+
+@kind("tomato", GROUP, natural="red", second="stalk", second_natural="green", fronted=False, roles=("top",))
+def tomato(vary: Vary) -> list[Part]:
+    """A low round fruit under a green star."""
+    low, a = 0.46 * vary(0.9, 1.1), np.linspace(-np.pi / 2, np.pi / 2, 14)
+    dimple = 0.1 * np.exp(-((np.cos(a) / 0.3) ** 2)) * np.sign(a)
+    leaf = cone(0.1, 0.36, 8).scaled(1, 1, 0.5).turned(x=100).at(0, low - 0.06, 0.2)
+    return [
+        (lathe(np.stack([0.6 * np.cos(a), low * np.sin(a) - dimple], axis=1), 24), MAIN),
+        *((leaf.turned(y=72 * k), SECOND) for k in range(5)),
+        (capsule((0, low - 0.14, 0), (0.03, low + 0.12, 0), 0.065, around=8), SECOND),
+    ]
+
+
+@kind(
+    "corn",
+    GROUP,
+    words=("corn cob",),
+    natural="yellow",
+    second="husk",
+    second_natural="green",
+    roles=("top",),
+)
+def corn(vary: Vary) -> list[Part]:
+    """An upright cob of thick kernels between two husk leaves."""
+    tall, fat = vary(0.92, 1.1), vary(0.92, 1.08)
+    rows = [(0.2, -0.36), (0.24, -0.18), (0.25, 0.0), (0.24, 0.18), (0.2, 0.36), (0.14, 0.52)]
+    kernels = (
+        (sphere(0.105, 6).at(fat * r * x, y * tall, fat * r * z), MAIN)
+        for k, (r, y) in enumerate(rows)
+        for x, z in disc_points(1, 8, 22.5 * (k % 2))
+    )
+    husk = oval(0.09, 0.46, 0.2, 12).turned(z=-16).at(0.27, -0.34, 0)
+    return [
+        (oval(0.25 * fat, 0.66 * tall, 0.25 * fat, 14), MAIN),
+        *kernels,
+        *both_sides((husk, SECOND)),
+        (cone(0.26, 0.4, 12).turned(x=180).at(0, -0.56, 0), SECOND),
+    ]
+
+
+@kind(
+    "eggplant",
+    GROUP,
+    words=("aubergine",),
+    natural="purple",
+    second="cap",
+    second_natural="green",
+    fronted=False,
+    roles=("top",),
+)
+def eggplant(vary: Vary) -> list[Part]:
+    """A heavy drop with a green cap."""
+    fat, tall = vary(0.9, 1.1), vary(0.93, 1.08)
+    a = np.linspace(-np.pi / 2, np.pi / 2, 14)
+    body = np.stack([0.38 * fat * np.cos(a) * (1 - 0.3 * np.sin(a)), 0.62 * tall * np.sin(a)], axis=1)
+    top = 0.6 * tall
+    point = cone(0.1, 0.3, 8).scaled(1, 1, 0.6).turned(x=128).at(0, top - 0.1, 0.17)
+    return [
+        (lathe(body, 20), MAIN),
+        (dome(0.2, 0.14, 14).at(0, top - 0.07, 0), SECOND),
+        *((point.turned(y=72 * k), SECOND) for k in range(5)),
+        (capsule((0, top, 0), (0.05, top + 0.2, 0), 0.075, around=8), SECOND),
+    ]

@@ -66,7 +66,7 @@ def christmas_tree(vary: Vary) -> list[Part]:
     star = disc_points(0.17, 10) * np.where(np.arange(10) % 2 == 0, 1, 0.5)[:, None]
     return [
         *((cone(r, 0.46 + 0.1 * (y > 0.4)).at(0, y, 0), MAIN) for r, y in tiers),
-        (cylinder(0.12, 0.34, segments=10).at(0, -0.62, 0), "brown"),
+        (cylinder(0.13, 0.45, segments=10).at(0, -0.66, 0), "brown"),
         *balls,
         (plate(star, 0.1).at(0, 0.8, 0), SECOND),
     ]
@@ -116,19 +116,8 @@ def flower(vary: Vary) -> list[Part]:
 def tulip(vary: Vary) -> list[Part]:
     """A cup of petals on a stem between long leaves."""
     tall, wide = vary(0.9, 1.1), vary(0.9, 1.12)
-    cup = lathe(
-        [
-            (0, 0.04),
-            (0.14 * wide, 0.07),
-            (0.24 * wide, 0.16),
-            (0.29 * wide, 0.29),
-            (0.27 * wide, 0.42),
-            (0.23 * wide, 0.5 * tall),
-            (0.1, 0.42),
-            (0, 0.4),
-        ],
-        16,
-    )
+    bulb = [(0.04, 0), (0.07, 0.14), (0.16, 0.24), (0.29, 0.29), (0.42, 0.27), (0.5 * tall, 0.23)]
+    cup = lathe([*((r * wide, y) for y, r in bulb), (0.1, 0.42), (0, 0.4)], 16)
     points = [
         cone(0.15, 0.34 * tall, 8).at(0.15 * wide * x, 0.52 * tall, 0.15 * wide * z)
         for x, z in disc_points(1, 4)
