@@ -14,6 +14,7 @@ from tiny_stable_diffusion import load, write_model
 from sds3d.core.errors import PromptError, Sds3dError
 from sds3d.priors import base
 from sds3d.priors.kinds import diffusers as kind
+from sds3d.priors.model_folder import check_folder
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,8 @@ WRONG = {
         [
             "StableDiffusion3Pipeline",
             "transformer: SD3Transformer2DModel",
-            "Supported: unet: UNet2DConditionModel",
+            "what differs: text_encoder, ",
+            "Supported: transformer: SD3Transformer2DModel",
         ],
     ),
     "two-encoders": (
@@ -88,7 +90,7 @@ WRONG = {
         lambda f: (f / "scheduler/scheduler_config.json").write_text(
             '{"_class_name": "FlowMatchEulerDiscreteScheduler"}'
         ),
-        ["FlowMatchEulerDiscreteScheduler", "beta_schedule"],
+        ["FlowMatchEulerDiscreteScheduler is a rectified flow", "beta_schedule"],
     ),
     "odd-prediction": (
         lambda f: edit(f / "scheduler/scheduler_config.json", prediction_type="noise"),
@@ -129,7 +131,7 @@ def test_a_folder_that_is_none(sd1: Path, tmp_path: Path) -> None:
 
 def test_a_tilde_means_home(sd1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(sd1.parent))
-    assert kind.check_folder(f"~/{sd1.name}").folder == sd1
+    assert check_folder(f"~/{sd1.name}").folder == sd1
 
 
 def test_wrong_options(sd1: Path) -> None:

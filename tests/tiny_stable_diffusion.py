@@ -117,7 +117,7 @@ def write_model(folder: Path, prediction: str, pad: str) -> Path:
     return folder
 
 
-def load(folder: Path, **options: object) -> kind.StableDiffusionPrior:
+def load(folder: Path, **options: object) -> kind.DiffusersPrior:
     """The prior of a folder in float32, as a run creates it."""
     return create_prior(
         kind.Options(**{"folder": str(folder), "precision": "float32", "device": "cpu"} | options)

@@ -2,7 +2,8 @@
 
 z = (mode of the posterior - shift) * scale: scale .18215 and shift 0 for Stable Diffusion 1.x and 2.x (Rombach et
 al., "High-resolution image synthesis with latent diffusion models", 2022, arXiv 2112.10752, appendix G on the
-rescaling to unit variance); guidance card §1.9.
+rescaling to unit variance), .13025 and 0 for SDXL, 1.5305 and .0609 for SD3, .3611 and .1159 for FLUX; guidance card
+§1.9. The numbers are read from the model's own config.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+def resized(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c hh ww"]:
+    """At `size` = (height, width), bilinear without antialiasing, as the published methods do it; differentiable."""
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    return F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=False)
+
+
 def encode_latent(
     vae: Any, rgb: Float[Tensor, "b 3 h w"], size: tuple[int, int]
 ) -> Float[Tensor, "b c latent_h latent_w"]:
@@ -22,15 +30,12 @@ def encode_latent(
 
     Args:
         vae: diffusers' AutoencoderKL; runs in its own precision, on its own device.
-        size: (height, width) in pixels that the pictures are resized to (bilinear without antialiasing, as the
-            published methods do it).
+        size: (height, width) in pixels that the pictures are resized to.
 
     Returns:
         (B, C, h, w) float32 on the autoencoder's device.
     """
-    image = 2.0 * rgb.to(device=vae.device, dtype=vae.dtype) - 1.0
-    if tuple(image.shape[-2:]) != tuple(size):
-        image = F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=False)
+    image = resized(2.0 * rgb.to(device=vae.device, dtype=vae.dtype) - 1.0, size)
     mode = vae.encode(image).latent_dist.mode().float()
     return (mode - _shift(vae)) * vae.config.scaling_factor
 

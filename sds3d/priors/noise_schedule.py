@@ -1,8 +1,8 @@
 """Signal and noise scales over time, and the exact conversions between the four predictions.
 
 z_t = alpha_t z + sigma_t eps. Variance preserving (VP): alpha^2 + sigma^2 = 1. Rectified flow (RF):
-alpha = 1 - t, sigma = t. kappa = sigma / alpha is the noise-to-signal ratio, the common currency between
-schedules. Formulas: guidance card §1.2-1.4.
+alpha = 1 - sigma, sigma = s t / (1 + (s - 1) t) with the model's timestep shift s. kappa = sigma / alpha is the
+noise-to-signal ratio, the common currency between schedules. Formulas: guidance card §1.2-1.4.
 """
 
 from __future__ import annotations
@@ -24,10 +24,16 @@ class NoiseSchedule:
         kind: "vp" or "rf".
         alpha_bar: (T,) float64 cumulative products of a discrete VP model (diffusers' alphas_cumprod);
             None for RF, where t is continuous.
+        shift: RF only, > 0: t uniform in [0, 1] is what the model was trained and sampled at; the shift multiplies
+            kappa, so that big pictures spend more of t at high noise (Esser et al. 2024, arXiv 2403.03206, §5.3.2).
+        known: the t of a few-step model that were distilled, ascending; () where every t is good. `t_of_kappa`
+            answers with one of these.
     """
 
     kind: str
     alpha_bar: Float[Tensor, " steps"] | None = None
+    shift: float = 1.0
+    known: tuple[float, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -43,16 +49,20 @@ class NoiseSchedule:
         assert self.alpha_bar is not None, "a rectified flow has no table"
         return self.alpha_bar.to(device=device, dtype=torch.float64)
 
+    def network_time(self, t: Float[Tensor, " b"]) -> Tensor:
+        """(B,) what a network is told: the int64 index of a discrete model, 1000 sigma (float64) of a flow."""
+        return self.index(t) if self.alpha_bar is not None else 1000.0 * self.sigma(t)
+
     def alpha(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Signal scale, float64."""
         if self.alpha_bar is None:
-            return 1.0 - t.double()
+            return 1.0 - self.sigma(t)
         return self._table(t.device)[self.index(t)].sqrt()
 
     def sigma(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Noise scale, float64."""
         if self.alpha_bar is None:
-            return t.double()
+            return self.shift * t.double() / (1.0 + (self.shift - 1.0) * t.double())
         return (1.0 - self._table(t.device)[self.index(t)]).sqrt()
 
     def kappa(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
@@ -60,22 +70,32 @@ class NoiseSchedule:
         return self.sigma(t) / self.alpha(t)
 
     def t_of_kappa(self, kappa: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """The t whose kappa is nearest (VP: nearest index, so kappa(t_of_kappa(kappa(t))) == kappa(t))."""
+        """The t whose kappa is nearest, of a few-step model one of `known`.
+
+        VP: the nearest index, so that kappa(t_of_kappa(kappa(t))) == kappa(t).
+        """
         k = kappa.double()
+        if self.known:
+            times = torch.tensor(self.known, dtype=torch.float64, device=k.device)
+            return times[_nearest(self.kappa(times), k)]
         if self.alpha_bar is None:
-            return torch.where(torch.isinf(k), torch.ones_like(k), k / (1.0 + k))
+            sigma = torch.where(torch.isinf(k), torch.ones_like(k), k / (1.0 + k))
+            return sigma / (self.shift - (self.shift - 1.0) * sigma)
         alpha_bar = self._table(k.device)
-        table = ((1.0 - alpha_bar) / alpha_bar).sqrt()
-        right = torch.searchsorted(table, k).clamp(0, len(table) - 1)
-        left = (right - 1).clamp(min=0)
-        # nearest in log kappa, where neighbouring levels look alike
-        closer_left = torch.isfinite(k) & ((k / table[left]).log().abs() <= (table[right] / k).log().abs())
-        return torch.where(closer_left, left, right).double() / self.steps
+        return _nearest(((1.0 - alpha_bar) / alpha_bar).sqrt(), k).double() / self.steps
 
     def add_noise(self, z: Tensor, eps: Tensor, t: Float[Tensor, " b"]) -> Tensor:
         """z_t = alpha_t z + sigma_t eps, in z's dtype."""
         a, s = (over(v, z) for v in (self.alpha(t), self.sigma(t)))
         return a * z + s * eps
+
+
+def _nearest(table: Float[Tensor, " n"], k: Float[Tensor, " b"]) -> Tensor:
+    """(B,) int64 positions in an ascending table of kappas, nearest in log kappa, where neighbours look alike."""
+    right = torch.searchsorted(table, k).clamp(0, len(table) - 1)
+    left = (right - 1).clamp(min=0)
+    closer_left = torch.isfinite(k) & ((k / table[left]).log().abs() <= (table[right] / k).log().abs())
+    return torch.where(closer_left, left, right)
 
 
 def over(per_sample: Float[Tensor, " b"], like: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Stable Diffusion 1.x and 2.x from a local folder in diffusers' layout.
+"""Published diffusion models from a local folder in diffusers' layout: Stable Diffusion and its kin.
 
-A latent text-to-image model (Rombach et al., "High-resolution image synthesis with latent diffusion models", 2022,
-arXiv 2112.10752). It knows no camera: the side that a view sees is told in the prompt, as in Poole et al.,
-"DreamFusion", 2022, arXiv 2209.14988, §3.3.
+One adapter for all families (priors/families): it holds the denoiser and the autoencoder, encodes words once, and
+turns the network's answer into all forms of a prediction. Models that know no camera are told the side that a view
+sees in the prompt, as in Poole et al., "DreamFusion", 2022, arXiv 2209.14988, §3.3.
 """
 
 from __future__ import annotations
@@ -19,52 +19,57 @@ from ...config.options import Options as BaseOptions
 from ...core.errors import PromptError, Sds3dError
 from ...core.look import Look, Render
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
-from ..folder import best_cpu_dtype, load_schedule, load_text_encoder, load_unet, load_vae
-from ..latent import decode_latent, encode_latent
+from ..branches import Branches
+from ..families.base import Layout
+from ..folder import best_cpu_dtype
+from ..model_folder import check_folder, weight_files_of
 from ..noise_schedule import over
-from ..stable_diffusion import Layout, check_folder, weight_files_of
-from ..views import VIEW_WORDS, view_index
+from ..texts import embed_texts, text_pipeline
+from ..views import VIEW_WORDS
+from ..weights import load_component, quiet_loading
 
 
 class Options(BaseOptions):
-    """Stable Diffusion 1.x or 2.x, its weights on this disk; in practice it wants a GPU."""
+    """A published model, its weights on this disk; in practice it wants a GPU."""
 
     kind: Literal["diffusers"] = "diffusers"
     """The name of this kind of prior."""
     folder: str = Field(min_length=1)
     """The model's folder on this disk, with model_index.json and safetensors weights; nothing is downloaded."""
+    file: str | None = None
+    """A single-file checkpoint (.safetensors) whose weights replace those in the folder, which still gives the
+    tokenizers, the configs and what the file does not hold."""
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Arithmetic of the UNet; auto takes float16 on a GPU, bfloat16 where the CPU has it. The autoencoder and the
-    text encoder stay in float32."""
+    """Arithmetic of the denoiser; auto takes float16 on a GPU, bfloat16 where the CPU has it."""
+    vae_precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Arithmetic of the autoencoder, which carries the gradient; float16 overflows in SDXL's."""
+    text_precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the text encoders, which run once; auto takes bfloat16 for those above 2 GB."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs; auto takes a GPU if there is one."""
     size: int | None = Field(default=None, ge=8)
     """Side of the pictures that the model judges, in pixels; by default the size it was trained at."""
+    embedded_guidance: float | None = Field(default=None, ge=0.0)
+    """Guidance scale that models distilled with one are told (FLUX dev, LCM, SANA-Sprint); by default theirs."""
 
 
-def create(options: Options, device: str = "cpu") -> StableDiffusionPrior:
-    """Check the folder, then load the UNet and the autoencoder.
+def create(options: Options, device: str = "cpu") -> DiffusersPrior:
+    """Check the folder, then load the denoiser and the autoencoder.
 
     Args:
         device: where the model runs if the options leave it open and there is no GPU.
 
     Raises:
         Sds3dError: the folder is missing, incomplete, pickled or another kind of model, a size that does not
-            fit, or no GPU where one is asked for.
+            fit, a precision that the device lacks, or no GPU where one is asked for.
     """
-    layout = check_folder(options.folder)
-    if options.size is not None and options.size % layout.factor:
-        near = max(1, round(options.size / layout.factor)) * layout.factor
-        raise Sds3dError(
-            f"prior.size: {options.size} is not a multiple of {layout.factor}, the pixels of one latent cell; "
-            f"the nearest is {near}."
-        )
-    return StableDiffusionPrior(layout, options, _device(options.device, device))
+    place = _device(options.device, device)
+    return DiffusersPrior(check_folder(options.folder, options.file, options.size), options, place)
 
 
 def weight_files(options: Options) -> list[Path]:
     """The safetensors files that a run with these options reads; errors as in `create`."""
-    return weight_files_of(check_folder(options.folder).folder)
+    return weight_files_of(check_folder(options.folder, options.file, options.size))
 
 
 def _device(wanted: str, otherwise: str) -> torch.device:
@@ -79,99 +84,97 @@ def _device(wanted: str, otherwise: str) -> torch.device:
     return torch.device(wanted)
 
 
-class StableDiffusionPrior:
+def _precision(wanted: str, device: torch.device) -> torch.dtype:
+    """The denoiser's precision.
+
+    Raises:
+        Sds3dError: bfloat16 on a GPU that does not compute with it.
+    """
+    if wanted == "auto":
+        return torch.float16 if device.type == "cuda" else best_cpu_dtype()
+    if wanted == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
+        raise Sds3dError(
+            f"prior.precision=bfloat16: {torch.cuda.get_device_name()} does not compute with it; set "
+            "prior.precision=float16."
+        )
+    return getattr(torch, wanted)
+
+
+class DiffusersPrior:
     """See the module docstring and priors.base.Prior; z lies on the model's device, text states in float32."""
 
     def __init__(self, layout: Layout, options: Options, device: torch.device):
-        self.folder, self.device = layout.folder, device
-        if options.precision == "auto":
-            dtype = torch.float16 if device.type == "cuda" else best_cpu_dtype()
-        else:
-            dtype = getattr(torch, options.precision)
-        self.schedule, prediction = load_schedule(layout.folder / "scheduler")
-        self.unet = load_unet(layout.folder, dtype).to(device)
-        self.vae = load_vae(layout.folder).to(device)
-        size = layout.size if options.size is None else (options.size, options.size)
-        name = layout.folder.resolve().name
+        quiet_loading()
+        self.layout, self.family, self.options, self.device = layout, layout.family, options, device
+        self.dtype = _precision(options.precision, device)
+        self.schedule, prediction = self.family.schedule(layout)
+        self.network = self.family.load_network(layout, self.dtype).to(device)
+        self.vae = self._load_vae()
+        name = (layout.file or layout.folder).resolve().name
         self.info = PriorInfo(
             name=f"diffusers/{name}",
             media="image",
-            size=size,
-            latent_shape=(layout.channels, size[0] // layout.factor, size[1] // layout.factor),
+            size=layout.size,
+            latent_shape=layout.latent_shape,
             prediction=prediction,
+            views_per_group=self.family.views_per_group,
+            branches=Branches.NAMES,
+            uses_camera=self.family.uses_camera,
             licence=f"see the model card of {name}",
         )
 
-    def prepare(self, prompts: Prompts) -> Embedded:
-        """Text states (L, D) of the prompt, the empty prompt, the negative one and, if asked, the four view prompts.
+    def _load_vae(self) -> Any:
+        if not self.family.vae:
+            return None
+        dtype = getattr(torch, self.options.vae_precision)
+        return load_component(self.layout, "vae", dtype).to(self.device)
 
-        The text encoder is loaded for this call only.
+    def close(self) -> None:
+        """Let go of the networks, and of the memory that the GPU keeps for them."""
+        self.network = self.vae = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def prepare(self, prompts: Prompts) -> Embedded:
+        """Text tensors of the prompt, of no prompt, of the negative one and, if asked, of the four view prompts.
+
+        The text encoders are loaded for this call only.
 
         Raises:
-            PromptError: the prompt is empty, or too long for the text encoder.
+            PromptError: the prompt is empty, or too long for the text encoders.
         """
         if not prompts.text.strip():
             raise PromptError('the prompt is empty; say what to make, such as "a photo of a fox"')
         texts = {"y": prompts.text, "null": "", "neg": prompts.negative}
         if prompts.view_words:
             texts |= {f"y{i}": f"{prompts.text}, {words}" for i, words in enumerate(VIEW_WORDS)}
-        ids = self._tokens(list(texts.values()))
-        return Embedded(dict(zip(texts, self._states(ids), strict=True)))
-
-    def _tokens(self, texts: list[str]) -> Tensor:
-        """(N, L) token ids, padded to the encoder's length; a text that would be cut is refused."""
-        from transformers import CLIPTokenizer
-
-        tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
-        room = int(tokenizer.model_max_length)
-        for text in texts:
-            count = len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
-            if count > room:
-                raise PromptError(
-                    f"this model reads at most {room - 2} tokens (about {int((room - 2) * 0.75)} words), this text "
-                    f'has {count - 2}; shorten it: "{text}"'
-                )
-        return tokenizer(texts, padding="max_length", return_tensors="pt")["input_ids"]
+        pipe = text_pipeline(self.layout, self.network, self.device, self.options.text_precision)
+        tensors = embed_texts(self.layout, pipe, texts, frozenset({"null", "neg"}), self.device)
+        return Embedded(tensors)
 
     @torch.no_grad()
-    def _states(self, ids: Tensor) -> Float[Tensor, "n length width"]:
-        """Last hidden states, after the final norm; the encoder is freed on return."""
-        encoder: Any = load_text_encoder(self.folder).to(self.device)
-        return encoder(ids.to(self.device)).last_hidden_state.float()
-
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
-        """Branches y (by view where view prompts were made), null and neg, each "states" (B, L, D)."""
-        count, states = len(look.background), embedded.tensors
-        per_view = ["y"] * count
-        if "y0" in states and look.cameras is not None:
-            per_view = [f"y{i}" for i in view_index(look.cameras)]
-        rows = {"y": per_view, "null": ["null"] * count, "neg": ["neg"] * count}
-        return {
-            branch: Cond(
-                {"states": torch.stack([states[name] for name in names])},
-                torch.ones(count, device=self.device),
-            )
-            for branch, names in rows.items()
-        }
+        """Branches y (by view where view prompts were made), null, neg and those of Perp-Neg; see branches.py."""
+        extra = self.family.extra(self.layout, look, self.options)
+        return Branches(embedded.tensors, look, {k: v.to(self.device) for k, v in extra.items()}, self.device)
 
     def encode(self, media: Tensor) -> Tensor:
-        """RGB in [0, 1] at any size -> z (B, 4, h, w); gradients pass through the encoder."""
-        return encode_latent(self.vae, media, self.info.size)
+        """RGB in [0, 1] at any size -> z; gradients pass through the encoder."""
+        return self.family.encode(self.vae, media, self.info.size)
 
     def decode(self, z: Tensor) -> Tensor:
         """z -> RGB clamped to [0, 1]; no gradient."""
-        return decode_latent(self.vae, z)
+        return self.family.decode(self.vae, z)
 
     @torch.no_grad()
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
-        """One forward of the UNet for all rows."""
-        dtype = self.unet.dtype
+        """One forward of the denoiser for all rows."""
         z_t = z_t.to(self.device)
-        output = self.unet(
-            z_t.to(dtype),
-            self.schedule.index(t).to(self.device),
-            cond.tensors["states"].to(dtype),
-            return_dict=False,
-        )[0]
+        tensors = {
+            k: v.to(self.device, self.dtype if v.is_floating_point() else None)
+            for k, v in cond.tensors.items()
+        }
+        time = self.schedule.network_time(t).to(self.device)
+        output = self.family.forward(self.network, z_t.to(self.dtype), time, tensors)
         alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
         return Prediction.of(output.float(), z_t, alpha, sigma, self.info.prediction)
