@@ -6,7 +6,7 @@ from toys import SIDE, ColorPrior, Recorder, store, toy_stage
 
 from sds3d.core.errors import NonFiniteError, StopRequested
 from sds3d.optimize.checkpoint import read_state
-from sds3d.optimize.loop import Session, strip, train
+from sds3d.optimize.loop import Session, sheet, train
 from sds3d.optimize.timing import Stopwatch, TimedPrior
 from sds3d.priors.base import Prediction
 
@@ -150,9 +150,10 @@ def test_timed_prior_changes_nothing(tmp_path):
     assert timed.hash() == train(toy_stage(), store(tmp_path / "b")).hash()
 
 
-def test_strip():
-    assert strip(torch.arange(12.0).reshape(2, 3, 1, 2))[:, 0].tolist() == [
-        [0, 1, 6, 7],
-        [2, 3, 8, 9],
-        [4, 5, 10, 11],
-    ]
+def test_views_are_laid_out_as_squarely_as_can_be():
+    views = torch.arange(5.0).reshape(5, 1, 1, 1).expand(5, 3, 1, 2) / 10
+    row = [0, 0, 1, 1, 2, 2]
+    torch.testing.assert_close(sheet(views)[0] * 10, torch.tensor([row, [3, 3, 4, 4, 10, 10]]).float())
+    assert sheet(views[:4]).shape == (3, 2, 4)
+    assert sheet(views[:2]).shape == (3, 1, 4)
+    assert sheet(views[:1]).shape == (3, 1, 2)

@@ -14,6 +14,14 @@ from sds3d.jobs.runfolder import RunFolder, list_runs
 
 from .watch import Glance, glance, request_stop, start
 
+STYLE = """
+#live img, #x0 img {width: 100%; height: 100%; object-fit: contain; padding: 30px 4px 4px; box-sizing: border-box}
+#x0 img {image-rendering: pixelated}
+#film, #film * {background-color: white}
+#files button[aria-label^="Remove"] {display: none}
+"""
+"""Small previews fill their boxes below the label; the prior's own pixels stay pixels; results cannot be removed."""
+
 EXAMPLES = ["a blue mushroom", "a red car", "a snowman with a black hat", "a yellow duck", "a purple teapot"]
 
 
@@ -34,6 +42,8 @@ def launch(host: str, port: int, runs: str | Path, open_browser: bool = False) -
         inbrowser=open_browser,
         allowed_paths=[str(Path(runs).resolve())],
         quiet=True,
+        css=STYLE,
+        footer_links=[],
     )
 
 
@@ -60,20 +70,25 @@ def build(runs: Path) -> Any:
                     stop = gr.Button("Stop and keep", interactive=False)
                 line = gr.Markdown("", elem_id="status")
                 past = gr.Dropdown(_names(runs), value=None, label="Earlier runs")
-            with gr.Column(scale=2):
+            with gr.Column(scale=2, min_width=520):
                 with gr.Row():
-                    preview = gr.Image(label="As it forms", height=300)
-                    x0 = gr.Image(label="What the prior sees in it", height=300)
-                model = gr.Model3D(label="Result", height=420)
-                film = gr.Video(label="Turntable", height=280, autoplay=True, loop=True)
-                files = gr.File(label="Downloads", file_count="multiple")
-        shown = [line, preview, x0, film, files, create, stop]
+                    preview = _picture(gr, "As it forms", "live")
+                    x0 = _picture(gr, "What the prior sees in it", "x0")
+                with gr.Row(visible=False) as result:
+                    model = gr.Model3D(label="Result", height=420, scale=2)
+                    film = gr.Video(
+                        label="Turntable", height=420, autoplay=True, loop=True, buttons=[], elem_id="film"
+                    )
+                files = gr.File(label="Downloads", file_count="multiple", visible=False, elem_id="files")
+        shown = [line, preview, x0, result, film, files, create, stop]
+
+        hidden = gr.update(visible=False)
 
         def on_create(text: str, number: float, representation: str) -> Iterator[list[Any]]:
             try:
                 folder = start(words(text, number, representation), runs)
             except Sds3dError as error:
-                yield ["", escape(str(error)), None, None, None, None, gr.update(), gr.update()]
+                yield ["", escape(str(error)), None, None, hidden, None, hidden, gr.update(), gr.update()]
                 return
             for rows in _follow(folder):
                 yield [str(folder.path), *rows]
@@ -90,19 +105,22 @@ def build(runs: Path) -> Any:
                 time.sleep(0.4)
 
         def _outputs(now: Glance) -> list[Any]:
-            pictures = [str(p) if p else None for p in (now.preview, now.x0, now.film)]
-            busy = not now.done
+            preview, x0, film = (str(p) if p else None for p in (now.preview, now.x0, now.film))
+            busy, found = not now.done, [str(f) for f in now.files]
             return [
                 escape(now.line()),
-                *pictures,
-                [str(f) for f in now.files] or None,
+                preview,
+                x0,
+                gr.update(visible=not busy and bool(found)),
+                film,
+                gr.update(value=found or None, visible=not busy and bool(found)),
                 gr.update(interactive=not busy),
                 gr.update(interactive=busy),
             ]
 
-        def on_done(path: str) -> str | None:
+        def on_done(path: str) -> list[Any]:
             found = glance(RunFolder.open(path)).model if path else None
-            return str(found) if found else None
+            return [str(found) if found else None, gr.update(choices=_names(runs))]
 
         def on_stop(path: str) -> str:
             if path:
@@ -116,12 +134,20 @@ def build(runs: Path) -> Any:
             for rows in _follow(folder):
                 yield [str(folder.path), *rows]
 
-        create.click(on_create, [prompt, seed, kind], [current, *shown]).then(on_done, current, model)
-        prompt.submit(on_create, [prompt, seed, kind], [current, *shown]).then(on_done, current, model)
+        form, last = [prompt, seed, kind], [model, past]
+        gr.on([create.click, prompt.submit], on_create, form, [current, *shown], show_progress="hidden").then(
+            on_done, current, last, show_progress="hidden"
+        )
         stop.click(on_stop, current, line)
-        past.input(on_open, past, [current, *shown]).then(on_done, current, model)
+        past.input(on_open, past, [current, *shown], show_progress="hidden").then(
+            on_done, current, last, show_progress="hidden"
+        )
         page.load(lambda: gr.update(choices=_names(runs)), None, past)
     return page
+
+
+def _picture(gr: Any, label: str, name: str) -> Any:
+    return gr.Image(label=label, height=300, elem_id=name, buttons=["fullscreen", "download"])
 
 
 def _names(runs: Path) -> list[str]:

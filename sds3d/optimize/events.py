@@ -33,7 +33,7 @@ class Monitor(Protocol):
         ...
 
     def on_preview(self, step: int, images: Mapping[str, Tensor]) -> None:
-        """Preview images (3, H, W) in [0, 1]: "render" (an orbiting view), "views" and "x0" (strips)."""
+        """Preview images (3, H, W) in [0, 1]: "render" (an orbiting view), "views" and "x0" (sheets)."""
         ...
 
     def on_checkpoint(self, step: int, path: str) -> None:

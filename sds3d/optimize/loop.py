@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from sds3d.guidance.base import Views
 
+from ..assetio.pictures import grid
 from ..core.errors import StopRequested
 from ..core.look import Look, Render
 from ..core.tree import Tree
@@ -127,15 +129,15 @@ class Session:
         """Pictures of the present step: an orbiting render, the training views, the prior's x0."""
         with torch.no_grad():
             rendered = self.stage.representation.render(self.stage.preview_look(self.step))["rgb"][0]
-        pictures = {"render": rendered, "views": strip(views.media["rgb"])}
+        pictures = {"render": rendered, "views": sheet(views.media["rgb"])}
         if "x0" in log:
-            pictures["x0"] = strip(self.stage.prior.decode(log["x0"]))
+            pictures["x0"] = sheet(self.stage.prior.decode(log["x0"]))
         return {k: v.detach().clamp(0, 1) for k, v in pictures.items()}
 
 
-def strip(images: Tensor) -> Tensor:
-    """(B, 3, H, W) side by side as (3, H, B W)."""
-    return torch.cat(list(images), dim=-1)
+def sheet(images: Tensor) -> Tensor:
+    """(B, 3, H, W) as one picture, as square as can be: four views two by two."""
+    return grid(list(images), math.ceil(math.sqrt(len(images))), gap=0)
 
 
 def train(
