@@ -1,8 +1,9 @@
 """Which implementation of a rasterization function runs, by device and by what is installed.
 
 Every function of the rasterization core has one signature and several implementations: "native" (C++ on the
-CPU) and "twin" (plain torch, the definition). CUDA kernels (Warp, gsplat) take their place in
-`IMPLEMENTATIONS`; until a device has an entry there, asking for it is an error, not a slow surprise.
+CPU), "twin" (plain torch, the definition), and where the function has them "warp" (NVIDIA Warp kernels, CUDA;
+they run on the CPU too, for tests) and "gsplat" (that package's compiled CUDA kernels). What a device cannot
+serve is an error, not a slow surprise.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import torch
 
 from sds3d.core.errors import Sds3dError
 
-Implementation = Literal["auto", "native", "twin"]
+Implementation = Literal["auto", "native", "twin", "warp", "gsplat"]
 
-IMPLEMENTATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"cpu": ("native", "twin"), "cuda": ()})
+IMPLEMENTATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"cpu": ("native", "twin"), "cuda": ("gsplat", "warp")}
+)
 """Device type -> implementations that "auto" may choose there, the preferred first."""
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
@@ -85,8 +88,30 @@ def native_status() -> dict[str, object]:
 
 @cache
 def _announce(function: str, device: str, choice: str, reason: str) -> None:
-    level = logging.INFO if choice == "native" else logging.WARNING
+    level = logging.WARNING if choice == "twin" else logging.INFO
     logging.getLogger(__name__).log(level, "%s on %s: %s (%s)", function, device, choice, reason)
+
+
+def _obstacle(
+    choice: str, device: torch.device, dtype: torch.dtype, native_dtypes: tuple[torch.dtype, ...]
+) -> str:
+    """Why an implementation cannot serve here; "" where it can."""
+    if choice == "twin":
+        return ""
+    if choice == "native":
+        module, reason = native_module()
+        if module is None:
+            return reason
+        return "" if dtype in native_dtypes else f"the native core has no {dtype}"
+    if dtype != torch.float32:
+        return f"the {choice} kernels have no {dtype}"
+    if choice == "warp":
+        from .warp.runtime import warp_status
+
+        return warp_status(device)
+    from .gaussians_gsplat import gsplat_status
+
+    return gsplat_status(device)
 
 
 def choose(
@@ -95,35 +120,44 @@ def choose(
     device: torch.device,
     dtype: torch.dtype,
     native_dtypes: tuple[torch.dtype, ...] = (torch.float32,),
+    offers: tuple[str, ...] = ("native", "twin"),
 ) -> str:
-    """ "native" or "twin" for one call; the first choice of each kind is logged by name.
+    """The implementation for one call; the first choice of each kind is logged by name.
 
     Args:
         function: name of the function, for the log and for errors.
         implementation: what the caller asked for. "twin" runs on every device that torch knows.
-        dtype: of the arrays; the native core takes `native_dtypes` only.
+        dtype: of the arrays; the native core takes `native_dtypes` only, CUDA kernels float32.
+        offers: the implementations that the function has.
 
     Raises:
         RasterError: the device has no implementation, or the one asked for cannot serve.
     """
-    if implementation not in ("auto", "native", "twin"):
-        raise RasterError(f"{function}: implementation {implementation!r} is none of auto, native, twin")
+    known = ("auto", *dict.fromkeys(("native", "twin", *offers)))
+    if implementation not in known:
+        raise RasterError(f"{function}: implementation {implementation!r} is none of {', '.join(known)}")
     if implementation == "twin":
         return "twin"
-    served = IMPLEMENTATIONS.get(device.type, ())
-    if "native" not in served:
-        devices = ", ".join(name for name, choices in IMPLEMENTATIONS.items() if choices)
+    served = [name for name in IMPLEMENTATIONS.get(device.type, ()) if name in offers]
+    if not served or (implementation == "native" and "native" not in served):
+        devices = [
+            name for name, choices in IMPLEMENTATIONS.items() if {implementation, *offers} & {*choices}
+        ]
         raise RasterError(
-            f"{function}: no implementation for device '{device.type}'; supported: {devices}. "
+            f"{function}: no implementation for device '{device.type}'; supported: {', '.join(devices)}. "
             "Move the arrays there, or ask for implementation='twin' (plain torch, slow)."
         )
-    module, reason = native_module()
-    if module is not None and dtype in native_dtypes:
-        _announce(function, device.type, "native", INSTRUCTION_SETS[instruction_level()])
-        return "native"
-    if module is not None:
-        reason = f"the native core has no {dtype}"
-    if implementation == "native":
-        raise RasterError(f"{function}: implementation='native' is not possible: {reason}")
-    _announce(function, device.type, "twin", reason)
-    return "twin"
+    reasons = []
+    for name in served if implementation == "auto" else [implementation]:
+        reason = _obstacle(name, device, dtype, native_dtypes)
+        if not reason:
+            detail = INSTRUCTION_SETS[instruction_level()] if name == "native" else "; ".join(reasons)
+            _announce(function, device.type, name, detail or "as asked")
+            return name
+        reasons.append(reason)
+    if implementation != "auto":
+        raise RasterError(f"{function}: implementation={implementation!r} is not possible: {reasons[0]}")
+    raise RasterError(
+        f"{function}: nothing on this machine can serve device '{device.type}': {'; '.join(reasons)}. "
+        "Or ask for implementation='twin' (plain torch, slow)."
+    )

@@ -1,7 +1,8 @@
-"""Gaussian splatting: one signature over the native kernel and the twin."""
+"""Gaussian splatting: one signature over the native kernel, CUDA kernels and the twin."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -86,11 +87,8 @@ def rasterize_gaussians(
     if probe is not None:
         arrays["probe"] = probe
     _check_shapes(arrays, size)
-    choice = choose("rasterize_gaussians", implementation, means.device, means.dtype)
-    rasterize = gaussians_twin.rasterize
-    if choice == "native":
-        rasterize = gaussians_native.rasterize
-    else:
+    rasterize = _implementation(implementation, arrays)
+    if rasterize is gaussians_twin.rasterize:
         _check_finite(arrays)
     view, position, focal = opencv_view(cameras), cameras.position, cameras.focal(size[0])
     camera = (view.to(means.dtype), position.to(means.dtype), focal.to(means.dtype))
@@ -102,6 +100,26 @@ def rasterize_gaussians(
         _check_finite(arrays)
         raise
     return GaussianRender(rgb, alpha, depth, radii)
+
+
+def _implementation(implementation: Implementation, arrays: dict[str, Tensor]) -> Callable[..., tuple]:
+    """The function that draws; gsplat has no gradient of the focal length, so it is not offered where one is due."""
+    offers: tuple[str, ...] = ("native", "twin", "warp")
+    if not (torch.is_grad_enabled() and arrays["cameras.fov_y_deg"].requires_grad):
+        offers += ("gsplat",)
+    means = arrays["means"]
+    choice = choose("rasterize_gaussians", implementation, means.device, means.dtype, offers=offers)
+    if choice == "native":
+        return gaussians_native.rasterize
+    if choice == "warp":
+        from .warp import gaussians as gaussians_warp
+
+        return gaussians_warp.rasterize
+    if choice == "gsplat":
+        from . import gaussians_gsplat
+
+        return gaussians_gsplat.rasterize
+    return gaussians_twin.rasterize
 
 
 def opencv_view(cameras: Cameras) -> Float[Tensor, "b 3 4"]:
