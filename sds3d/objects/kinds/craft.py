@@ -15,18 +15,18 @@ GROUP = "vehicles"
 @kind("helicopter", GROUP, natural="red", second="blades", second_natural="gray")
 def helicopter(vary: Vary) -> list[Part]:
     """A round cabin with a glass nose, a tail boom, rotor and skids."""
-    span, turn = 1.5 * vary(0.89, 1.11), vary(25, 65)
-    blades = join(*(box(span, 0.06, 0.15).turned(y=turn + extra) for extra in (0, 90)))
-    skid = capsule((0.24, -0.4, -0.32), (0.24, -0.4, 0.42), 0.05)
-    struts = [(capsule((0.15, -0.15, z), (0.24, -0.38, z), 0.045), "dark") for z in (-0.12, 0.2)]
+    span, turn = 1.4 * vary(0.89, 1.11), vary(25, 65)
+    blades = join(*(box(span, 0.06, 0.13).turned(y=turn + extra) for extra in (0, 90)))
+    skid = capsule((0.26, -0.46, -0.32), (0.26, -0.46, 0.46), 0.05)
+    struts = [(capsule((0.17, -0.2, z), (0.26, -0.45, z), 0.045), "dark") for z in (-0.12, 0.2)]
     return [
-        (sphere(1, 18).scaled(0.3, 0.31, 0.44).at(0, 0, 0.1), MAIN),
-        (sphere(1, 14).scaled(0.27, 0.25, 0.3).at(0, 0.05, 0.27), "glass"),
-        (capsule((0, 0.08, -0.2), (0, 0.16, -0.78), 0.15, 0.07), MAIN),
+        (sphere(1, 18).scaled(0.36, 0.37, 0.5).at(0, 0, 0.1), MAIN),
+        (sphere(1, 14).scaled(0.3, 0.27, 0.3).at(0, 0.07, 0.34), "glass"),
+        (capsule((0, 0.08, -0.2), (0, 0.16, -0.8), 0.18, 0.09), MAIN),
         (profile([(-0.9, 0.42), (-0.72, 0.42), (-0.6, 0.12), (-0.78, 0.1)], 0.07), MAIN),
-        (cylinder(0.16, 0.2).turned(z=90).at(0, 0.22, -0.78), SECOND),
-        (cylinder(0.06, 0.2).at(0, 0.35, 0.05), "dark"),
-        (blades.at(0, 0.45, 0.05), SECOND),
+        (cylinder(0.15, 0.22).turned(z=90).at(0, 0.22, -0.8), SECOND),
+        (cylinder(0.07, 0.2).at(0, 0.4, 0.05), "dark"),
+        (blades.at(0, 0.5, 0.05), SECOND),
         *both_sides((skid, "dark"), *struts),
     ]
 
@@ -41,13 +41,13 @@ def airplane(vary: Vary) -> list[Part]:
     hull = lathe(
         [
             (0, -0.74),
-            (0.06, -0.72),
-            (0.13, -0.45),
-            (0.18, -0.1),
-            (0.19, 0.35),
-            (0.17, 0.55),
-            (0.11, 0.68),
-            (0, 0.74),
+            (0.07, -0.72),
+            (0.16, -0.45),
+            (0.22, -0.1),
+            (0.23, 0.35),
+            (0.2, 0.55),
+            (0.12, 0.68),
+            (0, 0.73),
         ]
     )
     return [
@@ -95,7 +95,7 @@ def boat(vary: Vary) -> list[Part]:
         (tapered(slab(deck, 0.3), 0.62).at(0, -0.3, 0), MAIN),
         (slab(deck, 0.07).scaled(1.05, 1, 1.03).at(0, -0.16, 0), MAIN),
         (cylinder(0.05, tall + 0.2, segments=10).at(0, tall / 2 - 0.1, 0.08), "brown"),
-        (profile([(0.02, -0.04), (0.02, tall), (0.6 - 1.9 * long, -0.04)], 0.08), SECOND),
+        (profile([(0.06, -0.04), (0.06, tall), (0.6 - 1.9 * long, -0.04)], 0.08), SECOND),
         (profile(jib, 0.08), SECOND),
     ]
 
@@ -130,10 +130,8 @@ def submarine(vary: Vary) -> list[Part]:
     r, half = 0.3 * vary(0.92, 1.1), 0.4 * vary(0.92, 1.13)
     port = cylinder(0.09, 2 * r + 0.03, segments=14).turned(z=90)
     tower = slab(rounded(0.26, 0.44, 0.12), 0.3).at(0, r + 0.05, 0)
-    periscope = tube(
-        [(0, r, -0.02), (0, r + 0.34, -0.02), (0, r + 0.43, 0.03), (0, r + 0.46, 0.12), (0, r + 0.46, 0.2)],
-        0.055,
-    )
+    bend = ((0, -0.02), (0.34, -0.02), (0.43, 0.03), (0.46, 0.12), (0.46, 0.2))
+    periscope = tube([(0, r + y, z) for y, z in bend], 0.055)
     fin = slab([(0, 0.1), (0.24, 0.0), (0.24, -0.12), (0, -0.12)], 0.06).at(0.16, 0, -half - 0.1)
     return [
         (capsule((0, 0, -half), (0, 0, half), r, around=18), MAIN),

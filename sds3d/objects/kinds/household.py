@@ -73,7 +73,7 @@ def barrel(vary: Vary) -> list[Part]:
 @kind("candle", GROUP, natural="red", second="flame", second_natural="yellow", fronted=False, roles=("top",))
 def candle(vary: Vary) -> list[Part]:
     """A thick candle with drips, a wick and a flame."""
-    r, h = 0.25 * vary(0.84, 1.19), 0.84 * vary(0.84, 1.16)
+    r, h = 0.28 * vary(0.84, 1.19), 0.84 * vary(0.84, 1.16)
     drips = [
         (a, length) for a, length in zip(np.arange(5) * 1.2566, (0.3, 0.16, 0.24, 0.12, 0.2), strict=True)
     ]
@@ -84,7 +84,7 @@ def candle(vary: Vary) -> list[Part]:
     flame = lathe([(0, -0.12), (0.1, -0.04), (0.125, 0.04), (0.08, 0.16), (0, 0.3)], 14)
     return [
         (cylinder(r, h, segments=22), MAIN),
-        (cylinder(r + 0.22, 0.08, segments=24).at(0, -h / 2), "gold"),
+        (cylinder(r + 0.17, 0.09, segments=24).at(0, -h / 2), "gold"),
         *((run, MAIN) for run in runs),
         (cylinder(0.035, 0.14, segments=8).at(0, h / 2 + 0.05), "black"),
         (flame.at(0, h / 2 + 0.2), SECOND),

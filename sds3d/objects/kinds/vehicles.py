@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..kind import MAIN, SECOND, Part, both_sides, kind
-from ..solids import arc, box, capsule, cylinder, dome, join, lathe, sphere, torus, tube
+from ..solids import arc, box, capsule, cylinder, dome, join, lathe, sphere, torus
 from ..vary import Vary
 from ._forms import hollow, profile, rounded, slab, tapered, wheels
 
@@ -144,43 +144,31 @@ def bicycle(vary: Vary) -> list[Part]:
 
 @kind("motorcycle", GROUP, words=("motorbike",), natural="red")
 def motorcycle(vary: Vary) -> list[Part]:
-    """Two fat wheels, tank, saddle, engine, handlebar."""
-    r = 0.26 * vary(0.92, 1.08)
-    tyre = join(torus(r - 0.08, 0.1, 22, 10).turned(z=90), cylinder(0.12, 0.16).turned(z=90))
-    fender = tube([(0, *p) for p in arc(r + 0.07, 20, 160, 7)[:, ::-1]], 0.07)
-    pipe = capsule((0.13, -0.1, 0.05), (0.15, -0.06, -0.6), 0.05, 0.075)
-    grip = capsule((0.02, 0.44, 0.27), (0.27, 0.46, 0.18), 0.05)
+    """Two fat wheels under fenders, tank, saddle, engine, handlebar."""
+    r = 0.25 * vary(0.92, 1.08)
+    tyre = join(torus(r - 0.08, 0.09, 20, 8).turned(z=90), cylinder(0.12, 0.16, segments=12).turned(z=90))
+    fender = profile([*arc(r + 0.1, 10, 170, 9), *arc(r, 170, 10, 9)], 0.2)
+    body = [
+        (-0.62, 0.26),
+        (-0.2, 0.12),
+        (0.12, 0.12),
+        (0.34, 0.3),
+        (0.34, 0.44),
+        (0.14, 0.52),
+        (-0.1, 0.38),
+        (-0.66, 0.4),
+    ]
+    rods = capsule((0.1, 0, 0.5), (0.08, 0.44, 0.3), 0.045)
+    pipe = capsule((0.14, -0.1, 0.05), (0.15, -0.06, -0.6), 0.05, 0.075)
+    grip = capsule((0.02, 0.48, 0.29), (0.28, 0.51, 0.2), 0.05)
     return [
         *((tyre.at(0, 0, z), "black") for z in (-0.46, 0.5)),
-        (
-            profile(
-                [
-                    (-0.66, 0.3),
-                    (-0.2, 0.2),
-                    (0.1, 0.2),
-                    (0.3, 0.3),
-                    (0.3, 0.42),
-                    (0.12, 0.47),
-                    (-0.1, 0.34),
-                    (-0.62, 0.4),
-                ],
-                0.24,
-            ),
-            MAIN,
-        ),
-        (
-            profile(arc(r + 0.12, 20, 160, 9).tolist() + arc(r - 0.0, 160, 20, 9).tolist(), 0.18).at(
-                0, 0, 0.5
-            ),
-            MAIN,
-        ),
-        (fender.at(0, 0, -0.46), MAIN),
-        (box(0.22, 0.3, 0.32).at(0, 0.05, 0.02), "steel"),
-        (profile(rounded(0.46, 0.1, 0.045), 0.22).at(0, 0.41, -0.32), "dark"),
-        (sphere(0.11, 12).at(0, 0.36, 0.36), "yellow"),
-        *both_sides(
-            (capsule((0.09, 0, 0.5), (0.07, 0.42, 0.3), 0.045), "steel"), (pipe, "steel"), (grip, "dark")
-        ),
+        *((fender.at(0, 0, z), MAIN) for z in (-0.46, 0.5)),
+        (profile(body, 0.3), MAIN),
+        (box(0.22, 0.26, 0.32).at(0, 0.04, 0.02), "steel"),
+        (profile(rounded(0.46, 0.1, 0.045), 0.24).at(0, 0.43, -0.32), "dark"),
+        (sphere(0.11, 12).at(0, 0.38, 0.38), "yellow"),
+        *both_sides((rods, "steel"), (pipe, "steel"), (grip, "dark")),
     ]
 
 
