@@ -176,7 +176,7 @@ def horse(vary: Vary) -> list[Part]:
 @kind("unicorn", GROUP, natural="white", second="mane", second_natural="purple", roles=("top",))
 def unicorn(vary: Vary) -> list[Part]:
     """A horse with a golden horn."""
-    horn = cone(0.075, 0.46 * vary(0.9, 1.15), 10).turned(x=25).at(0, 0.97, 0.71)
+    horn = cone(0.075, 0.4 * vary(0.9, 1.15), 10).turned(x=25).at(0, 0.97, 0.71)
     return [(horn, "gold"), *_horse(vary)]
 
 

@@ -78,7 +78,7 @@ def fox(vary: Vary) -> list[Part]:
     """Large pointed ears, a sharp white muzzle, a bushy tail with a white tip."""
     long, brush, lift = vary(0.93, 1.08), vary(0.88, 1.12), vary(-8, 18)
     front, back = 0.25 * long, -0.3 * long
-    tail = oval(0.17 * brush, 0.17 * brush, 0.36).at(0, 0, -0.34).turned(x=20 + lift).at(0, 0.06, back - 0.12)
+    tail = oval(0.19 * brush, 0.19 * brush, 0.3).at(0, 0, -0.28).turned(x=20 + lift).at(0, 0.06, back - 0.12)
     tip = (
         cone(0.14 * brush, 0.26, 12)
         .turned(x=-90)
@@ -174,13 +174,11 @@ def hippo(vary: Vary) -> list[Part]:
 def frog(vary: Vary) -> list[Part]:
     """A crouching frog: eyes on top of the head, a wide mouth, folded hind legs."""
     wide, eye = vary(0.93, 1.1), vary(0.9, 1.12)
-    a = np.linspace(-1.1, 1.1, 9)
-    mouth = np.stack([0.3 * wide * np.sin(a), -0.01 - 0.05 * np.cos(a), 0.18 + 0.27 * np.cos(a)], axis=1)
     return [
         (oval(0.38 * wide, 0.28, 0.46).turned(x=-22).at(0, -0.16, -0.08), MAIN),
         (oval(0.34 * wide, 0.2, 0.28).at(0, 0.0, 0.18), MAIN),
         (oval(0.27 * wide, 0.24, 0.26, 12).at(0, -0.24, 0.17), SECOND),
-        (tube(mouth, 0.03, 8), "dark"),
+        (oval(0.35 * wide, 0.035, 0.29, 18).at(0, -0.04, 0.18), "dark"),
         *both_sides(
             (sphere(0.14 * eye, 12).at(0.2, 0.19, 0.16), MAIN),
             (sphere(0.105 * eye, 10).at(0.205, 0.21, 0.225), "white"),
@@ -228,20 +226,15 @@ def turtle(vary: Vary) -> list[Part]:
 def snail(vary: Vary) -> list[Part]:
     """An upright coiled shell on a creeping foot, two eyes on stalks."""
     big, stalk = vary(0.92, 1.08), vary(0.85, 1.15)
-    whorls = [
-        (0.44, 0.16, 0.0, 0.0),
-        (0.3, 0.24, 0.0, 0.06),
-        (0.17, 0.31, 0.02, 0.08),
-        (0.07, 0.36, 0.02, 0.08),
-    ]
+    whorls = [(0.5, 0.18, 0.04, 0.0), (0.33, 0.25, 0.04, 0.06), (0.21, 0.31, 0.06, 0.08)]
     shell = [
-        (oval(half, r * big, r * big, 14).at(0, 0.06 + y, z - 0.1), "brown" if k % 2 else MAIN)
+        (oval(half, r * big, r * big, 14).at(0, 0.06 + y, z - 0.1), "brown" if k == 1 else MAIN)
         for k, (r, half, y, z) in enumerate(whorls)
     ]
     foot = [(0, -0.42, -0.72), (0, -0.4, -0.4), (0, -0.38, 0.2), (0, -0.3, 0.46), (0, -0.02, 0.6)]
     return [
         *shell,
-        (tube(foot, (0.05, 0.14, 0.17, 0.17, 0.13), 10), SECOND),
+        (tube(foot, (0.05, 0.13, 0.15, 0.15, 0.12), 10), SECOND),
         (sphere(0.18, 12).at(0, 0.04, 0.6), SECOND),
         *both_sides(
             (capsule((0.08, 0.12, 0.62), (0.16, 0.26 + 0.12 * stalk, 0.7), 0.05, around=8), SECOND),
@@ -295,12 +288,12 @@ def spider(vary: Vary) -> list[Part]:
 def caterpillar(vary: Vary) -> list[Part]:
     """A row of balls that arches up, a round face with feelers, small feet."""
     arch, thin = vary(0.12, 0.26), vary(0.9, 1.05)
-    z = np.array([0.24, -0.04, -0.32, -0.6, -0.84])
-    y = np.array([0, 0.8, 1, 0.4, 0]) * arch - 0.2
-    r = np.array([0.23, 0.23, 0.22, 0.2, 0.16]) * thin
-    feet = both_sides(*((sphere(0.08, 8).at(0.12, y[k] - 0.9 * r[k], z[k]), "dark") for k in range(5)))
+    z = np.array([0.24, -0.04, -0.32, -0.58])
+    y = np.array([0, 0.9, 0.9, 0]) * arch - 0.2
+    r = np.array([0.25, 0.26, 0.25, 0.2]) * thin
+    feet = both_sides(*((sphere(0.08, 8).at(0.12, y[k] - 0.9 * r[k], z[k]), "dark") for k in range(4)))
     return [
-        *((sphere(r[k], 14).at(0, y[k], z[k]), MAIN) for k in range(5)),
+        *((sphere(r[k], 14).at(0, y[k], z[k]), MAIN) for k in range(4)),
         *feet,
         (sphere(0.29).at(0, 0.02, 0.52), SECOND),
         *both_sides(

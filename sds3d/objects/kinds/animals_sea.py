@@ -33,17 +33,17 @@ def fish(vary: Vary) -> list[Part]:
         (-0.88, -0.42 * tail),
         (-0.56, -0.12),
     ]
-    top = [(0.26, 0.26 * tall), (-0.06, 0.56 * tall), (-0.36, 0.5 * tall), (-0.3, 0.2 * tall)]
+    top = [(0.26, 0.26 * tall), (-0.06, 0.54 * tall), (-0.34, 0.48 * tall), (-0.3, 0.2 * tall)]
     low = [(0.1, -0.28 * tall), (-0.12, -0.54 * tall), (-0.28, -0.46 * tall), (-0.22, -0.2 * tall)]
     side = oval(0.05, 0.13, 0.2, 10).turned(x=25, y=-35)
     return [
-        (oval(0.25, 0.4 * tall, 0.54, 18).at(0, 0, 0.08), MAIN),
+        (oval(0.29, 0.43 * tall, 0.54, 18).at(0, 0, 0.08), MAIN),
         *((profile(fin, 0.11), SECOND) for fin in (fork, top, low)),
         (oval(0.08, 0.07, 0.06, 8).at(0, -0.06, 0.61), SECOND),
         *both_sides(
-            (side.at(0.28, -0.1, 0.0), SECOND),
-            (sphere(0.1, 10).at(0.15, 0.11, 0.4), "white"),
-            (sphere(0.06, 8).at(0.205, 0.115, 0.445), "black"),
+            (side.at(0.31, -0.1, 0.0), SECOND),
+            (sphere(0.1, 10).at(0.17, 0.12, 0.4), "white"),
+            (sphere(0.06, 8).at(0.23, 0.125, 0.44), "black"),
         ),
     ]
 
@@ -71,8 +71,8 @@ def whale(vary: Vary) -> list[Part]:
 def dolphin(vary: Vary) -> list[Part]:
     """A leaping dolphin: bent body, beak, curved back fin, flat fluke."""
     bend, fin = vary(0.85, 1.2), vary(0.9, 1.15)
-    z = np.array([0.62, 0.45, 0.2, -0.1, -0.45, -0.72, -0.9])
-    path = np.stack([0 * z, 0.2 - 0.62 * bend * z**2, z], axis=1)
+    z = np.array([0.54, 0.4, 0.18, -0.08, -0.38, -0.6, -0.76])
+    path = np.stack([0 * z, 0.2 - bend * np.where(z > 0, 0.4, 0.8) * z**2, z], axis=1)
     body = tube(path, (0.14, 0.27, 0.34, 0.34, 0.24, 0.14, 0.09), 14)
     belly = tube(path[:6] - np.array([0, 0.1, 0]), (0.11, 0.235, 0.31, 0.31, 0.19, 0.08), 12)
     head, end = path[1], path[-1]
@@ -81,7 +81,7 @@ def dolphin(vary: Vary) -> list[Part]:
         (body, MAIN),
         (belly, SECOND),
         (sphere(0.27, 14).at(0, head[1] + 0.01, head[2] + 0.06), MAIN),
-        (capsule((0, head[1] - 0.09, 0.64), (0, head[1] - 0.14, 0.84), 0.11, 0.08, 10), MAIN),
+        (capsule((0, head[1] - 0.09, 0.58), (0, head[1] - 0.14, 0.76), 0.11, 0.08, 10), MAIN),
         (profile(back, 0.1), MAIN),
         *both_sides(
             (oval(0.3, 0.07, 0.15, 12).turned(y=25, z=8).at(0.18, end[1] - 0.04, end[2] - 0.02), MAIN),
@@ -150,7 +150,7 @@ def crab(vary: Vary) -> list[Part]:
     wide, claw = vary(0.93, 1.1), vary(0.88, 1.12)
     parts: list[Part] = []
     for z in (0.14, -0.06, -0.26):
-        knee, foot = (0.62 * wide, 0.06, 1.4 * z), (0.74 * wide, -0.34, 1.8 * z)
+        knee, foot = (0.6 * wide, 0.04, 1.4 * z), (0.68 * wide, -0.32, 1.7 * z)
         parts += both_sides(
             (capsule((0.3, -0.06, z), knee, 0.06, around=8), MAIN),
             (capsule(knee, foot, 0.06, 0.045, 8), MAIN),
@@ -203,18 +203,18 @@ def starfish(vary: Vary) -> list[Part]:
 def seal(vary: Vary) -> list[Part]:
     """A circus seal: chest raised, a ball on its nose, flippers behind."""
     up, fat = vary(0.9, 1.1), vary(0.93, 1.08)
-    body = [(0, -0.5, -0.74), (0, -0.46, -0.4), (0, -0.3, 0.0), (0, 0.0, 0.22), (0, 0.34 * up, 0.24)]
+    body = [(0, -0.5, -0.62), (0, -0.46, -0.34), (0, -0.3, 0.0), (0, 0.0, 0.22), (0, 0.34 * up, 0.24)]
     top = 0.42 * up
     return [
         (tube(body, np.array([0.08, 0.22, 0.32, 0.28, 0.2]) * fat, 14), MAIN),
         (sphere(0.24).at(0, top, 0.28), MAIN),
         (oval(0.15, 0.12, 0.15, 12).turned(x=-25).at(0, top + 0.02, 0.46), MAIN),
         (sphere(0.06, 8).at(0, top + 0.1, 0.58), "black"),
-        (sphere(0.2, 16).at(0, top + 0.36, 0.54), SECOND),
+        (sphere(0.2, 16).at(0, top + 0.34, 0.54), SECOND),
         *both_sides(
             (oval(0.28, 0.06, 0.15, 12).turned(z=-20, y=15).at(0.36, -0.46, 0.16), MAIN),
-            (oval(0.09, 0.05, 0.22, 10).turned(y=-30).at(0.13, -0.5, -0.88), MAIN),
+            (oval(0.09, 0.05, 0.22, 10).turned(y=-30).at(0.13, -0.5, -0.74), MAIN),
         ),
-        (cylinder(0.1, 0.1, segments=8).turned(x=90).at(0, -0.5, -0.72), MAIN),
+        (cylinder(0.1, 0.1, segments=8).turned(x=90).at(0, -0.5, -0.6), MAIN),
         *eyes(0.12, top + 0.1, 0.45, 0.055),
     ]

@@ -132,8 +132,8 @@ def parrot(vary: Vary) -> list[Part]:
     return [
         (oval(0.3 * fat, 0.44, 0.3).turned(x=18).at(0, -0.06, 0), MAIN),
         (sphere(0.29).at(0, 0.44, 0.08), MAIN),
-        (oval(0.13, 0.5 * tail, 0.08, 12).turned(x=28).at(0, -0.62, -0.34), MAIN),
-        (oval(0.08, 0.34 * tail, 0.08, 10).turned(x=28).at(0, -0.76, -0.42), "yellow"),
+        (oval(0.13, 0.4 * tail, 0.08, 12).turned(x=35).at(0, -0.52, -0.34), MAIN),
+        (oval(0.08, 0.26 * tail, 0.08, 10).turned(x=35).at(0, -0.64, -0.44), "yellow"),
         *both_sides(
             (oval(0.09, 0.42, 0.21, 12).turned(x=20, z=6).at(0.29 * fat, -0.12, -0.08), SECOND),
             (oval(0.1, 0.07, 0.14, 8).at(0.13, -0.46, 0.16), "dark"),
@@ -168,7 +168,7 @@ def swan(vary: Vary) -> list[Part]:
     ]
 
 
-@kind("bat", GROUP, natural="purple", second="wings", second_natural="dark", roles=("top",))
+@kind("bat", GROUP, natural="purple", second="body", second_natural="dark", roles=("top",))
 def bat(vary: Vary) -> list[Part]:
     """A furry ball with large ears, fangs and scalloped wings spread wide."""
     span, ear = vary(0.92, 1.1), vary(0.88, 1.15)
@@ -182,18 +182,18 @@ def bat(vary: Vary) -> list[Part]:
         (0.4, -0.26),
         (0.15, -0.16),
     ]
-    web = plate([(x * span, y) for x, y in edge], 0.1)
+    web = plate([(0.86 * x * span, y) for x, y in edge], 0.1)
     return [
-        (oval(0.32, 0.35, 0.29), MAIN),
+        (oval(0.34, 0.37, 0.31), SECOND),
         *both_sides(
-            (web.turned(y=12).at(0, 0, -0.05), SECOND),
-            (cone(0.13, 0.34 * ear, 8).turned(z=-16).at(0.19, 0.4, 0), MAIN),
+            (web.turned(y=12).at(0, 0, -0.05), MAIN),
+            (cone(0.14, 0.36 * ear, 8).turned(z=-16).at(0.19, 0.41, 0), MAIN),
             (cone(0.045, 0.13, 6).turned(x=180).at(0.07, -0.14, 0.29), "white"),
-            (oval(0.08, 0.06, 0.1, 8).at(0.12, -0.36, 0.06), MAIN),
+            (oval(0.08, 0.06, 0.1, 8).at(0.12, -0.38, 0.06), SECOND),
         ),
-        (oval(0.13, 0.04, 0.06, 8).at(0, -0.08, 0.26), "dark"),
-        (cone(0.12, 0.22, 8).turned(x=-120).at(0, -0.26, -0.26), MAIN),
-        *eyes(0.13, 0.1, 0.22, 0.1, white=True),
+        (oval(0.13, 0.04, 0.06, 8).at(0, -0.08, 0.26), "red"),
+        (cone(0.12, 0.22, 8).turned(x=-120).at(0, -0.28, -0.28), SECOND),
+        *eyes(0.13, 0.1, 0.24, 0.1, white=True),
     ]
 
 

@@ -25,12 +25,12 @@ def _arch(width: float, height: float, depth: float) -> Solid:
 @kind("house", GROUP, words=("home",), natural="white", second="roof", second_natural="red", roles=("top",))
 def house(vary: Vary) -> list[Part]:
     """Walls with a saddle roof, a door between two windows, a chimney."""
-    w, h, pitch = 0.95 * vary(0.92, 1.1), 0.58 * vary(0.88, 1.12), 0.46 * vary(0.85, 1.2)
+    w, h, pitch = 0.95 * vary(0.92, 1.1), 0.68 * vary(0.88, 1.12), 0.42 * vary(0.85, 1.2)
     front = 0.42
     return [
         (box(w, h, 2 * front).at(0, h / 2, 0), MAIN),
         (plate([(-w / 2, 0), (w / 2, 0), (0, 0.85 * pitch)], 2 * front).at(0, h, 0), MAIN),
-        (_gable(1.22 * w, 1.1 * pitch, 2.3 * front).at(0, h - 0.02, 0), SECOND),
+        (_gable(1.18 * w, 1.08 * pitch, 2.2 * front).at(0, h - 0.02, 0), SECOND),
         (box(0.15, 0.36, 0.15).at(0.26 * w, h + 0.55 * pitch, -0.12), "brown"),
         (box(0.2, 0.36, 0.06).at(0, 0.18, front), "brown"),
         *both_sides(
@@ -114,13 +114,13 @@ def windmill(vary: Vary) -> list[Part]:
 )
 def church(vary: Vary) -> list[Part]:
     """A nave with a saddle roof behind a steeple with a cross."""
-    h, tower, spire = 0.46 * vary(0.9, 1.12), 0.95 * vary(0.92, 1.08), 0.5 * vary(0.88, 1.15)
+    h, tower, spire = 0.54 * vary(0.9, 1.12), 0.95 * vary(0.92, 1.08), 0.4 * vary(0.88, 1.15)
     top = tower + spire
     return [
         (box(0.62, h, 0.9).at(0, h / 2, -0.22), MAIN),
-        (_gable(0.8, 0.4, 0.98).at(0, h - 0.01, -0.22), SECOND),
+        (_gable(0.74, 0.32, 0.96).at(0, h - 0.01, -0.22), SECOND),
         (box(0.4, tower, 0.4).at(0, tower / 2, 0.32), MAIN),
-        (pyramid(0.5, spire).at(0, tower + spire / 2, 0.32), SECOND),
+        (pyramid(0.48, spire).at(0, tower + spire / 2, 0.32), SECOND),
         (box(0.07, 0.32, 0.07).at(0, top + 0.06, 0.32), "gold"),
         (box(0.22, 0.07, 0.07).at(0, top + 0.1, 0.32), "gold"),
         (_arch(0.2, 0.32, 0.06).at(0, 0, 0.52), "brown"),
@@ -163,8 +163,8 @@ def igloo(vary: Vary) -> list[Part]:
 )
 def barn(vary: Vary) -> list[Part]:
     """A broad barn: a roof with two slopes a side, a white door with a cross."""
-    half, h, d = 0.48 * vary(0.93, 1.08), 0.48 * vary(0.9, 1.12), 1.05 * vary(0.92, 1.1)
-    right = np.array([(half, h), (0.7 * half, h + 0.28), (0, h + 0.44)])
+    half, h, d = 0.48 * vary(0.93, 1.08), 0.6 * vary(0.9, 1.12), 1.0 * vary(0.92, 1.1)
+    right = np.array([(half, h), (0.7 * half, h + 0.24), (0, h + 0.36)])
     outline = np.concatenate([right, (right * [-1, 1])[1::-1]])
     outer = outline * [1.2, 1] + [0, 0.09]
     cross = box(0.07, 0.56, 0.07)
@@ -194,7 +194,7 @@ def temple(vary: Vary) -> list[Part]:
     ]
 
 
-@kind("bridge", GROUP, natural="gray", second="railing", second_natural="brown", fronted=False)
+@kind("bridge", GROUP, natural="gray", second="railing", second_natural="brown")
 def bridge(vary: Vary) -> list[Part]:
     """A humped stone bridge over one arch, with walls on both edges."""
     high, width = vary(0.88, 1.15), 0.5 * vary(0.88, 1.15)

@@ -111,13 +111,13 @@ def person(vary: Vary) -> list[Part]:
     arm, leg, wide = vary(-0.06, 0.14), vary(0.92, 1.1), vary(0.93, 1.08)
     foot = -0.24 - 0.42 * leg
     return [
-        (rounded_box(0.52 * wide, 0.5, 0.34, 0.1, 2).at(0, 0.05, 0), MAIN),
+        (rounded_box(0.58 * wide, 0.54, 0.38, 0.12, 2).at(0, 0.04, 0), MAIN),
         (rounded_box(0.48 * wide, 0.2, 0.32, 0.08, 2).at(0, -0.22, 0), SECOND),
-        (sphere(0.25).at(0, 0.5, 0), "skin"),
+        (sphere(0.24).at(0, 0.49, 0), "skin"),
         (sphere(0.265).scaled(1, 0.92, 0.95).at(0, 0.565, -0.06), "brown"),
         (sphere(0.045, 8).at(0, 0.47, 0.25), "skin"),
         *both_sides(
-            (capsule((0.3 * wide, 0.2, 0), (0.42 * wide, -0.06 + arm, 0.06), 0.095, 0.09), MAIN),
+            (capsule((0.3 * wide, 0.19, 0), (0.44 * wide, -0.08 + arm, 0.06), 0.11, 0.1), MAIN),
             (sphere(0.1, 10).at(0.45 * wide, -0.17 + arm, 0.09), "skin"),
             (capsule((0.13, -0.26, 0), (0.14, foot + 0.14, 0), 0.12, 0.11), SECOND),
             (oval(0.12, 0.08, 0.19, 10).at(0.14, foot, 0.06), "brown"),

@@ -94,14 +94,14 @@ def ice_cream(vary: Vary) -> list[Part]:
     roles=("top",),
 )
 def cake(vary: Vary) -> list[Part]:
-    """A round cake with dripping frosting and a candle."""
-    h, r = 0.44 * vary(0.85, 1.15), 0.58
+    """A round cake with a dripping rim of frosting and a candle."""
+    h, r = 0.5 * vary(0.85, 1.15), 0.56
     drips = (
-        (sphere(0.11, 8).scaled(1, 1.2, 1).at(x, h - 0.05, z), SECOND) for x, z in disc_points(r - 0.02, 9)
+        (sphere(0.11, 8).scaled(1, 1.2, 1).at(x, h - 0.09, z), SECOND) for x, z in disc_points(r - 0.03, 8)
     )
     return [
         (cylinder(r, h, segments=24).at(0, h / 2, 0), MAIN),
-        (cylinder(r + 0.03, 0.13, segments=24).at(0, h + 0.03, 0), SECOND),
+        (torus(r - 0.04, 0.09, 24, 8).at(0, h, 0), SECOND),
         *drips,
         (cylinder(0.07, 0.3, segments=10).at(0, h + 0.2, 0), "red"),
         (sphere(0.08, 8).scaled(1, 1.6, 1).at(0, h + 0.44, 0), "yellow"),
@@ -112,9 +112,9 @@ def cake(vary: Vary) -> list[Part]:
     "donut",
     GROUP,
     words=("doughnut",),
-    natural="brown",
-    second="icing",
-    second_natural="pink",
+    natural="pink",
+    second="dough",
+    second_natural="brown",
     fronted=False,
     roles=("top",),
 )
@@ -122,7 +122,7 @@ def donut(vary: Vary) -> list[Part]:
     """A ring of dough, its upper half iced."""
     tube_radius = 0.23 * vary(0.9, 1.1)
     icing = torus(0.46, 0.97 * tube_radius).scaled(1.01, 0.9, 1.01).at(0, 0.06, 0)
-    return [(torus(0.46, tube_radius), MAIN), (icing, SECOND)]
+    return [(torus(0.46, tube_radius), SECOND), (icing, MAIN)]
 
 
 @kind(
@@ -183,7 +183,7 @@ def watermelon(vary: Vary) -> list[Part]:
     return [(plate(bow, thick), MAIN), (plate(np.concatenate([outer, inner]), 1.05 * thick), SECOND), *seeds]
 
 
-@kind("lemon", GROUP, natural="yellow", second="leaf", second_natural="green", fronted=False, roles=("top",))
+@kind("lemon", GROUP, natural="yellow", second="leaf", second_natural="green", roles=("top",))
 def lemon(vary: Vary) -> list[Part]:
     """A lying lemon: a nipple at each end, a leaf at one."""
     plump = vary(0.9, 1.08)

@@ -193,7 +193,6 @@ def popsicle(vary: Vary) -> list[Part]:
     natural="wood",
     second="sausage",
     second_natural="red",
-    fronted=False,
     roles=("top",),
 )
 def hot_dog(vary: Vary) -> list[Part]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..kind import MAIN, SECOND, Part, kind
-from ..solids import capsule, cone, cylinder, disc_points, dome, lathe, plate, sphere, tube
+from ..solids import arc, capsule, cone, cylinder, disc_points, dome, lathe, plate, sphere, tube
 from ..vary import Vary
 from ._creatures import oval
 
@@ -76,11 +76,12 @@ def christmas_tree(vary: Vary) -> list[Part]:
 def cactus(vary: Vary) -> list[Part]:
     """A column with two raised arms, in a pot."""
     left, right = vary(0.02, 0.14), vary(0.1, 0.26)
+    elbow = arc(0.16, -90, 0, 5) + np.array([0.28, 0.16])
     arms = [
-        tube([(0, y, 0), (s * 0.4, y, 0), (s * 0.45, y + 0.08, 0), (s * 0.45, y + 0.34, 0)], 0.105, 10)
+        tube([(0, y, 0), *((s * u, y + v, 0) for u, v in elbow), (s * 0.44, y + 0.34, 0)], 0.105, 10)
         for s, y in ((1, left), (-1, right))
     ]
-    tips = [sphere(0.105, 10).at(s * 0.45, y + 0.34, 0) for s, y in ((1, left), (-1, right))]
+    tips = [sphere(0.105, 10).at(s * 0.44, y + 0.34, 0) for s, y in ((1, left), (-1, right))]
     return [
         (capsule((0, -0.35, 0), (0, 0.55, 0), 0.2, around=14), MAIN),
         *((part, MAIN) for part in (*arms, *tips)),

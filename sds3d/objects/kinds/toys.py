@@ -93,12 +93,12 @@ def kite(vary: Vary) -> list[Part]:
     """A diamond with a cross of ribs and a tail with three bows."""
     wide, long = vary(0.92, 1.1), vary(0.9, 1.1)
     sway = 0.14 * long
-    tail = [(0, 0.0, 0), (sway, -0.18, 0), (-sway, -0.42, 0), (0.6 * sway, -0.64, 0)]
+    tail = [(0, 0.0, 0), (sway, -0.14, 0), (-sway, -0.36, 0), (0.6 * sway, -0.54, 0)]
     bow = plate([(-0.17, 0.11), (0, 0.03), (0.17, 0.11), (0.17, -0.11), (0, -0.03), (-0.17, -0.11)], 0.1)
     return [
-        (plate([(0, -0.05), (0.46 * wide, 0.55), (0, 0.95), (-0.46 * wide, 0.55)], 0.1), MAIN),
+        (plate([(0, -0.05), (0.52 * wide, 0.55), (0, 0.98), (-0.52 * wide, 0.55)], 0.1), MAIN),
         (box(0.07, 0.96, 0.15).at(0, 0.44, 0), "wood"),
-        (box(0.86 * wide, 0.07, 0.15).at(0, 0.55, 0), "wood"),
+        (box(0.98 * wide, 0.07, 0.15).at(0, 0.55, 0), "wood"),
         (tube(tail, 0.055, 8), SECOND),
         *((bow.at(x, y, 0), SECOND) for x, y, _ in tail[1:]),
     ]
