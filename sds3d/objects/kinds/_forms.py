@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..kind import Part, both_sides
@@ -47,11 +49,17 @@ def rounded(width: float, height: float, radius: float, count: int = 5) -> np.nd
 
 
 def wheels(
-    radius: float, width: float, x: float, y: float, along: Points, paint: str = "black", hub: str = "steel"
+    radius: float,
+    width: float,
+    x: float,
+    y: float,
+    along: Sequence[float],
+    paint: str = "black",
+    hub: str = "steel",
 ) -> list[Part]:
     """Wheels on both sides with their middles at ±x, y and each z of `along`."""
     parts: list[Part] = []
-    for z in np.ravel(along):
+    for z in along:
         tyre = cylinder(radius, width, segments=18).turned(z=90).at(x, y, z)
         middle = cylinder(0.5 * radius, width * 1.25, segments=12).turned(z=90).at(x, y, z)
         parts += both_sides((tyre, paint), (middle, hub))

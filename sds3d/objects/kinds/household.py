@@ -160,7 +160,7 @@ def chest(vary: Vary) -> list[Part]:
     w, h = 1.1 * vary(0.89, 1.11), 0.46 * vary(0.87, 1.13)
     depth = 0.66
     bow = arc(1, 0, 180, 11) * [depth / 2, 0.3]
-    around = np.concatenate([[(depth / 2, -h), (depth / 2, 0)], bow, [(-depth / 2, 0), (-depth / 2, -h)]])
+    around = np.concatenate([[(depth / 2, -h)], bow, [(-depth / 2, -h)]])
     band = profile(around * 1.06 + np.array([0, 0.02]), 0.12)
     return [
         (box(w, h, depth).at(0, -h / 2), MAIN),

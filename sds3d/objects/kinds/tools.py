@@ -170,8 +170,8 @@ def umbrella(vary: Vary) -> list[Part]:
     under = [(0.92 * x, 0.85 * y) for x, y in shell[::-1]]
     hook = [(x + 0.12, y - 0.6, 0) for x, y in arc(0.12, 180, 350, 7)]
     return [
-        (lathe([*under[1:], *shell, (0, 0.85 * h)], 8).at(0, 0.15), MAIN),
-        (cylinder(0.05, 0.85, segments=10).at(0, -0.18), SECOND),
+        (lathe([*under, *shell], 8).at(0, 0.15), MAIN),
+        (cylinder(0.05, 0.75 + h, segments=10).at(0, (h - 0.45) / 2), SECOND),
         (tube(hook, 0.055, 10), SECOND),
         (cylinder(0.05, 0.14, segments=8).at(0, 0.17 + h), SECOND),
     ]
