@@ -4,9 +4,10 @@ The prototype is throw-away code outside this repository; its folder is an argum
 where it is absent. Settings: 400 steps of the 48³ voxel field, 4 views, cfg 4.5, the x0 loss with half
 standard-deviation rescale, opacity .03, entropy .02, total variation 1e-3, half of the backgrounds white.
 
-usage: python benchmarks/prototype_baseline.py PROTOTYPE_FOLDER [--weights prior32|prior64] [--pictures DIR] [--steps N]
+usage: python benchmarks/prototype_baseline.py PROTOTYPE_FOLDER [--weights prior32|prior64] [--seed N]
+                                           [--pictures DIR] [--steps N]
 Needs numba (development only). Numbers go to benchmarks/results/prototype_baseline.json, prompt by prompt, so
-that a stopped run continues.
+that a stopped run continues; other seeds than 0 have columns of their own (prior32-seed1 …).
 """
 
 from __future__ import annotations
@@ -86,11 +87,13 @@ def picture(modules, field, path: Path) -> None:
 def measure(modules, field, prompt: str, judge: Judge) -> dict[str, float]:
     """Silhouette IoU at 15° over 8 views, and the rank of the caption over 16 views."""
     truth = render_mesh(reference_mesh(kind_of(prompt)), turntable(8, 15.0), (SIZE, SIZE))
-    iou = silhouette_iou(views(modules, field, 15.0, SIZE)[1], truth["alpha"])
+    alpha = views(modules, field, 15.0, SIZE)[1]
+    iou = silhouette_iou(alpha, truth["alpha"])
+    turned = [float(silhouette_iou(alpha.roll(k, 0), truth["alpha"]).mean()) for k in range(8)]
     seen = torch.cat([views(modules, field, elevation, 64)[0] for elevation in (15.0, 45.0)])
     verdict = judge.rank(seen, prompt)
     return {
-        "iou": float(iou.mean()), "iou_views": [round(v, 4) for v in iou.tolist()], "rank": verdict.rank,
+        "iou": float(iou.mean()), "iou_best_turn": max(turned), "iou_views": [round(v, 4) for v in iou.tolist()], "rank": verdict.rank,
         "best": verdict.best,
     }  # fmt: skip
 
@@ -100,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prototype", type=Path)
     parser.add_argument("--weights", default="prior32", choices=["prior32", "prior64"])
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, default=Path("out/baseline"))
     parser.add_argument("--steps", type=int, default=400)
     args = parser.parse_args()
@@ -110,17 +114,18 @@ def main() -> None:
     sys.path.insert(0, str(args.prototype))
     modules = {name: importlib.import_module(name) for name in ("sds", "model")}
     prior, judge = load_prior(modules, assets_folder() / args.weights), Judge.bundled()
+    column = args.weights + (f"-seed{args.seed}" if args.seed else "")
     args.pictures.mkdir(parents=True, exist_ok=True)
     for prompt in PROMPTS:
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        if prompt in results.get(args.weights, {}):
+        if prompt in results.get(column, {}):
             continue
         start = time.perf_counter()
-        field, _ = modules["sds"].run(prior, prompt, args.steps, **SETTINGS)
+        field, _ = modules["sds"].run(prior, prompt, args.steps, **SETTINGS, seed=args.seed)
         seconds = time.perf_counter() - start
-        picture(modules, field, args.pictures / f"{args.weights}_{prompt.replace(' ', '_')}.png")
+        picture(modules, field, args.pictures / f"{column}_{prompt.replace(' ', '_')}.png")
         np.savez_compressed(
-            args.pictures / f"{args.weights}_{prompt.replace(' ', '_')}.npz", field.volume().detach().numpy()
+            args.pictures / f"{column}_{prompt.replace(' ', '_')}.npz", field.volume().detach().numpy()
         )
         row = {
             **measure(modules, field, prompt, judge),
@@ -128,15 +133,15 @@ def main() -> None:
             "held_out": prompt in HELD_OUT,
         }
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        results.setdefault(args.weights, {})[prompt] = row
+        results.setdefault(column, {})[prompt] = row
         results["settings"] = {**SETTINGS, "steps": args.steps}
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
         print(
-            f"{args.weights} {prompt:18s} IoU {row['iou']:.3f} rank {row['rank']} {seconds:.0f} s", flush=True
+            f"{column} {prompt:18s} IoU {row['iou']:.3f} rank {row['rank']} {seconds:.0f} s", flush=True
         )
-    rows = json.loads(RESULTS.read_text())[args.weights]
+    rows = json.loads(RESULTS.read_text())[column]
     print(
-        f"{args.weights}: mean IoU {np.mean([r['iou'] for r in rows.values()]):.3f} over {len(rows)} prompts"
+        f"{column}: mean IoU {np.mean([r['iou'] for r in rows.values()]):.3f} over {len(rows)} prompts"
     )
 
 

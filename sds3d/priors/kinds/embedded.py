@@ -110,8 +110,13 @@ def _check_texts(texts: Mapping[str, str], vocabulary: Collection[str], max_toke
 
 def create(options: Options, device: str = "cpu") -> EmbeddedPrior:
     """Load the shipped model that the options name."""
+    return load_folder(assets_folder() / options.model, options, device)
+
+
+def load_folder(folder: Path, options: Options, device: str = "cpu") -> EmbeddedPrior:
+    """Load a model of this kind from any folder, such as one that was trained a moment ago."""
     dtype = best_cpu_dtype() if options.precision == "auto" else getattr(torch, options.precision)
-    return EmbeddedPrior(load_components(assets_folder() / options.model, dtype), options, device)
+    return EmbeddedPrior(load_components(folder, dtype), options, device)
 
 
 class EmbeddedPrior:

@@ -1,0 +1,1 @@
+"""Training the embedded prior: pictures of the catalogue, captions, text tower, network, scorers."""

@@ -1,0 +1,108 @@
+"""Batches for training: pictures, captions, cameras; every number from Streams, so that step n is always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..core.streams import Streams
+from ..objects.captions import NUMBERS_NEEDED, draw_caption
+from ..objects.colours import FIXED
+from ..priors.views import VIEW_WORDS
+from .layers import compose
+from .plan import Picture
+
+_EXTRA = 16
+SINGLE_SHARE = 0.75
+"""Share of the pictures of a batch that show one object."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees.
+
+    Args:
+        rgb: (B, 3, S, S) in [0, 1]. captions: B sentences.
+        azimuth_deg, elevation_deg: (B,). background: (B, 3).
+    """
+
+    rgb: Float[Tensor, "b 3 s s"]
+    captions: tuple[str, ...]
+    azimuth_deg: Float[Tensor, " b"]
+    elevation_deg: Float[Tensor, " b"]
+    background: Float[Tensor, "b 3"]
+
+
+class Batches:
+    """Draws batches from a rendered set.
+
+    Args:
+        layers: (N, S, S, 8) bytes. pictures: what they show.
+        size: side of the pictures; the set's own or a divisor of it.
+        every_pair: also held-out pairs and relations (for the judge).
+        view_words: share of the captions that say the side that is seen.
+    """
+
+    def __init__(
+        self,
+        layers: np.ndarray,
+        pictures: Sequence[Picture],
+        streams: Streams,
+        size: int,
+        every_pair: bool = False,
+        view_words: float = 0.3,
+    ):
+        self.layers, self.pictures, self.streams = layers, pictures, streams
+        self.size, self.every_pair, self.view_words = size, every_pair, view_words
+        usable = [i for i, p in enumerate(pictures) if every_pair or not p.held_out]
+        self.single = [i for i in usable if len(pictures[i].subject.kinds) == 1]
+        self.several = [i for i in usable if len(pictures[i].subject.kinds) > 1] or self.single
+
+    def draw(self, step: int, count: int) -> Batch:
+        """The batch of a step."""
+        numbers = self.streams.uniform((count, NUMBERS_NEEDED + _EXTRA), "batch", step=step)[0].numpy()
+        extra, captions, colours, gloss = numbers[:, NUMBERS_NEEDED:], [], [], []
+        rows = [self._row(*pair) for pair in extra[:, :2]]
+        for row, drawn in zip(rows, numbers, strict=True):
+            picture = self.pictures[row]
+            caption = draw_caption(picture.subject, drawn[:NUMBERS_NEEDED].tolist(), self.every_pair)
+            words = f", {view_word(picture)}" if drawn[NUMBERS_NEEDED + 2] < self.view_words else ""
+            captions.append(caption.text + words)
+            named = [caption.colours.get(p, "gray") for p in ("main", "second", "third")]
+            colours.append([FIXED[name] for name in named])
+            gloss.append(float(caption.glossy))
+        jitter = self.streams.normal((count, 3, 4), "colour", step=step)[0]
+        rgb = torch.tensor(colours) + 0.025 * jitter[..., :3] + 0.03 * jitter[..., 3:]
+        ground = torch.from_numpy(np.where(extra[:, 3:4] < 0.5, 1.0, extra[:, 4:7])).float()
+        return Batch(
+            compose(self._read(rows), rgb.clamp(0.02, 1), torch.tensor(gloss), ground),
+            tuple(captions),
+            torch.tensor([self.pictures[i].azimuth_deg for i in rows]),
+            torch.tensor([self.pictures[i].elevation_deg for i in rows]),
+            ground,
+        )
+
+    def _row(self, share: float, which: float) -> int:
+        pool = self.single if share < SINGLE_SHARE else self.several
+        return pool[int(which * len(pool))]
+
+    def _read(self, rows: Sequence[int]) -> Float[Tensor, "b s s 8"]:
+        layers = torch.from_numpy(np.stack([self.layers[i] for i in rows])).float() / 255
+        ratio = layers.shape[1] // self.size
+        if ratio == 1:
+            return layers
+        count, side = len(layers), self.size
+        return layers.reshape(count, side, ratio, side, ratio, -1).mean((2, 4))
+
+
+def view_word(picture: Picture) -> str:
+    """ "front view" and so on, by the rule of priors.views."""
+    if picture.elevation_deg > 55.0:
+        return VIEW_WORDS[3]
+    off_front = abs((picture.azimuth_deg + 180.0) % 360.0 - 180.0)
+    return VIEW_WORDS[0 if off_front < 45.0 else 2 if off_front > 135.0 else 1]

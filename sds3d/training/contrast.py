@@ -1,0 +1,147 @@
+"""The contrastive run: pictures and captions to unit vectors that agree (arXiv 2103.00020).
+
+It gives the prior's text tower, and the scorers. Beside the other captions of the batch each picture meets its
+own caption with one word changed, so that colours, relations and kinds count one by one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ..core.streams import Streams
+from ..objects.colours import NAMED
+from ..objects.kind import Kind
+from ..objects.patterns import PATTERNS
+from ..priors.scorer import ImageTower, Scorer
+from .batches import Batches
+from .options import TextOptions
+from .words import WIDTH, make_text_encoder, set_weights, token_ids
+
+MAX_SCALE = 60.0
+
+
+def make_scorer(options: TextOptions, tokenizer) -> Scorer:
+    """An untrained scorer, weights from the options' seed."""
+    streams = Streams(options.seed)
+    tower = ImageTower(options.size, options.channels, options.strides, WIDTH)
+    scorer = Scorer(tower, make_text_encoder(len(tokenizer), streams), tokenizer, options.size)
+    set_weights(scorer.image, streams, "image tower")
+    set_weights(scorer.text_projection, streams, "text projection")
+    with torch.no_grad():
+        scorer.log_scale.fill_(math.log(10.0))
+    return scorer
+
+
+def one_word_away(caption: str, kinds: Sequence[Kind], numbers: Sequence[float]) -> str:
+    """The caption with one colour, kind or pattern exchanged for another of its sort."""
+    words = caption.replace(",", " ,").split()
+    single = [k.name for k in kinds if " " not in k.name]
+    sorts = [list(NAMED), single, list(PATTERNS)]
+    places = [(i, sort) for i, word in enumerate(words) for sort in sorts if word in sort]
+    if not places:
+        return f"{caption} , back view"
+    index, sort = places[int(numbers[0] * len(places))]
+    others = [word for word in sort if word != words[index]]
+    words[index] = others[int(numbers[1] * len(others))]
+    return " ".join(words).replace(" ,", ",")
+
+
+def augment(rgb: Float[Tensor, "b 3 s s"], streams: Streams, step: int) -> Float[Tensor, "b 3 s s"]:
+    """Blur, noise, gain and tint, as half-made 3D objects look."""
+    drawn = streams.uniform((4,), "augment", step=step)[0].tolist()
+    if step % 2:
+        rgb = rgb + 0.075 * drawn[0] * streams.normal(tuple(rgb.shape), "grain", step=step)[0]
+        if drawn[1] < 0.4:
+            rgb = F.avg_pool2d(F.pad(rgb, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    gain = 1 + 0.1 * streams.normal((len(rgb), 1, 1, 1), "gain", step=step)[0]
+    return (
+        (rgb - 0.5) * gain + 0.5 + 0.025 * streams.normal((len(rgb), 3, 1, 1), "tint", step=step)[0]
+    ).clamp(0, 1)
+
+
+def embed_captions(scorer: Scorer, captions: Sequence[str]) -> Float[Tensor, "n d"]:
+    """Unit vectors of captions, with gradients (Scorer.embed_texts has none)."""
+    ids = token_ids(scorer.tokenizer, captions)
+    states = scorer.text_encoder(ids).last_hidden_state
+    end = (ids == scorer.tokenizer.eos_token_id).int().argmax(1)
+    return F.normalize(scorer.text_projection(states[torch.arange(len(ids)), end]).float(), dim=-1)
+
+
+def contrastive_loss(
+    images: Float[Tensor, "b d"], texts: Float[Tensor, "n d"], captions: Sequence[str], scale: Tensor
+) -> Tensor:
+    """Cross-entropy both ways; equal captions share a picture's mass.
+
+    Args:
+        texts: the B captions' vectors, then those of further wrong ones (N ≥ B), met by the pictures only.
+    """
+    count = len(images)
+    logits = images @ texts.T * scale
+    same = torch.tensor([[a == b for b in captions] for a in captions], dtype=torch.float32)
+    target = same / same.sum(1, keepdim=True)
+    by_image = -(F.pad(target, (0, len(texts) - count)) * logits.log_softmax(1)).sum(1).mean()
+    by_text = -(target * logits[:, :count].T.log_softmax(1)).sum(1).mean()
+    return (by_image + by_text) / 2
+
+
+def train_scorer(
+    scorer: Scorer,
+    batches: Batches,
+    kinds: Sequence[Kind],
+    options: TextOptions,
+    report: Callable[[int, float], None] | None = None,
+) -> Scorer:
+    """Train in place; `report` gets (step, mean loss) every hundred steps."""  # fmt: skip
+    streams = Streams(options.seed)
+    optimizer = torch.optim.AdamW(scorer.parameters(), lr=options.learning_rate, weight_decay=0.05)
+    recent: list[float] = []
+    for step in range(options.steps):
+        warm, share = min(1.0, (step + 1) / 50), step / options.steps
+        for group in optimizer.param_groups:
+            group["lr"] = options.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * share))
+        batch = batches.draw(step, options.batch)
+        numbers = streams.uniform((options.batch, 2), "one word", step=step)[0].tolist()
+        wrong = [one_word_away(c, kinds, n) for c, n in zip(batch.captions, numbers, strict=True)]
+        rgb = augment(batch.rgb, streams, step)
+        with torch.autocast("cpu", torch.bfloat16):
+            images = F.normalize(scorer.image(rgb * 2 - 1).float(), dim=-1)
+            texts = embed_captions(scorer, [*batch.captions, *wrong])
+        scale = scorer.log_scale.exp().clamp(max=MAX_SCALE)
+        loss = contrastive_loss(images, texts, batch.captions, scale)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        recent.append(float(loss.detach()))
+        if report and (step + 1) % 100 == 0:
+            report(step + 1, sum(recent) / len(recent))
+            recent.clear()
+    return scorer.eval().requires_grad_(False)
+
+
+def save_scorer(scorer: Scorer, options: TextOptions, folder: Path) -> None:
+    """Write the folder that priors.scorer.load_scorer reads, in half precision."""
+    import json
+
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "_class_name": "ImageTextScorer", "image_size": options.size, "channels": list(options.channels),
+        "strides": list(options.strides), "embedding": WIDTH,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    scorer.tokenizer.save_pretrained(folder / "tokenizer")
+    own = {
+        k: v.half().contiguous() for k, v in scorer.state_dict().items() if not k.startswith("text_encoder.")
+    }
+    save_file(own, folder / "model.safetensors")
+    text = type(scorer.text_encoder)(scorer.text_encoder.config)
+    text.load_state_dict(scorer.text_encoder.state_dict())
+    text.half().save_pretrained(folder / "text_encoder")

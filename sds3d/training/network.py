@@ -1,0 +1,88 @@
+"""The network that is trained: made from the options, saved in diffusers' layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.streams import Streams
+from ..priors.pixel_unet import ViewFeatures
+from ..priors.scorer import Scorer
+from .options import NetworkOptions
+from .words import WIDTH, set_weights
+
+SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "squaredcos_cap_v2",
+    "prediction_type": "v_prediction",
+    "clip_sample": False,
+}
+"""diffusers' arguments of the noise schedule: squared cosine (arXiv 2102.09672), v-prediction (2202.00512)."""
+
+
+def view_features(options: NetworkOptions) -> ViewFeatures:
+    """How the network is told camera and background."""
+    return ViewFeatures(options.azimuth_harmonics, options.elevation_harmonics, options.camera_gain)
+
+
+def make_unet(options: NetworkOptions, seed: int) -> Any:
+    """An untrained UNet2DConditionModel, weights from Streams(seed)."""
+    from diffusers import UNet2DConditionModel
+    from diffusers.models.attention_processor import AttnProcessor
+
+    channels = 3 * options.unshuffle**2
+    unet = UNet2DConditionModel(
+        sample_size=options.size // options.unshuffle, in_channels=channels, out_channels=channels,
+        block_out_channels=options.channels, layers_per_block=1, cross_attention_dim=WIDTH,
+        down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in options.attention),
+        up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in options.attention[::-1]),
+        norm_num_groups=8, attention_head_dim=4, class_embed_type="projection",
+        projection_class_embeddings_input_dim=view_features(options).width + WIDTH,
+        addition_embed_type="text", addition_embed_type_num_heads=4, resnet_time_scale_shift="scale_shift",
+    )  # fmt: skip
+    unet.set_attn_processor(AttnProcessor())
+    set_weights(unet, Streams(seed), "unet")
+    return unet
+
+
+def save_model(unet: Any, tower: Scorer, options: NetworkOptions, folder: Path) -> None:
+    """Write the folder that priors.kinds.embedded reads, in half precision; `unet` itself stays as it is."""
+    from diffusers import DDPMScheduler, UNet2DConditionModel
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    half = UNet2DConditionModel.from_config(unet.config)
+    half.load_state_dict(unet.state_dict())
+    half.half().save_pretrained(folder / "unet")
+    text = type(tower.text_encoder)(tower.text_encoder.config)
+    text.load_state_dict(tower.text_encoder.state_dict())
+    text.half().save_pretrained(folder / "text_encoder")
+    tower.tokenizer.save_pretrained(folder / "tokenizer")
+    projection = {k: v.half().contiguous() for k, v in tower.text_projection.state_dict().items()}
+    save_file(projection, folder / "text_projection.safetensors")
+    DDPMScheduler(**SCHEDULE).save_pretrained(folder / "scheduler")
+    index = {
+        "_class_name": "TinyPixelPrior",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
+        "scheduler": ["diffusers", "DDPMScheduler"],
+        "pixel_unshuffle": options.unshuffle,
+        "image_size": options.size,
+        "view_features": {
+            "azimuth_harmonics": options.azimuth_harmonics,
+            "elevation_harmonics": options.elevation_harmonics,
+            "gain": options.camera_gain,
+        },
+    }
+    (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def alphas_cumprod() -> torch.Tensor:
+    """(1000,) cumulative products of the schedule, float64."""
+    from diffusers import DDPMScheduler
+
+    return DDPMScheduler(**SCHEDULE).alphas_cumprod.double()

@@ -1,0 +1,114 @@
+"""What a training run is: the options of configs/prior/*.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from ..config.options import Options
+
+
+class PictureOptions(Options):
+    """The pictures: how many, of what."""
+
+    seed: int = 0
+    """Seed of builds, cameras and scenes."""
+    kinds: tuple[str, ...] = ()
+    """Names of the kinds to learn; empty takes all that are not held out."""
+    per_kind: int = Field(256, ge=1)
+    """Pictures of each kind alone."""
+    per_relation: int = Field(3000, ge=0)
+    """Pictures of scenes of two, for each relation."""
+    of_three: int = Field(2000, ge=0)
+    """Pictures of scenes of three."""
+    patterned: float = Field(0.25, ge=0, le=1)
+    """Share of the single objects that carry a pattern."""
+    views_per_build: int = Field(4, ge=1)
+    """Pictures of one build before the next is made."""
+    size: int = Field(64, ge=8)
+    """Side in pixels; rendered at twice that and averaged."""
+    elevation_deg: tuple[float, float] = (-10.0, 70.0)
+    """Range of the camera's elevation; the azimuth is anywhere."""
+
+
+class TextOptions(Options):
+    """The contrastive run that gives the text tower, or a scorer."""
+
+    seed: int = 1
+    """Seed of weights, captions and augmentation."""
+    steps: int = Field(4000, ge=1)
+    """Optimisation steps."""
+    batch: int = Field(128, ge=2)
+    """Pictures a step."""
+    learning_rate: float = Field(1.5e-3, gt=0)
+    """Peak of AdamW's rate, cosine to zero."""
+    channels: tuple[int, ...] = (32, 64, 64, 128, 128, 192, 192)
+    """Channels of the picture tower's blocks."""
+    strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2, 1)
+    """Their strides."""
+    size: int = 32
+    """Side of the pictures that it sees."""
+    every_pair: bool = False
+    """Show held-out pairs and relations too: for the judge, never for the prior's tower or a reward."""
+
+
+class NetworkOptions(Options):
+    """The UNet."""
+
+    size: int = 64
+    """Side of the pictures in pixels."""
+    unshuffle: int = 4
+    """Side of the blocks of pixels that become channels."""
+    channels: tuple[int, ...] = (48, 96, 128)
+    """Width of each scale; multiples of 8."""
+    attention: tuple[bool, ...] = (False, False, True)
+    """Cross-attention to the words at each scale."""
+    azimuth_harmonics: int = 4
+    """Sines and cosines of the azimuth."""
+    elevation_harmonics: int = 2
+    """Sines and cosines of the elevation."""
+    camera_gain: float = 3.0
+    """Factor of the camera's numbers beside the text's."""
+
+
+class TrainOptions(Options):
+    """A whole training run."""
+
+    folder: Path = Path("out/prior")
+    """Where pictures, checkpoints, previews and the finished model go."""
+    seed: int = 0
+    """Seed of weights, noise, captions and dropout."""
+    pictures: PictureOptions = PictureOptions()
+    """The training pictures."""
+    text: TextOptions = TextOptions()
+    """The text tower."""
+    network: NetworkOptions = NetworkOptions()
+    """The network."""
+    images: int = Field(2_400_000, ge=1)
+    """Pictures to train on in all, repeats counted."""
+    decay_share: float = Field(0.25, ge=0, le=1)
+    """Share of them, at the end, over which the learning rate falls to zero."""
+    batch: int = Field(32, ge=1)
+    """Pictures a step."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """AdamW's rate after the warm-up of 200 steps."""
+    ema: float = Field(0.9995, ge=0, lt=1)
+    """Decay of the averaged weights, which are what is saved."""
+    high_noise_share: float = Field(0.35, ge=0, le=1)
+    """Share of the times drawn from the noisier 70 % alone, where shape is decided."""
+    drop_text: float = Field(0.12, ge=0, le=1)
+    """Share of the pictures whose caption is left out: the null prompt is learned from them."""
+    drop_camera: float = Field(0.15, ge=0, le=1)
+    """Share whose camera is not told."""
+    drop_background: float = Field(0.30, ge=0, le=1)
+    """Share whose background is not told."""
+    view_words: float = Field(0.30, ge=0, le=1)
+    """Share whose caption says the side that is seen."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    """Arithmetic of the network's forward and backward; weights and moments stay float32."""
+    save_every_s: float = Field(180.0, gt=0)
+    """Seconds between checkpoints."""
+    preview_every_s: float = Field(600.0, gt=0)
+    """Seconds between sheets of samples."""

@@ -1,0 +1,72 @@
+"""The words that the model reads, and its text tower: a small CLIP text encoder over whole words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from ..core.streams import Streams
+
+MAX_TOKENS = 24
+"""Tokens of a prompt, the opening and the closing one counted."""
+WIDTH = 128
+_SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
+_INIT_STD = 0.05
+
+
+def make_tokenizer(words: Sequence[str]) -> Any:
+    """A transformers tokenizer: lower case, one token a word, numbered in this order."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    numbers = {word: i for i, word in enumerate([*_SPECIAL, *words])}
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", 1), ("<eos>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", bos_token="<bos>", eos_token="<eos>",
+        model_max_length=MAX_TOKENS,
+    )  # fmt: skip
+
+
+def token_ids(tokenizer: Any, texts: Sequence[str]) -> Int[Tensor, "b l"]:
+    """(B, MAX_TOKENS) ids."""
+    return tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")["input_ids"]
+
+
+def make_text_encoder(vocabulary_size: int, streams: Streams) -> Any:
+    """An untrained CLIPTextModel: two layers of 128, weights from `streams`."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(
+        vocab_size=vocabulary_size, hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=MAX_TOKENS, projection_dim=WIDTH, bos_token_id=1,
+        eos_token_id=2, pad_token_id=0, attn_implementation="eager",
+    )  # fmt: skip
+    model = CLIPTextModel(config)
+    set_weights(model, streams, "text", matrix_std=_INIT_STD)
+    return model
+
+
+@torch.no_grad()
+def set_weights(module: torch.nn.Module, streams: Streams, tag: str, matrix_std: float | None = None) -> None:
+    """Redraw every weight that a library drew from torch's global numbers.
+
+    Args:
+        matrix_std: standard deviation of matrices; None keeps each tensor's own spread as the library set it.
+            Constant tensors (biases at 0, norms at 1) stay.
+    """
+    for name, parameter in module.named_parameters():
+        std = float(parameter.std()) if parameter.numel() > 1 else 0.0
+        if std == 0.0:
+            continue
+        if matrix_std is not None and parameter.ndim == 2:
+            std = matrix_std
+        parameter.copy_(streams.normal(tuple(parameter.shape), "weights", tag, name)[0] * std)
