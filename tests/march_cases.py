@@ -6,6 +6,7 @@ import pytest
 import torch
 from sds3d.representations.raster import march_native
 from sds3d.representations.raster.dispatch import INSTRUCTION_SETS, native_module
+from sds3d.representations.raster.warp.runtime import warp_status
 from torch import Tensor
 
 HALF = 0.85
@@ -19,15 +20,26 @@ def native_levels() -> list:
     return list(INSTRUCTION_SETS[: module.best_instruction_set() + 1])
 
 
+def warp_kernels() -> list:
+    """["warp"], skipped with the reason where Warp is not installed."""
+    reason = warp_status(torch.device("cpu"))
+    return [pytest.param("warp", marks=pytest.mark.skipif(bool(reason), reason=reason))]
+
+
+def kernels() -> list:
+    """Every implementation that has kernels of its own: each native instruction set, and Warp on the CPU."""
+    return [*native_levels(), *warp_kernels()]
+
+
 def implementations() -> list:
-    """("twin" or an instruction set of the native kernels)"""
-    return ["twin", *native_levels()]
+    """("twin", "warp" or an instruction set of the native kernels)"""
+    return ["twin", *kernels()]
 
 
 def use(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
     """Select an entry of `implementations`; returns the value for the argument `implementation`."""
-    if name == "twin":
-        return "twin"
+    if name in ("twin", "warp"):
+        return name
     monkeypatch.setattr(march_native, "instruction_level", lambda: INSTRUCTION_SETS.index(name))
     return "native"
 

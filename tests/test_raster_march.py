@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from march_cases import HALF, implementations, native_levels, random_rays, random_volume, use
+from march_cases import HALF, implementations, kernels, native_levels, random_rays, random_volume, use
 from sds3d.representations.raster import march_twin
 from sds3d.representations.raster.dispatch import RasterError
 from sds3d.representations.raster.march import compose, march, total_variation
@@ -63,8 +63,8 @@ def test_minus_infinity_empties_a_place_for_good(monkeypatch, name) -> None:
 
 
 @given(seeds, st.sets(st.integers(2, 9), min_size=1, max_size=4), st.integers(2, 10))
-@pytest.mark.parametrize("name", native_levels())
-def test_native_compose_is_the_twin(name, seed, sizes, resolution) -> None:
+@pytest.mark.parametrize("name", kernels())
+def test_compose_kernels_are_the_twin(name, seed, sizes, resolution) -> None:
     generator = torch.Generator().manual_seed(seed)
     levels = [2 * torch.randn(s, s, s, 4, generator=generator) for s in sorted(sizes)]
     bias = 3 * torch.randn(resolution, resolution, resolution, generator=generator)
@@ -80,8 +80,8 @@ def test_native_compose_is_the_twin(name, seed, sizes, resolution) -> None:
 
 
 @given(seeds, st.integers(2, 9), st.integers(1, 30), st.sampled_from([0.0, 0.5, 20.0, 300.0]))
-@pytest.mark.parametrize("name", native_levels())
-def test_native_march_is_the_twin(name, seed, resolution, samples, density) -> None:
+@pytest.mark.parametrize("name", kernels())
+def test_march_kernels_are_the_twin(name, seed, resolution, samples, density) -> None:
     volume, rays = random_volume(seed, resolution, density), random_rays(seed, 40)
     upstream = torch.randn(40, 5, generator=torch.Generator().manual_seed(seed))
     results = []
@@ -96,8 +96,8 @@ def test_native_march_is_the_twin(name, seed, resolution, samples, density) -> N
 
 
 @given(seeds, st.integers(2, 7))
-@pytest.mark.parametrize("name", native_levels())
-def test_native_total_variation_is_the_twin(name, seed, resolution) -> None:
+@pytest.mark.parametrize("name", kernels())
+def test_total_variation_kernels_are_the_twin(name, seed, resolution) -> None:
     volume, weights, results = random_volume(seed, resolution), (0.01, 1.0, 2.0, 3.0), []
     for choice in ("twin", name):
         with pytest.MonkeyPatch.context() as patch:
@@ -193,9 +193,9 @@ def test_an_early_stop_costs_no_more_than_it_says(name, seed, stop) -> None:
     assert (lost <= stop + 1e-6).all()
 
 
-@pytest.mark.parametrize("name", native_levels())
+@pytest.mark.parametrize("name", kernels())
 @pytest.mark.parametrize("stop", [1e-3, 0.1])
-def test_the_native_early_stop_has_the_twin_s_gradient(monkeypatch, name, stop) -> None:
+def test_an_early_stop_has_the_twin_s_gradient(monkeypatch, name, stop) -> None:
     # a transmittance within rounding of `stop` may end a ray one sample apart: compare away from such rays
     volume, rays = random_volume(5, 8, 60.0), random_rays(5, 300)
     results = []

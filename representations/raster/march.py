@@ -125,7 +125,12 @@ def total_variation(
 
 
 def _kernels(function: str, implementation: Implementation, array: Tensor) -> ModuleType:
-    choice = choose(function, implementation, array.device, array.dtype)
+    offers = ("native", "twin", "warp")
+    choice = choose(function, implementation, array.device, array.dtype, offers=offers)
+    if choice == "warp":
+        from .warp import march as march_warp
+
+        return march_warp
     return march_native if choice == "native" else march_twin
 
 

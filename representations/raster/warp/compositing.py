@@ -138,6 +138,13 @@ def composite(
     stops[at.b, at.y, at.x] = i
 
 
+@wp.func
+@no_type_check
+def add(moments: wp.array3d(dtype=wp.float64), b: int, n: int, moment: int, value: float):
+    """To one element, atomically."""
+    wp.atomic_add(moments, b, n, moment, wp.float64(value))
+
+
 @wp.kernel(enable_backward=False)
 @no_type_check
 def composite_backward(
@@ -156,9 +163,10 @@ def composite_backward(
     to_rgb: wp.array4d(dtype=wp.float32),
     to_alpha: wp.array3d(dtype=wp.float32),
     to_depth: wp.array3d(dtype=wp.float32),
-    moments: wp.array3d(dtype=wp.float32),
+    moments: wp.array3d(dtype=wp.float64),
 ):
-    """One thread a pixel, back to front. Its only writes are atomic adds to `moments`, (camera, Gaussian, 10).
+    """One thread a pixel, back to front. Its only writes are atomic adds to `moments`, (camera, Gaussian, 10): in
+    float64, so that the order in which threads add does not show in float32.
 
     Going back, `left` is the transmittance behind the present Gaussian and `behind` what is seen there: the weighted
     values of the Gaussians behind it and the background, each times its pixel's gradient, for transmittance 1.
@@ -192,14 +200,14 @@ def composite_backward(
             if full <= MAX_ALPHA:  # a limited alpha passes no gradient on
                 h = weight * difference
                 hp, hq = h * pq[0], h * pq[1]
-                wp.atomic_add(moments, at.b, n, 0, h)
-                wp.atomic_add(moments, at.b, n, 1, hp)
-                wp.atomic_add(moments, at.b, n, 2, hq)
-                wp.atomic_add(moments, at.b, n, 3, hp * pq[0])
-                wp.atomic_add(moments, at.b, n, 4, hp * pq[1])
-                wp.atomic_add(moments, at.b, n, 5, hq * pq[1])
-            wp.atomic_add(moments, at.b, n, 6, weight * g[0])
-            wp.atomic_add(moments, at.b, n, 7, weight * g[1])
-            wp.atomic_add(moments, at.b, n, 8, weight * g[2])
+                add(moments, at.b, n, 0, h)
+                add(moments, at.b, n, 1, hp)
+                add(moments, at.b, n, 2, hq)
+                add(moments, at.b, n, 3, hp * pq[0])
+                add(moments, at.b, n, 4, hp * pq[1])
+                add(moments, at.b, n, 5, hq * pq[1])
+            add(moments, at.b, n, 6, weight * g[0])
+            add(moments, at.b, n, 7, weight * g[1])
+            add(moments, at.b, n, 8, weight * g[2])
             if per_distance != 0.0:
-                wp.atomic_add(moments, at.b, n, 9, weight * per_distance)
+                add(moments, at.b, n, 9, weight * per_distance)

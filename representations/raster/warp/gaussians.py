@@ -127,7 +127,7 @@ class _Rasterize(torch.autograd.Function):
         height, width = ctx.size
         views, count = counts.shape
         to_rgb, to_alpha, to_depth = (g.detach().contiguous() for g in incoming[:3])
-        moments = torch.zeros(views, count, MOMENTS, device=counts.device)
+        moments = torch.zeros(views, count, MOMENTS, dtype=torch.float64, device=counts.device)
         pixels = (depth, through, stops, to_rgb, to_alpha[:, 0], to_depth[:, 0])
         drawn = (place, shape, colour, starts, gaussians, inputs[8])
         launch(composite_backward, _threads(views, ctx.size), *drawn, width, height, *pixels, moments)

@@ -20,6 +20,7 @@ from .projection import (
 )
 
 vec10 = wp.types.vector(length=10, dtype=wp.float32)
+vec10d = wp.types.vector(length=10, dtype=wp.float64)
 
 
 @wp.struct
@@ -180,7 +181,7 @@ def project_backward(
     height: int,
     colour: wp.array2d(dtype=wp.vec3),
     counts: wp.array2d(dtype=wp.int32),
-    moments: wp.array2d(dtype=vec10),
+    moments: wp.array2d(dtype=vec10d),
     to_means: wp.array(dtype=wp.vec3),
     to_scales: wp.array(dtype=wp.vec3),
     to_rotations: wp.array(dtype=wp.vec4),
@@ -203,7 +204,7 @@ def project_backward(
     to_log_opacity = float(0.0)
     for b in range(view.shape[0]):
         if counts[b, n] > 0:
-            m = moments[b, n]
+            m = vec10(moments[b, n])
             p = project_one(mean, scale, rotation, view[b], focal[b], near, size)
             g = geometry_backward(p, m, mean, scale, rotation, view[b], focal[b])
             upstream = wp.vec3(m[6], m[7], m[8])
