@@ -170,7 +170,7 @@ def barn(vary: Vary) -> list[Part]:
     cross = box(0.07, 0.56, 0.07)
     return [
         (plate([(-half, 0), (half, 0), *outline], d), MAIN),
-        (plate(np.concatenate([outer, outline[::-1] - [0, 0.03]]), 1.1 * d), SECOND),
+        (plate(np.concatenate([outer, outline[::-1] - [0, 0.06]]), 1.1 * d), SECOND),
         (box(0.44, 0.42, 0.06).at(0, 0.21, d / 2), "white"),
         *both_sides((cross.turned(z=43).at(0, 0.21, d / 2 + 0.02), "brown")),
         (box(0.2, 0.18, 0.06).at(0, h + 0.12, d / 2), "white"),
