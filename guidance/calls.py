@@ -46,16 +46,21 @@ class Calls:
 
     def _forward(self, questions: list[tuple[Noisy, str]]) -> None:
         with torch.no_grad():
+            cond = {branch: self._cond[branch] for _, branch in questions}
             answer = self._prior.predict(
                 torch.cat([state.z_t for state, _ in questions]),
                 torch.cat([state.t for state, _ in questions]),
-                concatenate([self._cond[branch] for _, branch in questions]),
+                concatenate([cond[branch] for _, branch in questions]),
             )
         start = 0
         for state, branch in questions:
             rows = slice(start, start + len(state.z_t))
             self._known[state, branch] = Prediction(
-                answer.eps[rows], answer.x0[rows], answer.v[rows], answer.velocity[rows]
+                answer.eps[rows],
+                answer.x0[rows],
+                answer.v[rows],
+                answer.velocity[rows],
+                cond[branch].weight,
             )
             start = rows.stop
         self.nfe += len(questions)

@@ -17,8 +17,9 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from sds3d.config.options import Options, Scalar
 from sds3d.core import schedules
 
+from .guiders import Guider, PerpNeg
 from .post import ClipNorm, ClipValue, Post, UnitNorm
-from .predictions import ClampX0, Rescale, Transform
+from .predictions import CFG, ClampX0, Combiner, Rescale, Transform
 from .times import Times
 
 
@@ -171,13 +172,43 @@ class GuidanceOptions(Options):
         }
 
 
+class GuiderOptions(Options):
+    """A guider of diffusers in the place of classifier-free guidance."""
+
+    guider: Literal["apg", "cfg_zero_star", "tcfg", "mambo", "slg"]
+    """Which one; slg needs prior.perturb."""
+    space: Literal["", "x0", "eps", "v", "velocity"] = ""
+    """The form of a prediction that it works on; by default that of its paper."""
+    parameters: dict[str, float] = Field(default_factory=dict)
+    """Its other parameters, with the library's names, such as {eta: 0}."""
+
+
+def _guider(value: Any) -> Any:
+    """A bare word that is no combiner of ours is a guider with its defaults."""
+    return {"guider": value} if isinstance(value, str) and value not in ("cfg", "perp_neg") else value
+
+
+CombineOptions = Annotated[Literal["cfg", "perp_neg"] | GuiderOptions, BeforeValidator(_guider)]
+"""How the answers with and without the prompt are put together."""
+
+
 class GuidedOptions(GuidanceOptions):
     """What every method with classifier-free guidance has."""
 
     cfg_scale: Scalar
     """Guidance scale s in eps_null + s (eps_y - eps_null); 1 is plain conditional."""
+    combine: CombineOptions = "cfg"
+    """How answers with and without the prompt are put together: cfg, perp_neg (between view prompts), or a guider of
+    diffusers: apg, cfg_zero_star, tcfg, mambo, slg."""
     transforms: tuple[TransformOptions, ...] = ()
     """Changes of the guided prediction, in order: {rescale: 0.5, space: x0}, clamp_x0."""
+
+    def build_combiner(self) -> Combiner:
+        """The combiner with this scale."""
+        if isinstance(self.combine, GuiderOptions):
+            asked = self.combine
+            return Guider(asked.guider, self.cfg_scale, asked.space, tuple(sorted(asked.parameters.items())))
+        return PerpNeg(self.cfg_scale) if self.combine == "perp_neg" else CFG(self.cfg_scale)
 
     def build_transforms(self) -> tuple[Transform, ...]:
         """The transforms in order."""

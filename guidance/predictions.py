@@ -54,8 +54,10 @@ class Combiner(Protocol):
         """Every branch that may be asked in a run."""
         ...
 
-    def combine(self, answers: Mapping[str, Prediction], progress: float) -> Prediction:
-        """The guided prediction."""
+    def combine(
+        self, answers: Mapping[str, Prediction], progress: float, state: Noisy | None = None
+    ) -> Prediction:
+        """The guided prediction, at the state that the answers are for."""
         ...
 
 
@@ -82,7 +84,9 @@ class CFG:
         constant = self.scale.kind == "constant" and not self.scale.warmup
         return frozenset(self.conditions(0.0) if constant else (self.positive, self.negative))
 
-    def combine(self, answers: Mapping[str, Prediction], progress: float) -> Prediction:
+    def combine(
+        self, answers: Mapping[str, Prediction], progress: float, state: Noisy | None = None
+    ) -> Prediction:
         """The guided prediction."""
         s = self.scale(progress)
         if s in (0.0, 1.0):
@@ -137,7 +141,7 @@ class Rescale:
     def __call__(self, guided: Prediction, positive: Prediction | None, state: Noisy) -> Prediction:
         ours, theirs = getattr(guided, self.space), getattr(positive, self.space)
         ratio = _spread(theirs) / _spread(ours)
-        return _rebuild(self.space, ours * (self.phi * ratio + (1.0 - self.phi)), state)
+        return rebuild(self.space, ours * (self.phi * ratio + (1.0 - self.phi)), state)
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class ClampX0:
             raise ConfigError(f"clamp_x0 needs a limit above 0, got {self.limit:g}.", key="transforms")
 
     def __call__(self, guided: Prediction, positive: Prediction | None, state: Noisy) -> Prediction:
-        return _rebuild("x0", guided.x0.clamp(-self.limit, self.limit), state)
+        return rebuild("x0", guided.x0.clamp(-self.limit, self.limit), state)
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ class Guided:
 
     def evaluate(self, answers: Mapping[str, Prediction], state: Noisy, progress: float) -> Prediction:
         """The guided prediction at a state, from the answers to `conditions`."""
-        out = self.combiner.combine(answers, progress)
+        out = self.combiner.combine(answers, progress, state)
         for transform in self.transforms:
             out = transform(out, answers.get(self.combiner.positive), state)
         return out
@@ -190,7 +194,7 @@ def _spread(x: Tensor) -> Tensor:
     return x.flatten(1).std(dim=1).reshape(-1, *[1] * (x.ndim - 1))
 
 
-def _rebuild(space: str, value: Tensor, state: Noisy) -> Prediction:
-    """The whole prediction from its changed x0 or eps at that state."""
-    form = {"x0": "x0", "eps": "epsilon"}[space]
+def rebuild(space: str, value: Tensor, state: Noisy) -> Prediction:
+    """The whole prediction from one changed form at that state."""
+    form = "epsilon" if space == "eps" else space
     return Prediction.of(value, state.z_t, over(state.alpha, value), over(state.sigma, value), form)

@@ -2,61 +2,43 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 import inspect
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_models import BUILDERS
+from family_cases import (
+    AGAINST,
+    FAMILIES,
+    SIDE,
+    TEXT,
+    VIEWS,
+    conditions,
+    embedded_of,
+    folder_of,
+    load,
+    look,
+    noise,
+    one_time,
+    prior_of,
+)
 
-from sds3d.core.cameras import orbit
-from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.priors import base
 from sds3d.priors.kinds import diffusers as kind
 from sds3d.priors.noise_schedule import over
 
-SIDE = 16
-TEXT, AGAINST = "A red fox!", "blurry"
-VIEWS = ((10.0, 0.0), (100.0, 20.0), (190.0, 0.0), (280.0, 70.0))
-FAMILIES = sorted(BUILDERS)
-PIPELINES = sorted(set(BUILDERS) - {"mvdream"})  # the library has none of that one
-
-
-@pytest.fixture(scope="session")
-def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A tiny folder of a family, written once."""
-    root = tmp_path_factory.mktemp("families")
-    return functools.cache(lambda name: BUILDERS[name](root / name))
-
-
-def load(folder: Path, **options: Any) -> kind.DiffusersPrior:
-    """The prior of a folder in float32 at 16 pixels, on the CPU."""
-    given = {"folder": str(folder), "precision": "float32", "device": "cpu", "size": SIDE} | options
-    return kind.create(kind.Options(**given))
+PIPELINES = sorted(set(FAMILIES) - {"mvdream"})  # the library has none of that one
 
 
 def side_of(name: str) -> int:
     """Sana's pipeline takes multiples of 32 pixels."""
     return 32 if name.startswith("sana") else SIDE
-
-
-def noise(*shape: int, tag: str = "test") -> torch.Tensor:
-    return Streams(5).normal(shape, tag)[0]
-
-
-def look(*cameras: tuple[float, float]) -> Look:
-    azimuth, elevation = zip(*(cameras or VIEWS), strict=True)
-    return Look(orbit(azimuth, torch.tensor(elevation)), (SIDE, SIDE), torch.ones(len(azimuth), 3))
-
-
-def conditions(prior: kind.DiffusersPrior, views: Look, **words: Any) -> base.Conditioning:
-    return prior.condition(prior.prepare(base.Prompts(TEXT, AGAINST, **words)), views, {})
 
 
 CALLS: dict[str, dict[str, Any]] = {
@@ -128,7 +110,9 @@ def sample(
     scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
     for args, options in asked:
         scheduler.set_timesteps(*args, **options)
-    cond = conditions(prior, look(VIEWS[0]))
+    cond = prior.condition(embedded_of(name), look(VIEWS[0]), {})
+    words = {k: v for k, v in embedded_of(name).tensors.items() if k.split(".")[0] in ("y", "null", "neg")}
+    cond = prior.condition(base.Embedded(words), look(VIEWS[0]), {})
     taken = inspect.signature(scheduler.step).parameters
     extra = {"generator": torch.Generator().manual_seed(3)} if "generator" in taken else {}
     if name == "sana-sprint":
@@ -182,7 +166,7 @@ def _sprint(prior: Any, scheduler: Any, cond: Any, z: torch.Tensor, extra: dict[
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_three_steps_equal_the_pipelines(name: str, folder_of: Callable[[str], Path]) -> None:
+def test_three_steps_equal_the_pipelines(name: str) -> None:
     folder = folder_of(name)
     prior = load(folder, size=side_of(name))
     start = noise(1, *prior.info.latent_shape)
@@ -200,10 +184,9 @@ def test_three_steps_equal_the_pipelines(name: str, folder_of: Callable[[str], P
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_predict_is_one_forward_whose_forms_agree(name: str, folder_of: Callable[[str], Path]) -> None:
-    prior = load(folder_of(name))
-    cond, calls = conditions(prior, look()), []
-    t = torch.tensor([0.02, 0.02, 0.5, 0.9] if name != "mvdream" else [0.4] * 4, dtype=torch.float64)
+def test_predict_is_one_forward_whose_forms_agree(name: str) -> None:
+    prior, cond, calls = prior_of(name), conditions(name), []
+    t = one_time(name)
     z_t = noise(4, *prior.info.latent_shape)
     hook = prior.network.register_forward_hook(lambda *_: calls.append(1))
     said = prior.predict(z_t.requires_grad_(), t, cond["y"])
@@ -224,10 +207,9 @@ def test_predict_is_one_forward_whose_forms_agree(name: str, folder_of: Callable
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_encoders_gradient_is_the_one_of_finite_differences(
-    name: str, folder_of: Callable[[str], Path]
-) -> None:
-    prior = load(folder_of(name))
+def test_the_encoders_gradient_is_the_one_of_finite_differences(name: str) -> None:
+    prior = copy.copy(prior_of(name))
+    prior.vae = copy.deepcopy(prior.vae)
     if prior.vae is not None:
         prior.vae.double()
     g = torch.Generator().manual_seed(4)
@@ -247,15 +229,15 @@ def test_the_encoders_gradient_is_the_one_of_finite_differences(
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_sds_has_the_specs_gradient(name: str, folder_of: Callable[[str], Path]) -> None:
+def test_sds_has_the_specs_gradient(name: str) -> None:
     """g = sigma^2 (eps_null + s (eps_y - eps_null) - eps) / B at the drawn state; it reaches the picture."""
     from sds3d.guidance.base import Views
     from sds3d.guidance.build import build_guidance
     from sds3d.guidance.methods import sds
 
-    prior, views = load(folder_of(name)), look()
+    prior, views = copy.copy(prior_of(name)), look()
     guidance = build_guidance(sds.Options(cfg_scale=7.5), prior, steps=10)
-    cond = conditions(prior, views, view_words=not prior.info.uses_camera)
+    cond = conditions(name, views)
     rgb = torch.rand(4, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(6)).requires_grad_()
     z, streams, asked = prior.encode(rgb), Streams(3), []
 
@@ -284,9 +266,9 @@ def test_sds_has_the_specs_gradient(name: str, folder_of: Callable[[str], Path])
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_nothing_is_left_after_close(name: str, folder_of: Callable[[str], Path]) -> None:
+def test_nothing_is_left_after_close(name: str) -> None:
     prior = load(folder_of(name))
-    conditions(prior, look())
+    prior.encode(torch.rand(1, 3, SIDE, SIDE, requires_grad=True))
     refs = [weakref.ref(net) for net in (prior.network, prior.vae) if net is not None]
     gc.collect()
     before = _live_tensors()
@@ -295,7 +277,7 @@ def test_nothing_is_left_after_close(name: str, folder_of: Callable[[str], Path]
     gc.collect()
     assert [ref() for ref in refs] == [None] * len(refs)
     again = load(folder_of(name))
-    conditions(again, look())
+    again.encode(torch.rand(1, 3, SIDE, SIDE, requires_grad=True))
     gc.collect()
     assert _live_tensors() <= before
 
@@ -310,9 +292,7 @@ def _live_tensors() -> int:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_text_encoders_are_gone_after_prepare(
-    name: str, folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_encoders_are_gone_after_prepare(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     plain = kind.text_pipeline
 

@@ -8,7 +8,6 @@ from sds3d.config.options import Scalar
 from sds3d.core import schedules
 
 from ..options import GuidedOptions
-from ..predictions import CFG
 from ..recipe import Recipe
 from ..rules import EPS, guided
 
@@ -39,5 +38,5 @@ def sds(options: Options) -> Recipe:
     s (mu_y - mu_null), which looks over-saturated by nature. With weight kappa and transforms in x0 the same
     residual is the gradient of 1/2 |x - x0_hat|^2 (MVDream, HiFA), which bears s near 5 to 50.
     """
-    combiner = CFG(options.cfg_scale)
+    combiner = options.build_combiner()
     return Recipe(rule=guided(combiner, options.build_transforms()) - EPS, **options.slots())

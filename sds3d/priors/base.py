@@ -84,13 +84,15 @@ Conditioning = Mapping[str, Cond]
 class Prediction:
     """A denoiser's answer at (z_t, t) in all four forms; each (B, C, h, w), float32.
 
-    Exact conversions (guidance card §1.4); x0 and eps satisfy z_t = alpha x0 + sigma eps.
+    Exact conversions (guidance card §1.4); x0 and eps satisfy z_t = alpha x0 + sigma eps. `weight` (B,) is that of
+    the condition, where somebody noted it (Perp-Neg).
     """
 
     eps: Tensor
     x0: Tensor
     v: Tensor
     velocity: Tensor
+    weight: Tensor | None = None
 
     @classmethod
     def of(cls, output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction: str) -> Prediction:

@@ -28,24 +28,30 @@ Mix = tuple[int, int, float]
 
 
 class Branches(Mapping[str, Cond]):
-    """Branch name -> Cond: y, null, neg; with view prompts also mix, neg0, neg1.
+    """Branch name -> Cond: y, null, neg; with view prompts also mix, neg0, neg1; where layers can be left out, skip.
 
     Args:
         texts: "name.tensor" -> (...) of the texts y, null, neg and, where views are told in words, y0 … y3.
-        look: B views. extra: inputs that all branches share, each (B, ...).
+        look: B views. extra: inputs that all branches share, each (B, ...). skip: offer "skip", y without layers.
     """
 
     NAMES: ClassVar[tuple[str, ...]] = ("y", "null", "neg", "mix", "neg0", "neg1")
 
     def __init__(
-        self, texts: Mapping[str, Tensor], look: Look, extra: Mapping[str, Tensor], device: torch.device
+        self,
+        texts: Mapping[str, Tensor],
+        look: Look,
+        extra: Mapping[str, Tensor],
+        device: torch.device,
+        skip: bool = False,
     ):
-        self._texts, self._extra, self._device = texts, dict(extra), device
+        self._texts, self._extra, self._device, self._skip = texts, dict(extra), device, skip
         self._count, self._cameras = len(look.background), look.cameras
         self._by_view = look.cameras is not None and any(k.startswith("y0.") for k in texts)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.NAMES if self._by_view else self.NAMES[:3])
+        names = self.NAMES if self._by_view else self.NAMES[:3]
+        return iter((*names, "skip") if self._skip else names)
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -53,6 +59,14 @@ class Branches(Mapping[str, Cond]):
     def __getitem__(self, name: str) -> Cond:
         if name not in list(self):
             raise KeyError(name)
+        cond = self._plain("y" if name == "skip" else name)
+        if not self._skip:
+            return cond
+        skips = torch.full((self._count,), name == "skip", device=self._device)
+        return Cond({**cond.tensors, "skips": skips}, cond.weight)
+
+    def _plain(self, name: str) -> Cond:
+        """A branch of the whole network."""
         if name in ("null", "neg") or not self._by_view:
             return self._rows([{name: 1.0}] * self._count, [1.0] * self._count)
         assert self._cameras is not None

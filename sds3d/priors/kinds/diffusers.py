@@ -7,6 +7,8 @@ sees in the prompt, as in Poole et al., "DreamFusion", 2022, arXiv 2209.14988, �
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,15 +20,20 @@ from torch import Tensor
 from ...config.options import Options as BaseOptions
 from ...core.errors import PromptError, Sds3dError
 from ...core.look import Look, Render
+from ..adapters import Embedding, Lora, change_texts, check_additions, fuse_loras
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..branches import Branches
 from ..families.base import Layout
+from ..few_step import FewStep, known_times, told_by_name, told_by_scheduler
 from ..folder import best_cpu_dtype
 from ..model_folder import check_folder, weight_files_of
-from ..noise_schedule import over
+from ..noise_schedule import NoiseSchedule, over
+from ..perturb import PerturbOptions, check_perturb, perturbed
 from ..texts import embed_texts, text_pipeline
 from ..views import VIEW_WORDS
-from ..weights import load_component, quiet_loading
+from ..weights import header_names, load_component, quiet_loading
+
+_log = logging.getLogger(__name__)
 
 
 class Options(BaseOptions):
@@ -51,6 +58,16 @@ class Options(BaseOptions):
     """Side of the pictures that the model judges, in pixels; by default the size it was trained at."""
     embedded_guidance: float | None = Field(default=None, ge=0.0)
     """Guidance scale that models distilled with one are told (FLUX dev, LCM, SANA-Sprint); by default theirs."""
+    prediction: Literal["auto", "epsilon", "v", "x0", "velocity"] = "auto"
+    """What the network's output is, where the scheduler's config is wrong about it."""
+    few_step: Literal["auto", "none", "lcm", "turbo", "lightning", "hyper"] = "auto"
+    """How the model was distilled to few steps; auto tells by its scheduler and its name."""
+    loras: tuple[Lora, ...] = ()
+    """LoRA files (.safetensors) to fuse into the model, each a file or {file: …, scale: …}."""
+    embeddings: tuple[Embedding, ...] = ()
+    """Textual inversion files (.safetensors), each a file or {file: …, token: …}."""
+    perturb: PerturbOptions | None = None
+    """Layers to leave out in a further branch, for the guider slg and for PAG."""
 
 
 def create(options: Options, device: str = "cpu") -> DiffusersPrior:
@@ -64,12 +81,15 @@ def create(options: Options, device: str = "cpu") -> DiffusersPrior:
             fit, a precision that the device lacks, or no GPU where one is asked for.
     """
     place = _device(options.device, device)
-    return DiffusersPrior(check_folder(options.folder, options.file, options.size), options, place)
+    layout = check_folder(options.folder, options.file, options.size)
+    check_additions(layout, options.loras, options.embeddings)
+    return DiffusersPrior(layout, options, place)
 
 
 def weight_files(options: Options) -> list[Path]:
     """The safetensors files that a run with these options reads; errors as in `create`."""
-    return weight_files_of(check_folder(options.folder, options.file, options.size))
+    added = [Path(one.file).expanduser() for one in (*options.loras, *options.embeddings)]
+    return [*weight_files_of(check_folder(options.folder, options.file, options.size)), *added]
 
 
 def _device(wanted: str, otherwise: str) -> torch.device:
@@ -100,6 +120,33 @@ def _precision(wanted: str, device: torch.device) -> torch.dtype:
     return getattr(torch, wanted)
 
 
+def _noise_levels(layout: Layout, options: Options) -> tuple[NoiseSchedule, str]:
+    """(noise schedule, native prediction); few-step models know some times only."""
+    schedule, prediction = layout.family.schedule(layout)
+    if options.prediction != "auto":
+        prediction = options.prediction
+    elif layout.file is not None and "v_pred" in header_names(layout.file):
+        # makers of single files mark velocity models with an empty tensor of this name
+        prediction = "v"
+    names = [Path(one.file).name for one in options.loras]
+    names += [place.name for place in (layout.file, layout.folder.resolve()) if place is not None]
+    few = told_by_scheduler(layout.configs["scheduler"]) or told_by_name(names)
+    if options.few_step != "auto":
+        few = None if options.few_step == "none" else FewStep(options.few_step, few.steps if few else 4, "")
+    if few is None:
+        return schedule, prediction
+    times = known_times(few, schedule.steps, flow=schedule.kind == "rf")
+    _log.warning(
+        "%s is taken for a %s model%s: times are carried to the nearest of the %d that it was trained at, and "
+        "guidance.cfg_scale should be near 1. prior.few_step=none takes it for an ordinary one.",
+        layout.folder.name,
+        few.kind,
+        f" by {few.why}" if few.why else "",
+        len(times),
+    )
+    return replace(schedule, known=times), prediction
+
+
 class DiffusersPrior:
     """See the module docstring and priors.base.Prior; z lies on the model's device, text states in float32."""
 
@@ -107,9 +154,12 @@ class DiffusersPrior:
         quiet_loading()
         self.layout, self.family, self.options, self.device = layout, layout.family, options, device
         self.dtype = _precision(options.precision, device)
-        self.schedule, prediction = self.family.schedule(layout)
-        self.network = self.family.load_network(layout, self.dtype).to(device)
+        self.schedule, prediction = _noise_levels(layout, options)
+        self.network = self.family.load_network(layout, self.dtype)
+        fuse_loras(layout, self.network, options.loras)
+        self.network.to(device)
         self.vae = self._load_vae()
+        check_perturb(self.network, options.perturb)
         name = (layout.file or layout.folder).resolve().name
         self.info = PriorInfo(
             name=f"diffusers/{name}",
@@ -118,7 +168,7 @@ class DiffusersPrior:
             latent_shape=layout.latent_shape,
             prediction=prediction,
             views_per_group=self.family.views_per_group,
-            branches=Branches.NAMES,
+            branches=(*Branches.NAMES, *(("skip",) if options.perturb else ())),
             uses_camera=self.family.uses_camera,
             licence=f"see the model card of {name}",
         )
@@ -149,6 +199,7 @@ class DiffusersPrior:
         if prompts.view_words:
             texts |= {f"y{i}": f"{prompts.text}, {words}" for i, words in enumerate(VIEW_WORDS)}
         pipe = text_pipeline(self.layout, self.network, self.device, self.options.text_precision)
+        change_texts(self.layout, pipe, self.options.loras, self.options.embeddings)
         tensors = embed_texts(self.layout, pipe, texts, frozenset({"null", "neg"}), self.device)
         return Embedded(tensors)
 
@@ -168,13 +219,33 @@ class DiffusersPrior:
 
     @torch.no_grad()
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
-        """One forward of the denoiser for all rows."""
+        """One forward of the denoiser for all rows; a second one for rows that skip layers."""
         z_t = z_t.to(self.device)
         tensors = {
             k: v.to(self.device, self.dtype if v.is_floating_point() else None)
             for k, v in cond.tensors.items()
         }
+        skips = tensors.pop("skips", None)
         time = self.schedule.network_time(t).to(self.device)
-        output = self.family.forward(self.network, z_t.to(self.dtype), time, tensors)
+        if skips is None or not skips.any():
+            output = self._forward(z_t, time, tensors)
+        else:
+            output = self._forward_parts(z_t, time, tensors, skips)
         alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
-        return Prediction.of(output.float(), z_t, alpha, sigma, self.info.prediction)
+        return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
+
+    def _forward(self, z_t: Tensor, time: Tensor, tensors: dict[str, Tensor]) -> Tensor:
+        """The network's native output, float32."""
+        return self.family.forward(self.network, z_t.to(self.dtype), time, tensors).float()
+
+    def _forward_parts(self, z_t: Tensor, time: Tensor, tensors: dict[str, Tensor], skips: Tensor) -> Tensor:
+        """The rows that skip layers apart from the others."""
+        assert self.options.perturb is not None, "only then there is a branch that skips"
+        output = torch.empty_like(z_t, dtype=torch.float32)
+        if not skips.all():
+            kept = {k: v[~skips] for k, v in tensors.items()}
+            output[~skips] = self._forward(z_t[~skips], time[~skips], kept)
+        with perturbed(self.network, self.options.perturb):
+            chosen = {k: v[skips] for k, v in tensors.items()}
+            output[skips] = self._forward(z_t[skips], time[skips], chosen)
+        return output
