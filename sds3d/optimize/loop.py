@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ from ..core.tree import Tree
 from .adam import Adam
 from .checkpoint import CheckpointStore
 from .events import Monitor, Silent, StepReport
-from .sentinel import stop_if_non_finite
+from .loss_scale import LossScaler
+from .sentinel import first_non_finite, stop_if_non_finite
 from .stage import Stage
 from .state import RunState
 from .timing import Stopwatch
@@ -45,7 +47,7 @@ class Grads:
 
 
 class Session:
-    """A stage in motion: the stage, Adam, and the guidance's state.
+    """A stage in motion: the stage, Adam, the guidance's state, and the loss scaler if there is one.
 
     Args:
         stage: what to optimise. state: where to start; None starts fresh.
@@ -56,11 +58,14 @@ class Session:
         self.stage, self.watch = stage, watch or Stopwatch()
         self.adam = Adam(stage.options.adam_betas, stage.options.adam_eps)
         self.step = 0
+        self.scaler = LossScaler(stage.options.loss_scale) if stage.options.scales_loss() else None
         if state is None:
             self.guidance_state = stage.guidance.init(stage.streams)
         else:
             stage.representation.load_state_dict(state.representation)
             self.adam.load_state_dict(state.optimizer)
+            if self.scaler:
+                self.scaler.load_state_dict(state.optimizer["loss_scale"])
             self.guidance_state, self.step = state.guidance, state.step
 
     def state(self) -> RunState:
@@ -69,13 +74,16 @@ class Session:
             self.step,
             self.stage.index,
             self.stage.representation.state_dict(),
-            self.adam.state_dict(),
+            self.adam.state_dict() | ({"loss_scale": self.scaler.state_dict()} if self.scaler else {}),
             self.guidance_state,
             self.stage.config_hash,
         )
 
     def gradients(self) -> Grads:
-        """The gradients of this step; nothing is changed. A pure function of (state, step)."""
+        """The gradients of this step; nothing is changed. A pure function of (state, step).
+
+        With a loss scaler what is pulled back is scaled and the gradients are unscaled, which may have overflowed.
+        """
         stage, step, section = self.stage, self.step, self.watch.section
         params = {k: p for group in stage.representation.param_groups() for k, p in group.params.items()}
         for p in params.values():
@@ -84,16 +92,14 @@ class Session:
         look = stage.look(step)
         with section("render"):
             render = stage.representation.render(look)
-        z = stage.prior.encode(render["rgb"])
+        z = self._encode(render["rgb"])
         views = self._views(look, render, z)
         with section("guidance"):
             cotangents, guidance, log = stage.guidance.guide(views, step, stage.streams, self.guidance_state)
         with section("regularise"):
             losses = stage.representation.regularise(render, stage.progress(step))
         with section("backward"):
-            judged = [(z if name == "z" else render[name], g) for name, g in cotangents.items()]
-            judged += [(loss, torch.ones_like(loss)) for loss in losses.values() if loss.requires_grad]
-            torch.autograd.backward([t for t, _ in judged], [g for _, g in judged])
+            self._pull_back(cotangents, losses, render, z, params)
         grads = {k: p.grad for k, p in params.items() if p.grad is not None}
         checked = (
             {f"render.{k}": v for k, v in render.items() if k in ("rgb", "alpha")}
@@ -103,6 +109,31 @@ class Session:
             | {f"gradient.{k}": v for k, v in grads.items()}
         )
         return Grads(grads, views, render, losses, log, guidance, checked)
+
+    def _encode(self, rgb: Tensor) -> Tensor:
+        """z in float32, computed in the precision that the options name."""
+        if self.stage.options.precision == "float32":
+            return self.stage.prior.encode(rgb)
+        with torch.autocast(rgb.device.type, getattr(torch, self.stage.options.precision)):
+            z = self.stage.prior.encode(rgb)
+        return z.float()
+
+    def _pull_back(
+        self,
+        cotangents: Mapping[str, Tensor],
+        losses: Mapping[str, Tensor],
+        render: Render,
+        z: Tensor,
+        params: Mapping[str, Tensor],
+    ) -> None:
+        """One backward of everything that was judged; leaves .grad on the parameters and the render's probes."""
+        scale = self.scaler.scale if self.scaler else 1.0
+        judged = [(z if name == "z" else render[name], scale * g) for name, g in cotangents.items()]
+        judged += [(loss, torch.full_like(loss, scale)) for loss in losses.values() if loss.requires_grad]
+        torch.autograd.backward([t for t, _ in judged], [g for _, g in judged])
+        if self.scaler:
+            probes = (t for t in render.values() if isinstance(t, Tensor) and (t.is_leaf or t.retains_grad))
+            self.scaler.unscale(t.grad for t in (*params.values(), *probes) if t.grad is not None)
 
     def _views(self, look: Look, render: Render, z: Tensor) -> Views:
         media = {k: v.detach() for k, v in render.items() if isinstance(v, Tensor)}
@@ -121,9 +152,22 @@ class Session:
             )
         with self.watch.section("after_step"):
             extra = stage.representation.after_step(step, total, grads.render, self.adam, stage.streams)
-        self.guidance_state = stage.guidance.learn(grads.views, step, stage.streams, grads.guidance)
-        self.step += 1
+        if self.scaler:
+            self.scaler.applied()
+        self._advance(grads)
         return extra
+
+    def skip(self, grads: Grads, culprit: str) -> dict[str, float]:
+        """Pass a step over whose gradient overflowed: nothing moves but the critics, the scale and the counters."""
+        assert self.scaler is not None
+        self.scaler.skip(self.step, culprit)
+        self._advance(grads)
+        return {}
+
+    def _advance(self, grads: Grads) -> None:
+        stage = self.stage
+        self.guidance_state = stage.guidance.learn(grads.views, self.step, stage.streams, grads.guidance)
+        self.step += 1
 
     def preview(self, log: dict[str, Any], views: Views) -> dict[str, Tensor]:
         """Pictures of the present step: an orbiting render, the training views, the prior's x0."""
@@ -181,20 +225,44 @@ def train(
     return session.state()
 
 
-def _one_step(session: Session, store: CheckpointStore, monitor: Monitor) -> None:
-    """Gradients, sentinel, update, report."""
-    stage = session.stage
-    grads = session.gradients()
+def _to_skip(session: Session, grads: Grads) -> str | None:
+    """The gradient that overflowed under the loss scale; None where there is none, or the sentinel is to judge."""
+    if session.scaler is None or session.scaler.is_last_straw():
+        return None
+    found = first_non_finite(grads.checked)
+    return found[0] if found and found[0].startswith("gradient.") else None
+
+
+def _watch(session: Session, grads: Grads, store: CheckpointStore) -> None:
+    """The sentinel's look at a step that was not applied yet."""
+    scaler, note = session.scaler, ""
+    if scaler and scaler.in_a_row:
+        note = (
+            f"The {scaler.in_a_row} steps before it overflowed too and were skipped, down to a loss scale of "
+        )
+        note += f"{scaler.scale:g}. "
     stop_if_non_finite(
         grads.checked,
         session.state(),
         grads.views.look,
         float(grads.log.get("t", float("nan"))),
-        stage.streams.seed,
+        session.stage.streams.seed,
         store.folder.parent,
+        note,
     )
-    step = session.step
-    extra = session.apply(grads)
+
+
+def _one_step(session: Session, store: CheckpointStore, monitor: Monitor) -> None:
+    """Gradients, sentinel, update, report."""
+    stage, step = session.stage, session.step
+    grads = session.gradients()
+    culprit = _to_skip(session, grads)
+    if culprit is None:
+        _watch(session, grads, store)
+        extra = session.apply(grads)
+    else:
+        extra = session.skip(grads, culprit)
+    extra |= session.scaler.metrics() if session.scaler else {}
     numbers = {k: float(v) for k, v in grads.log.items() if not isinstance(v, Tensor) or v.ndim == 0}
     numbers |= {f"loss_{k}": float(v.detach()) for k, v in grads.losses.items()} | extra
     numbers["alpha"] = (

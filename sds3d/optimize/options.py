@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from ..config.options import Options, Scalar
 from ..core import schedules
+from .loss_scale import LossScaleOptions
 
 
 class OptimizeOptions(Options):
@@ -23,6 +26,10 @@ class OptimizeOptions(Options):
     """Decay rates of Adam's two moments."""
     adam_eps: float = Field(default=1e-8, gt=0)
     """Adam's epsilon."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Arithmetic of the prior's encoder and of the gradient through it; everything else stays in float32."""
+    loss_scale: LossScaleOptions = Field(default_factory=LossScaleOptions)
+    """What keeps small gradients from vanishing in float16."""
     white_background: float = Field(default=0.5, ge=0, le=1)
     """Share of the views on white; the others get a random colour, which keeps fog out of the field."""
     jitter: bool = True
@@ -37,3 +44,8 @@ class OptimizeOptions(Options):
     """Render a preview every so many steps; 0 for none."""
     preview_size: int = Field(default=128, ge=16, le=2048)
     """Side of the previews in pixels."""
+
+    def scales_loss(self) -> bool:
+        """Whether what is pulled back is scaled."""
+        use = self.loss_scale.use
+        return use == "always" or (use == "auto" and self.precision == "float16")

@@ -28,13 +28,20 @@ def first_non_finite(tensors: Mapping[str, Tensor]) -> tuple[str, tuple[int, ...
 
 
 def stop_if_non_finite(
-    tensors: Mapping[str, Tensor], state: RunState, look: Look, t: float, seed: int, folder: Path
+    tensors: Mapping[str, Tensor],
+    state: RunState,
+    look: Look,
+    t: float,
+    seed: int,
+    folder: Path,
+    note: str = "",
 ) -> None:
     """Check the tensors of a step before it is applied.
 
     Args:
         tensors: name -> value in the order in which they were computed, so that the first culprit is named.
         state: the state before the step, written as the repro file. folder: where to write it.
+        note: a sentence on what was tried before the run was stopped.
 
     Raises:
         NonFiniteError: names tensor, index, step, t, camera, seed and the repro file.
@@ -47,7 +54,7 @@ def stop_if_non_finite(
     path = folder / f"non_finite_step{state.step:06d}.safetensors"
     write_state(state, path)
     raise NonFiniteError(
-        f"{name}{list(index)} became {value} at step {state.step} (t = {t:.3f}, {camera}, seed {seed}). "
+        f"{name}{list(index)} became {value} at step {state.step} (t = {t:.3f}, {camera}, seed {seed}). {note}"
         f"The run was stopped before the step was applied and the last checkpoint is intact. "
         f"{path} holds the state before this step: random numbers depend only on seed and step, so resuming "
         f"from it replays the step. Lower learning rates or cfg_scale usually help."
