@@ -138,8 +138,9 @@ def test_random_lights_live_where_the_cameras_are():
 def test_shares_of_white_hold_at_the_ends():
     """In float32 the largest uniforms are 1 and the smallest are not 0."""
     assert (random_backgrounds(Ends(0), 0, [0], 1.0) == 1).all()
-    shifted = Ends(0)
-    shifted._raw = lambda count, *_: np.full(count, 2**64 - 1, dtype=np.uint64)
-    assert (random_backgrounds(shifted, 0, [0, 1], 1.0) == 1).all()
+    largest_first = Ends(0)
+    largest_first._raw = lambda *_: np.array([2**64 - 1, 1 << 63, 1 << 62, 1 << 61], dtype=np.uint64)
+    assert (random_backgrounds(largest_first, 0, [0, 1], 1.0) == 1).all()
+    assert random_backgrounds(largest_first, 0, [0], 0.999)[0].tolist() == [0.5, 0.25, 0.125]
     color = random_backgrounds(Ends(0), 0, [0], 0.0)[0].tolist()
     assert color == [pytest.approx(1.5 * 2.0**-53), 0.5, 1.0]
