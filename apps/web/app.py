@@ -120,7 +120,8 @@ def build(runs: Path) -> Any:
 
         def on_done(path: str) -> list[Any]:
             found = glance(RunFolder.open(path)).model if path else None
-            return [str(found) if found else None, gr.update(choices=_names(runs))]
+            chosen = Path(path).name if path else None
+            return [str(found) if found else None, gr.update(choices=_names(runs), value=chosen)]
 
         def on_stop(path: str) -> str:
             if path:
