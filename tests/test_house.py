@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 ROOMS = (
     "core",
+    "objects",
     "config",
     "assetio",
     "representations",
@@ -21,6 +22,7 @@ ROOMS = (
     "evaluate",
     "optimize",
     "jobs",
+    "training",
     "testing",
     "apps",
     "cli",

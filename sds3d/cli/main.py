@@ -13,7 +13,7 @@ import sys
 import typer
 
 from ..core.errors import ConfigError, Sds3dError, StopRequested
-from . import doctor, export, info, resume, run, schema, web
+from . import doctor, export, info, prior, resume, run, schema, web
 
 EPILOG = (
     "Exit status: 0 done, 1 a run or a command failed, 2 wrong usage or configuration, "
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 for module in (run, resume, export, info, doctor, schema, web):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
+app.add_typer(prior.app, name="prior")
 
 
 def _version(asked: bool) -> None:

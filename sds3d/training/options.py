@@ -84,6 +84,10 @@ class TrainOptions(Options):
     """The training pictures."""
     text: TextOptions = TextOptions()
     """The text tower."""
+    judge: TextOptions = TextOptions(
+        seed=7, size=48, channels=(40, 80, 80, 160, 160, 240), strides=(2, 1, 2, 1, 2, 1), every_pair=True
+    )
+    """The metric scorer: other seed, captions and architecture; it has seen every pair and relation."""
     network: NetworkOptions = NetworkOptions()
     """The network."""
     images: int = Field(2_400_000, ge=1)

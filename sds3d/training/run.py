@@ -72,14 +72,18 @@ def train(
 def prepare_scorer(
     options: TrainOptions, text: TextOptions, folder: Path, say: Callable[[str], None]
 ) -> Scorer:
-    """The contrastive model of a folder, trained first if it is not there; the network reads its text side."""
+    """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge."""
     if not (folder / "config.json").exists():
         kinds = learned_kinds(options.pictures)
         layers, pictures = open_set(options.pictures, options.folder / "pictures")
         batches = Batches(layers, pictures, Streams(text.seed), text.size, every_pair=text.every_pair)
         scorer = make_scorer(text, make_tokenizer(vocabulary(kinds)))
         train_scorer(
-            scorer, batches, kinds, text, lambda s, loss: say(f"text tower {s}/{text.steps} loss {loss:.3f}")
+            scorer,
+            batches,
+            kinds,
+            text,
+            lambda s, loss: say(f"{folder.name} {s}/{text.steps} loss {loss:.3f}"),
         )
         save_scorer(scorer, text, folder)
     return load_scorer(folder)

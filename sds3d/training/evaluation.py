@@ -1,0 +1,158 @@
+"""How good a trained prior is: retrieval among captions one word apart, and what caption and camera are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..core.cameras import orbit
+from ..core.look import Look
+from ..core.streams import Streams
+from ..evaluate.retrieval import Judge, Verdict
+from ..objects.captions import NUMBERS_NEEDED, Subject, colours_of, draw_caption, with_article
+from ..objects.colours import NAMED
+from ..objects.held_out import pair_is_held_out, relation_is_held_out
+from ..objects.kind import Kind
+from ..objects.scenes import RELATIONS, related
+from ..priors.base import Prompts
+from ..priors.kinds.embedded import EmbeddedPrior
+from ..priors.scorer import Scorer
+from .batches import Batches
+from .contrast import one_word_away
+from .sampling import ddim
+
+BINS = ((0.02, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.98))
+"""Ranges of t over which errors are averaged."""
+
+
+def seen_captions(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str]:
+    """Different captions of one object that training may have shown."""
+    streams, out = Streams(seed), {}
+    number = 0
+    while len(out) < count:
+        kind = kinds[number % len(kinds)]
+        drawn = streams.uniform((NUMBERS_NEEDED,), "eval caption", ids=(number,))[0].tolist()
+        out[draw_caption(Subject((kind,)), drawn).text] = None
+        number += 1
+    return list(out)
+
+
+def held_out_pairs(kinds: Sequence[Kind]) -> list[str]:
+    """Every caption "a colour kind" that training never showed."""
+    return [with_article(f"{c} {k.name}") for k in kinds for c in NAMED if pair_is_held_out(c, k)]
+
+
+def held_out_relations(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str]:
+    """Captions of two objects in a relation that training never showed; their colours it did."""
+    streams, names = Streams(seed), {k.name for k in kinds}
+    triples = [
+        (a, relation, b)
+        for relation in RELATIONS
+        for a, b in related(relation)
+        if a.name in names and b.name in names and relation_is_held_out(a, relation, b)
+    ]
+    order = streams.uniform((len(triples),), "eval relations")[0].argsort().tolist()
+    out = []
+    for i in order[:count]:
+        a, relation, b = triples[i]
+        u, v = streams.uniform((2,), "eval colours", ids=(i,))[0].tolist()
+        first, second = (colours_of(k) for k in (a, b))
+        colours = first[int(u * len(first))], second[int(v * len(second))]
+        out.append(
+            f"{with_article(f'{colours[0]} {a.name}')} {relation} {with_article(f'{colours[1]} {b.name}')}"
+        )
+    return out
+
+
+def candidates(asked: Sequence[str], kinds: Sequence[Kind], count: int = 1000) -> list[str]:
+    """The asked captions, for each one a caption one word away, and others up to `count`."""
+    streams = Streams(1)
+    near = [
+        one_word_away(caption, kinds, streams.uniform((2,), "near", ids=(i,))[0].tolist())
+        for i, caption in enumerate(asked)
+    ]
+    known = dict.fromkeys([*asked, *near])
+    known |= dict.fromkeys(seen_captions(kinds, count, seed=1))
+    return list(known)[: max(count, len(dict.fromkeys(asked)))]
+
+
+def retrieve(
+    prior: EmbeddedPrior,
+    judge: Scorer,
+    asked: Sequence[str],
+    kinds: Sequence[Kind],
+    seed: int = 0,
+    steps: int = 20,
+) -> list[Verdict]:
+    """Sample each caption once, from some side on white, and rank it among 1,000."""
+    jury = Judge(judge, candidates(asked, kinds))
+    drawn = Streams(seed).uniform((len(asked), 2), "eval camera")[0]
+    verdicts = []
+    for start in range(0, len(asked), 16):
+        part = list(asked[start : start + 16])
+        angle = drawn[start : start + 16]
+        cameras = orbit((360 * angle[:, 0]).tolist(), (-5 + 60 * angle[:, 1]).tolist())
+        pictures = ddim(prior, part, cameras, torch.ones(len(part), 3), steps, seed=seed * 100_000 + start)
+        verdicts += [jury.rank(pictures[i : i + 1], caption) for i, caption in enumerate(part)]
+    return verdicts
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Mean squared error of the predicted picture in one range of t, told different things."""
+
+    t: tuple[float, float]
+    right: float
+    null: float
+    wrong_caption: float
+    camera_turned: float
+
+
+@torch.no_grad()
+def prediction_errors(
+    prior: EmbeddedPrior, batches: Batches, kinds: Sequence[Kind], pictures: int = 64
+) -> list[Errors]:
+    """What the right caption and the right camera are worth, by noise level.
+
+    "turned" tells the network the opposite side; "wrong" a caption one word away.
+    """
+    streams = Streams(5)
+    batch = batches.draw(1_000_000_007, pictures)
+    numbers = streams.uniform((pictures, 2), "wrong", step=0)[0].tolist()
+    wrong = [one_word_away(c, kinds, n) for c, n in zip(batch.captions, numbers, strict=True)]
+    size = prior.info.size
+    sums = torch.zeros(len(BINS), 4)
+    for i in range(pictures):
+        background = batch.background[i : i + 1]
+        azimuth, elevation = float(batch.azimuth_deg[i]), float(batch.elevation_deg[i])
+        look = Look(orbit([azimuth], [elevation]), size, background)
+        turned = Look(orbit([azimuth + 180.0], [elevation]), size, background)
+        told = prior.prepare(Prompts(batch.captions[i]))
+        conditions = [
+            prior.condition(told, look, {})["y"],
+            prior.condition(told, look, {})["null"],
+            prior.condition(prior.prepare(Prompts(wrong[i])), look, {})["y"],
+            prior.condition(told, turned, {})["y"],
+        ]
+        x0 = prior.encode(batch.rgb[i : i + 1])
+        sums += torch.stack([_errors(prior, x0, c, streams, i) for c in conditions], dim=1)
+    mean = (sums / pictures).tolist()
+    return [Errors(t, *row) for t, row in zip(BINS, mean, strict=True)]
+
+
+def _errors(
+    prior: EmbeddedPrior, x0: Tensor, condition, streams: Streams, number: int
+) -> Float[Tensor, " n"]:
+    """Error at the middle of each range of t, the same noise whatever the condition."""
+    out = []
+    for index, (low, high) in enumerate(BINS):
+        t = torch.tensor([(low + high) / 2], dtype=torch.float64)
+        eps = streams.normal(tuple(x0.shape[1:]), "eval noise", index, ids=(number,))
+        a, s = (float(v) for v in (prior.schedule.alpha(t), prior.schedule.sigma(t)))
+        predicted = prior.predict(a * x0 + s * eps, t, condition).x0
+        out.append((predicted - x0).square().mean())
+    return torch.stack(out)

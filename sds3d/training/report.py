@@ -1,0 +1,65 @@
+"""The numbers of a finished training run, as `sds3d prior eval` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from ..core.streams import Streams
+from ..evaluate.retrieval import Verdict, r_precision
+from ..priors.kinds.embedded import Options, load_folder
+from .batches import Batches
+from .evaluation import (
+    held_out_pairs,
+    held_out_relations,
+    prediction_errors,
+    retrieve,
+    seen_captions,
+)
+from .options import TrainOptions
+from .plan import learned_kinds
+from .render import open_set
+from .run import prepare_scorer
+
+
+def evaluate_run(
+    options: TrainOptions, captions: int, seeds: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Retrieval by the judge (trained first where it is missing) and prediction errors.
+
+    Args:
+        captions: how many seen captions, and at most how many of each held-out sort.
+        seeds: samples of each caption; the spread over them is reported.
+    """
+    kinds = learned_kinds(options.pictures)
+    judge = prepare_scorer(options, options.judge, options.folder / "judge", say)
+    prior = load_folder(options.folder / "model", Options())
+    groups = {
+        "seen": seen_captions(kinds, captions),
+        "held-out pairs": held_out_pairs(kinds)[:captions],
+        "held-out relations": held_out_relations(kinds, captions),
+    }
+    out: dict[str, Any] = {}
+    for name, asked in groups.items():
+        rounds = []
+        for seed in range(seeds):
+            rounds.append(retrieve(prior, judge, asked, kinds, seed))
+            say(f"{name}, seed {seed}: R@1 {r_precision(rounds[-1], 1):.3f} of {len(asked)}")
+        out[name] = {"captions": len(asked), "R@1": _spread(rounds, 1), "R@5": _spread(rounds, 5)}
+    layers, pictures = open_set(options.pictures, options.folder / "pictures")
+    batches = Batches(layers, pictures, Streams(options.seed + 1), options.network.size, view_words=0.0)
+    for errors in prediction_errors(prior, batches, kinds):
+        out[f"error at t {errors.t[0]} to {errors.t[1]}"] = {
+            "right": errors.right,
+            "null": errors.null,
+            "wrong caption": errors.wrong_caption,
+            "camera turned": errors.camera_turned,
+        }
+    return out
+
+
+def _spread(rounds: Sequence[Sequence[Verdict]], k: int) -> str:
+    """Mean and standard deviation over seeds."""
+    values = [r_precision(verdicts, k) for verdicts in rounds]
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
