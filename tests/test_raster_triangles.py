@@ -14,9 +14,9 @@ from march_cases import native_levels
 from sds3d.representations.raster import triangles_native, triangles_twin
 from sds3d.representations.raster.dispatch import RasterError
 from sds3d.representations.raster.triangles import interpolate, rasterize
-from triangle_cases import implementations, soup, use, views
+from triangle_cases import ahead, implementations, soup, use, views
 
-from sds3d.core.cameras import orbit, rays
+from sds3d.core.cameras import rays
 from sds3d.core.errors import NonFiniteError
 
 SAME_CHOICE = [HealthCheck.function_scoped_fixture]  # the choice of implementation holds for all inputs
@@ -36,11 +36,6 @@ natively = pytest.mark.parametrize("implementation", native_levels(), indirect=T
 def facing(corners, z: float = -1.0) -> torch.Tensor:
     """World vertices for `ahead`'s camera from image-plane (x right, y up) at that world z."""
     return torch.tensor([[x, y, z] for x, y in corners])
-
-
-def ahead(fov_y_deg: float = 90.0):
-    """One camera at the origin that looks down -Z."""
-    return replace(orbit([0.0], 0.0, 1.0, fov_y_deg), c2w=torch.eye(4)[None])
 
 
 @natively

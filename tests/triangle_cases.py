@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from march_cases import native_levels
@@ -38,3 +40,13 @@ def views(seed: int, count: int = 2) -> Cameras:
     generator = torch.Generator().manual_seed(seed)
     angle = torch.rand(2, count, generator=generator)
     return orbit(360 * angle[0], 160 * angle[1] - 80)
+
+
+def agree(value: Tensor, wanted: Tensor, tolerance: float) -> None:
+    """Equal up to `tolerance` of the largest element."""
+    torch.testing.assert_close(value, wanted, rtol=0, atol=tolerance * max(1e-9, float(wanted.abs().max())))
+
+
+def ahead(fov_y_deg: float = 90.0) -> Cameras:
+    """One camera at the origin that looks down -Z."""
+    return replace(orbit([0.0], 0.0, 1.0, fov_y_deg), c2w=torch.eye(4)[None])

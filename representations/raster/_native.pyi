@@ -1,5 +1,5 @@
 """The compiled CPU kernels. Arrays are C-contiguous, float32 unless said, and not checked here: call them through
-raster.gaussians and raster.march. Rows of outputs are written in place."""
+raster.gaussians, raster.march and raster.triangles. Rows of outputs are written in place."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,9 @@ def gaussians_backward(
 ) -> None:
     """Write every to_ array; the inputs are those of the forward call, depth is its output."""
 
+# The triangle functions answer -1 when done, -2 for NaN or infinity, -3 for an index that fits no array. Pixels are
+# (B, H, W); positions (B, V, 3) are in camera axes; faces (F, 3).
+
 def triangles_forward(
     positions: Floats,
     faces: NDArray[np.int64],
@@ -80,9 +83,20 @@ def triangles_forward(
     threads: int,
     level: int,
 ) -> int:
-    """Draw positions (B, V, 3), camera axes, into face (B, H, W), barycentric (B, H, W, 3) and depth (B, H, W).
+    """Draw into face, barycentric (B, H, W, 3) and depth."""
 
-    -1: done; -2: a position or focal length is not finite; else the first face with a vertex out of range."""
+def triangles_backward(
+    positions: Floats,
+    faces: NDArray[np.int64],
+    focal: Floats,
+    face: NDArray[np.int32],
+    to_barycentric: Floats | None,
+    to_depth: Floats | None,
+    to_positions: Floats,
+    to_focal: Floats,
+    threads: int,
+) -> None:
+    """Write to_positions and to_focal."""
 
 def triangles_interpolate(
     attributes: Floats,
@@ -92,4 +106,80 @@ def triangles_interpolate(
     out: Floats,
     threads: int,
 ) -> int:
-    """Write attributes (V, C) with faces, or (F, 3, C) without, into out (B, H, W, C); returns as forward does."""
+    """Write attributes (V, C) with faces, or (F, 3, C) without, into out (B, H, W, C)."""
+
+def triangles_interpolate_backward(
+    attributes: Floats,
+    faces: NDArray[np.int64] | None,
+    face: NDArray[np.int32],
+    barycentric: Floats,
+    upstream: Floats,
+    to_attributes: Floats | None,
+    to_barycentric: Floats | None,
+    threads: int,
+) -> None:
+    """Write the gradients that are given."""
+
+def triangles_mip_level(
+    positions: Floats,
+    faces: NDArray[np.int64],
+    focal: Floats,
+    face: NDArray[np.int32],
+    corners: Floats,
+    texels_x: float,
+    texels_y: float,
+    level: Floats,
+) -> int:
+    """Write level; corners (F, 3, 2) are texture coordinates."""
+
+def triangles_topology(faces: NDArray[np.int64], partners: NDArray[np.int64], vertex_count: int) -> int:
+    """Write partners (F, 3)."""
+
+def triangles_antialias(
+    positions: Floats,
+    faces: NDArray[np.int64],
+    partners: NDArray[np.int64],
+    focal: Floats,
+    face: NDArray[np.int32],
+    depth: Floats,
+    image: Floats,
+    share: Floats,
+    out: Floats,
+    threads: int,
+) -> int:
+    """Write out (B, H, W, C), and into share (B, H, W, 2) what each pixel gives to its right and lower neighbour."""
+
+def triangles_antialias_backward(
+    positions: Floats,
+    faces: NDArray[np.int64],
+    partners: NDArray[np.int64],
+    focal: Floats,
+    face: NDArray[np.int32],
+    depth: Floats,
+    image: Floats,
+    share: Floats,
+    upstream: Floats,
+    to_image: Floats,
+    to_positions: Floats,
+    to_focal: Floats,
+    threads: int,
+) -> None:
+    """Write every to_ array; share is what triangles_antialias left."""
+
+def triangles_texture(
+    levels: list[Floats], uv: Floats, level: Floats | None, out: Floats, wrap: bool, threads: int
+) -> int:
+    """Write samples (B, H, W, C) of levels (h, w, C)."""
+
+def triangles_texture_backward(
+    levels: list[Floats],
+    uv: Floats,
+    level: Floats | None,
+    upstream: Floats,
+    to_levels: list[Floats],
+    to_uv: Floats,
+    to_level: Floats | None,
+    wrap: bool,
+    threads: int,
+) -> None:
+    """Write every gradient that is given; to_levels is empty where texels need none."""

@@ -1,22 +1,28 @@
-"""Triangle rasterization: one signature a function over the native kernels and the twins.
+"""Triangle rasterization and interpolation: one signature over the native kernels and the twins.
 
-Conventions, formulas and the reference implementation are in `triangles_twin`.
+Conventions, formulas and the reference implementation are in `triangles_twin`. Silhouettes are smoothed, and get
+their gradients, in `triangles_antialias`; textures are sampled in `triangles_texture`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 
-import torch
 from jaxtyping import Float, Int, Int32
 from torch import Tensor
 
 from sds3d.core.cameras import Cameras
-from sds3d.core.errors import NonFiniteError
 
 from . import triangles_native, triangles_twin
-from .dispatch import Implementation, RasterError, choose
+from .dispatch import Implementation, RasterError
+from .triangles_checks import (
+    call,
+    check_faces,
+    check_finite,
+    check_fragments,
+    require_faces,
+    require_floats,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ def rasterize(
     implementation: Implementation = "auto",
 ) -> Fragments:
     """The nearest triangle at every pixel centre; barycentrics and depth are differentiable in the vertices and
-    cameras (silhouettes are not: see `antialias`).
+    cameras (which face is seen is not: see `triangles_antialias`).
 
     Triangles are seen from both sides and may reach through the near plane or behind the camera: of those the
     part beyond `near` is drawn. Triangles seen edge-on or without area cover nothing. A pixel centre on an edge
@@ -62,24 +68,27 @@ def rasterize(
         RasterError: shapes, types, devices or indices that do not fit, or no implementation for the device.
         NonFiniteError: NaN or infinity in an argument; the text names the array and the first index.
     """
-    arrays = {"vertices": vertices, "cameras.c2w": cameras.c2w, "cameras.fov_y_deg": cameras.fov_y_deg}
-    _require("rasterize", "vertices", vertices, (None, 3))
-    _require_faces("rasterize", faces, vertices)
+    require_floats("rasterize", "vertices", vertices, (None, 3))
+    require_faces("rasterize", faces, vertices)
     if not len(cameras) or min(size) < 1 or near <= 0:
         raise RasterError(
             f"rasterize: {len(cameras)} cameras, image size {tuple(size)}, near {near}: all must be positive"
         )
-    kernels = _kernels("rasterize_triangles", implementation, vertices)
-    if kernels is triangles_twin:
-        _check_finite("rasterize", arrays)
-        _check_faces("rasterize", faces, len(vertices))
-    positions, focal = camera_positions(vertices, cameras), cameras.focal(size[0]).to(vertices.dtype)
-    try:
-        return Fragments(*kernels.rasterize(positions, faces, focal, size, near))
-    except (NonFiniteError, RasterError):
-        _check_finite("rasterize", arrays)
-        _check_faces("rasterize", faces, len(vertices))
-        raise
+    positions, focal = seen_by(vertices, cameras, size)
+
+    def check() -> None:
+        check_place("rasterize", vertices, faces, cameras)
+
+    return Fragments(
+        *call(
+            "rasterize_triangles",
+            implementation,
+            (triangles_native, triangles_twin),
+            vertices,
+            lambda kernels: kernels.rasterize(positions, faces, focal, size, near),
+            check,
+        )
+    )
 
 
 def interpolate(
@@ -101,27 +110,25 @@ def interpolate(
         NonFiniteError: NaN or infinity in an argument; the text names the array and the first index.
     """
     shape = (None, None) if attributes.ndim == 2 else (len(faces), 3, None)
-    _require("interpolate", "attributes", attributes, shape)
-    _require_faces("interpolate", faces, attributes)
-    _require("interpolate", "fragments.barycentric", fragments.barycentric, (*fragments.face.shape, 3))
-    if fragments.barycentric.dtype != attributes.dtype or fragments.barycentric.device != attributes.device:
-        raise RasterError(
-            f"interpolate: attributes are {attributes.dtype} on {attributes.device}, fragments "
-            f"{fragments.barycentric.dtype} on {fragments.barycentric.device}"
-        )
-    kernels = _kernels("interpolate", implementation, attributes)
-    rows = len(attributes) if attributes.ndim == 2 else None
-    if kernels is triangles_twin:
-        _check_finite("interpolate", {"attributes": attributes})
-        _check_faces("interpolate", faces, rows)
-        _check_fragments(fragments, faces)
-    try:
-        return kernels.interpolate(attributes, faces, fragments.face, fragments.barycentric)
-    except (NonFiniteError, RasterError):
-        _check_finite("interpolate", {"attributes": attributes})
-        _check_faces("interpolate", faces, rows)
-        _check_fragments(fragments, faces)
-        raise
+    require_floats("interpolate", "attributes", attributes, shape)
+    require_faces("interpolate", faces, attributes)
+    face, barycentric = fragments.face, fragments.barycentric
+    require_floats("interpolate", "fragments.barycentric", barycentric, (*face.shape, 3), attributes)
+
+    def check() -> None:
+        check_finite("interpolate", {"attributes": attributes})
+        if attributes.ndim == 2:
+            check_faces("interpolate", faces, len(attributes))
+        check_fragments("interpolate", face, faces)
+
+    return call(
+        "interpolate",
+        implementation,
+        (triangles_native, triangles_twin),
+        attributes,
+        lambda kernels: kernels.interpolate(attributes, faces, face, barycentric),
+        check,
+    )
 
 
 def camera_positions(vertices: Float[Tensor, "v 3"], cameras: Cameras) -> Float[Tensor, "b v 3"]:
@@ -138,55 +145,15 @@ def camera_positions(vertices: Float[Tensor, "v 3"], cameras: Cameras) -> Float[
     return upright * upright.new_tensor([1.0, -1.0, -1.0])
 
 
-def _kernels(function: str, implementation: Implementation, array: Tensor) -> ModuleType:
-    choice = choose(function, implementation, array.device, array.dtype)
-    return triangles_native if choice == "native" else triangles_twin
+def seen_by(
+    vertices: Float[Tensor, "v 3"], cameras: Cameras, size: tuple[int, int]
+) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, " b"]]:
+    """What the kernels take: vertices in camera axes and focal lengths in pixels."""
+    return camera_positions(vertices, cameras), cameras.focal(size[0]).to(vertices.dtype)
 
 
-def _require(function: str, name: str, value: Tensor, shape: tuple[int | None, ...]) -> None:
-    fits = value.ndim == len(shape) and all(
-        s is None or s == n for s, n in zip(shape, value.shape, strict=True)
-    )
-    if not fits or not value.is_floating_point():
-        wanted = ", ".join("any" if s is None else str(s) for s in shape)
-        raise RasterError(
-            f"{function}: {name} must be floats ({wanted}), got {value.dtype} {tuple(value.shape)}"
-        )
-
-
-def _require_faces(function: str, faces: Tensor, like: Tensor) -> None:
-    if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype not in (torch.int32, torch.int64):
-        raise RasterError(
-            f"{function}: faces must be (F, 3) int32 or int64, got {faces.dtype} {tuple(faces.shape)}"
-        )
-    if faces.device != like.device:
-        raise RasterError(f"{function}: faces are on {faces.device}, the other arrays on {like.device}")
-
-
-def _check_finite(function: str, arrays: dict[str, Tensor]) -> None:
-    for name, array in arrays.items():
-        bad = ~torch.isfinite(array.detach())
-        if bool(bad.any()):
-            index = tuple(bad.nonzero()[0].tolist())
-            raise NonFiniteError(
-                f"{function}: {name}[{', '.join(map(str, index))}] is {array[index].item()}; every argument "
-                "must be finite. Look at the step before: a learning rate too high or a loss of NaN."
-            )
-
-
-def _check_faces(function: str, faces: Tensor, vertices: int | None) -> None:
-    if vertices is None:
-        return
-    bad = ((faces < 0) | (faces >= vertices)).any(dim=1).nonzero()
-    if len(bad):
-        at = int(bad[0])
-        raise RasterError(
-            f"{function}: faces[{at}] is {faces[at].tolist()}, but there are {vertices} vertices"
-        )
-
-
-def _check_fragments(fragments: Fragments, faces: Tensor) -> None:
-    if fragments.face.numel() and int(fragments.face.max()) >= len(faces):
-        raise RasterError(
-            f"interpolate: the fragments see face {int(fragments.face.max())}, but there are {len(faces)} faces"
-        )
+def check_place(function: str, vertices: Tensor, faces: Tensor, cameras: Cameras) -> None:
+    """Raise what is wrong with the values of a mesh in front of cameras, by name and index."""
+    places = {"vertices": vertices, "cameras.c2w": cameras.c2w, "cameras.fov_y_deg": cameras.fov_y_deg}
+    check_finite(function, places)
+    check_faces(function, faces, len(vertices))

@@ -32,8 +32,14 @@ def pixel_rays(
     return u, v, focal.double()
 
 
-def _cross(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+def cross(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """a × b of vectors given by their components, in one order of operations: b × a is exactly the opposite."""
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+
+
+def edge_at(normal: tuple[Tensor, ...], u: Tensor, v: Tensor, f: Tensor) -> Tensor:
+    """normal · (u, v, f), in one order of operations."""
+    return normal[0] * u + (normal[1] * v + normal[2] * f)
 
 
 def _inside(
@@ -66,14 +72,11 @@ def visible(
     at_once = max(1, PAIRS_AT_ONCE // (size[0] * size[1]))
     for b in range(len(positions)):
         best = torch.full(size, torch.inf, device=positions.device)
-        corners = positions[b].double()[faces]
+        corners = positions[b].double()[faces.long()]
         for first in range(0, len(faces), at_once):
             p = [tuple(c.unbind(1)) for c in corners[first : first + at_once].unbind(1)]
-            normals = [_cross(p[(i + 1) % 3], p[(i + 2) % 3]) for i in range(3)]
-            e = [
-                x[:, None, None] * u + (y[:, None, None] * v[:, None] + (z * f[b])[:, None, None])
-                for x, y, z in normals
-            ]
+            normals = [cross(p[(i + 1) % 3], p[(i + 2) % 3]) for i in range(3)]
+            e = [edge_at(tuple(c[:, None, None] for c in n), u, v[:, None], f[b]) for n in normals]
             z = [c[2][:, None, None] for c in p]
             depth = (e[0] * z[0] + e[1] * z[1] + e[2] * z[2]) * (1 / (e[0] + e[1] + e[2]))
             seen = (_inside(e, normals, 1) | _inside(e, normals, -1)) & (depth > near)
@@ -96,12 +99,10 @@ def locate(
     out = torch.zeros(*face.shape, 4, dtype=torch.float64, device=positions.device)
     b, y, x = (face >= 0).nonzero(as_tuple=True)
     u, v, f = pixel_rays(focal, (face.shape[1], face.shape[2]))
-    corners = positions.double()[b[:, None], faces[face[b, y, x].long()]]
+    corners = positions.double()[b[:, None], faces[face[b, y, x].long()].long()]
     p = [tuple(c.unbind(1)) for c in corners.unbind(1)]
-    e = []
-    for i in range(3):
-        normal = _cross(p[(i + 1) % 3], p[(i + 2) % 3])
-        e.append(normal[0] * u[x] + (normal[1] * v[y] + normal[2] * f[b]))
+    normals = [cross(p[(i + 1) % 3], p[(i + 2) % 3]) for i in range(3)]
+    e = [edge_at(n, u[x], v[y], f[b]) for n in normals]
     inverse = 1 / (e[0] + e[1] + e[2])
     depth = (e[0] * p[0][2] + e[1] * p[1][2] + e[2] * p[2][2]) * inverse
     values = torch.stack([*(value * inverse for value in e), depth], dim=1)
@@ -128,9 +129,8 @@ def interpolate(
     barycentric: Float[Tensor, "b h w 3"],
 ) -> Float[Tensor, "b h w c"]:
     """Attributes at every pixel; see raster.triangles.interpolate."""
-    corners = attributes if attributes.ndim == 3 else attributes[faces]
+    corners = attributes if attributes.ndim == 3 else attributes[faces.long()]
     if not len(corners):
         return barycentric.new_zeros(*face.shape, attributes.shape[-1])
-    values = corners[face.clamp_min(0).long()]
-    # barycentrics are zero where there is no face
-    return (barycentric[..., None] * values).sum(dim=-2)
+    weights = torch.where((face >= 0)[..., None], barycentric, 0)
+    return (weights[..., None] * corners[face.clamp_min(0).long()]).sum(dim=-2)

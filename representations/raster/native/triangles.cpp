@@ -2,12 +2,6 @@
 //
 // Work is split by what is written (bands of rows, pixels), so results do not depend on the number of threads.
 // Standard headers come first, so that no inline function of theirs is compiled for a newer machine.
-#include "triangles_types.h"
-
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-
 #if defined(__x86_64__)
 #define TRIANGLES_X86
 #include <immintrin.h>
@@ -15,12 +9,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <optional>
-#include <stdexcept>
 #include <vector>
 
-namespace nb = nanobind;
+#include "triangles_arrays.h"
+#include "triangles_types.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"  // vector arguments: every such function is inlined
@@ -75,27 +67,6 @@ static const Kernels &choose(int level) {
 #endif
     (void)level;
     return baseline::table;
-}
-
-using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
-using Faces = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
-using IntOut = nb::ndarray<int32_t, nb::c_contig, nb::device::cpu>;
-using IntIn = nb::ndarray<const int32_t, nb::c_contig, nb::device::cpu>;
-
-static void require(bool ok, const char *what) {
-    if (!ok) throw std::invalid_argument(what);
-}
-
-static bool all_finite(const float *values, size_t count) {
-    constexpr uint32_t kExponent = 0x7f800000u;
-    uint32_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t word;
-        std::memcpy(&word, values + i, sizeof word);
-        found |= (word & kExponent) == kExponent;
-    }
-    return found == 0;
 }
 
 struct Task {
@@ -153,7 +124,6 @@ static void draw_band(const Task &task, const Kernels &kernels, const std::vecto
         }
 }
 
-// -1: drawn. -2: a position or focal length is not finite. Else the first face with a vertex out of range.
 static int64_t forward(In positions, Faces faces, In focal, IntOut face, Out barycentric, Out depth, double near,
                        int threads, int level) {
     require(positions.ndim() == 3 && positions.shape(2) == 3, "positions must be (B, V, 3)");
@@ -168,12 +138,9 @@ static int64_t forward(In positions, Faces faces, In focal, IntOut face, Out bar
     int32_t *to_face = face.data();
     float *to_barycentric = barycentric.data(), *to_depth = depth.data();
     nb::gil_scoped_release release;
-    if (!all_finite(task.positions, coordinates) || !all_finite(task.focal, task.views)) return -2;
-    task.faces.resize(corners);
-    for (size_t i = 0; i < corners; i++) {
-        if (given[i] < 0 || given[i] >= task.vertex_count) return int64_t(i / 3);
-        task.faces[i] = int32_t(given[i]);
-    }
+    if (!all_finite(task.positions, coordinates) || !all_finite(task.focal, task.views)) return kNotFinite;
+    if (!all_within(given, corners, 0, task.vertex_count)) return kBadIndex;
+    task.faces.assign(given, given + corners);
     std::vector<std::vector<Point>> points(task.views);
     std::vector<double> u((task.width + kLanes - 1) / kLanes * kLanes + kLanes);
     for (size_t x = 0; x < u.size(); x++) u[x] = double(x) + 0.5 - 0.5 * task.width;
@@ -191,53 +158,21 @@ static int64_t forward(In positions, Faces faces, In focal, IntOut face, Out bar
                       int(int64_t(task.height) * (band + 1) / bands), planes, to_face, to_barycentric, to_depth);
         }
     }
-    return -1;
-}
-
-// Each pixel's three attribute rows, weighted; zeros where there is no face. `faces` is absent when attributes have
-// one row a corner. Returns as forward does, -2 for an attribute that is not finite.
-static int64_t interpolate(In attributes, std::optional<Faces> faces, IntIn face, In barycentric, Out out,
-                           int threads) {
-    const size_t channels = attributes.shape(attributes.ndim() - 1), pixels = face.size();
-    require(attributes.ndim() == (faces ? 2 : 3), "attributes must be (V, C) with faces, (F, 3, C) without");
-    require(barycentric.size() == 3 * pixels && out.size() == channels * pixels, "pixels must agree in number");
-    const int64_t rows = int64_t(attributes.shape(0)) * (faces ? 1 : 3);
-    const int64_t count = int64_t(faces ? faces->shape(0) : attributes.shape(0));
-    const int64_t *corner = faces ? faces->data() : nullptr;
-    const float *value = attributes.data(), *weight = barycentric.data();
-    const int32_t *seen = face.data();
-    float *to = out.data();
-    nb::gil_scoped_release release;
-    if (!all_finite(value, size_t(rows) * channels)) return -2;
-    int64_t bad = -1;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : bad) if (threads > 1)
-    for (int64_t n = 0; n < int64_t(pixels); n++) {
-        const int64_t f = seen[n];
-        float *o = to + size_t(n) * channels;
-        std::fill(o, o + channels, 0.f);
-        if (f < 0) continue;
-        int64_t row[3] = {3 * f, 3 * f + 1, 3 * f + 2};
-        if (corner && f < count)
-            for (int i = 0; i < 3; i++) row[i] = corner[3 * f + i];
-        if (f >= count || std::min({row[0], row[1], row[2]}) < 0 || std::max({row[0], row[1], row[2]}) >= rows) {
-            bad = f;
-            continue;
-        }
-        for (int i = 0; i < 3; i++) {
-            const float w = weight[3 * n + i], *from = value + size_t(row[i]) * channels;
-            for (size_t c = 0; c < channels; c++) o[c] += w * from[c];
-        }
-    }
-    return bad;
+    return kDone;
 }
 
 }  // namespace triangles
+
+void register_triangles_pixels(nb::module_ &m);
+void register_triangles_edges(nb::module_ &m);
+void register_triangles_texture(nb::module_ &m);
 
 void register_triangles(nb::module_ &m) {
     using namespace nb::literals;
     m.def("triangles_forward", &triangles::forward, "positions"_a, "faces"_a, "focal"_a, "face"_a, "barycentric"_a,
           "depth"_a, "near"_a, "threads"_a, "level"_a,
-          "Draw into face, barycentric and depth. -1: done; -2: not finite; else the first face out of range.");
-    m.def("triangles_interpolate", &triangles::interpolate, "attributes"_a, "faces"_a.none(), "face"_a,
-          "barycentric"_a, "out"_a, "threads"_a, "Write weighted attributes (B, H, W, C). Returns as forward does.");
+          "Draw into face, barycentric and depth. -1: done; -2: not finite; -3: an index is wrong.");
+    register_triangles_pixels(m);
+    register_triangles_edges(m);
+    register_triangles_texture(m);
 }
