@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from raster_cases import select
 from sds3d.representations.raster import gaussians_native, gaussians_twin
-from sds3d.representations.raster.dispatch import INSTRUCTION_SETS, native_module
 from sds3d.representations.raster.gaussians import GaussianRender, opencv_view, rasterize_gaussians
-from sds3d.representations.raster.warp.runtime import warp_status
 from torch import Tensor
 
 from sds3d.core.cameras import Cameras, orbit
@@ -46,36 +45,9 @@ class Case:
         )
 
 
-def native_levels() -> list:
-    """Every instruction set of this build and machine, or one case that says why there is none."""
-    module, reason = native_module()
-    if module is None:
-        return [pytest.param("none", marks=pytest.mark.skip(reason=reason))]
-    return list(INSTRUCTION_SETS[: module.best_instruction_set() + 1])
-
-
-def warp_kernels() -> list:
-    """["warp"], skipped with the reason where Warp is not installed."""
-    reason = warp_status(torch.device("cpu"))
-    return [pytest.param("warp", marks=pytest.mark.skipif(bool(reason), reason=reason))]
-
-
-def kernels() -> list:
-    """Every implementation that has kernels of its own: each native instruction set, and Warp on the CPU."""
-    return [*native_levels(), *warp_kernels()]
-
-
-def implementations() -> list:
-    """("twin", "warp" or an instruction set of the native kernels)"""
-    return ["twin", *kernels()]
-
-
 def use(patch: pytest.MonkeyPatch, name: str) -> str:
     """Select an entry of `implementations`; returns the value for the argument `implementation`."""
-    if name in ("twin", "warp"):
-        return name
-    patch.setattr(gaussians_native, "instruction_level", lambda: INSTRUCTION_SETS.index(name))
-    return "native"
+    return select(patch, gaussians_native, name)
 
 
 def random_case(

@@ -4,44 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from raster_cases import native_levels as native_levels
+from raster_cases import select
 from sds3d.representations.raster import march_native
-from sds3d.representations.raster.dispatch import INSTRUCTION_SETS, native_module
-from sds3d.representations.raster.warp.runtime import warp_status
 from torch import Tensor
 
 HALF = 0.85
 
 
-def native_levels() -> list:
-    """Every instruction set of this build and machine, or one case that says why there is none."""
-    module, reason = native_module()
-    if module is None:
-        return [pytest.param("none", marks=pytest.mark.skip(reason=reason))]
-    return list(INSTRUCTION_SETS[: module.best_instruction_set() + 1])
-
-
-def warp_kernels() -> list:
-    """["warp"], skipped with the reason where Warp is not installed."""
-    reason = warp_status(torch.device("cpu"))
-    return [pytest.param("warp", marks=pytest.mark.skipif(bool(reason), reason=reason))]
-
-
-def kernels() -> list:
-    """Every implementation that has kernels of its own: each native instruction set, and Warp on the CPU."""
-    return [*native_levels(), *warp_kernels()]
-
-
-def implementations() -> list:
-    """("twin", "warp" or an instruction set of the native kernels)"""
-    return ["twin", *kernels()]
-
-
-def use(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
+def use(patch: pytest.MonkeyPatch, name: str) -> str:
     """Select an entry of `implementations`; returns the value for the argument `implementation`."""
-    if name in ("twin", "warp"):
-        return name
-    monkeypatch.setattr(march_native, "instruction_level", lambda: INSTRUCTION_SETS.index(name))
-    return "native"
+    return select(patch, march_native, name)
 
 
 def random_volume(seed: int, resolution: int, density: float = 8.0, dtype=torch.float32) -> Tensor:

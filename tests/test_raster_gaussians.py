@@ -6,20 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gaussian_cases import (
-    Case,
-    assert_close,
-    implementations,
-    is_decided,
-    kernels,
-    native_levels,
-    random_case,
-    use,
-    with_gradients,
-)
+from gaussian_cases import Case, assert_close, is_decided, random_case, use, with_gradients
 from gaussian_oracle import reference
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from raster_cases import implementations, kernels, native_levels
 from sds3d.representations.raster.gaussians import GaussianRender, rasterize_gaussians
 
 every_implementation = pytest.mark.parametrize("name", implementations())

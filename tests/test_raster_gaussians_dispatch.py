@@ -6,7 +6,8 @@ import logging
 
 import pytest
 import torch
-from gaussian_cases import native_levels, random_case
+from gaussian_cases import random_case
+from raster_cases import native_levels
 from sds3d.representations.raster import dispatch
 from sds3d.representations.raster.dispatch import RasterError, choose, native_status
 

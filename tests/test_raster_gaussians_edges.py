@@ -7,18 +7,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gaussian_cases import (
-    Case,
-    assert_close,
-    implementations,
-    joined,
-    random_case,
-    single,
-    use,
-    with_gradients,
-)
+from gaussian_cases import Case, assert_close, joined, random_case, single, use, with_gradients
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from raster_cases import implementations
 from sds3d.representations.raster.dispatch import RasterError
 from sds3d.representations.raster.gaussians import rasterize_gaussians
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from march_cases import HALF, implementations, kernels, native_levels, random_rays, random_volume, use
+from march_cases import HALF, random_rays, random_volume, use
+from raster_cases import implementations, kernels, native_levels
 from sds3d.representations.raster import march_twin
 from sds3d.representations.raster.dispatch import RasterError
 from sds3d.representations.raster.march import compose, march, total_variation
