@@ -43,7 +43,8 @@ def _next_to(first: Shape, second: Shape) -> Shape:
 
 def _under(first: Shape, second: Shape) -> Shape:
     """`first` on the ground below `second`, small enough to fit between its legs."""
-    small = first.scaled(0.42)
+    room, size = (high - low for low, high in (second.bounds(), first.bounds()))
+    small = first.scaled(min(0.42, 0.6 * room[1] / size[1], 0.6 * room[0] / size[0]))
     return join(small.moved(y=second.bounds()[0][1] - small.bounds()[0][1]), second)
 
 

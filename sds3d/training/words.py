@@ -59,14 +59,19 @@ def make_text_encoder(vocabulary_size: int, streams: Streams) -> Any:
 def set_weights(module: torch.nn.Module, streams: Streams, tag: str, matrix_std: float | None = None) -> None:
     """Redraw every weight that a library drew from torch's global numbers.
 
+    Matrices and kernels get 1/√(3 · fan-in), the spread of torch's own layers, biases 0; what a library set to a
+    constant (norms at 1, layers that start at 0) stays.
+
     Args:
-        matrix_std: standard deviation of matrices; None keeps each tensor's own spread as the library set it.
-            Constant tensors (biases at 0, norms at 1) stay.
+        matrix_std: standard deviation of two-dimensional weights instead.
     """
     for name, parameter in module.named_parameters():
-        std = float(parameter.std()) if parameter.numel() > 1 else 0.0
-        if std == 0.0:
+        if parameter.numel() > 1 and float(parameter.std()) == 0.0:
             continue
+        if parameter.ndim < 2:
+            parameter.zero_()
+            continue
+        std = (3 * parameter[0].numel()) ** -0.5
         if matrix_std is not None and parameter.ndim == 2:
             std = matrix_std
         parameter.copy_(streams.normal(tuple(parameter.shape), "weights", tag, name)[0] * std)
