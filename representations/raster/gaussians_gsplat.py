@@ -64,7 +64,7 @@ def rasterize(
 
     given = [means, scales, rotations, opacities, sh, view, centre, focal, background]
     given += [] if probe is None else [probe]
-    if not torch.stack([t.detach().isfinite().all() for t in given]).all():
+    if not _all_finite(given):
         raise NonFiniteError("rasterize_gaussians: an argument holds NaN or infinity")
     (height, width), views, count = size, len(view), len(means)
     matrices, intrinsics = _cameras(view, focal.detach(), size)
@@ -92,6 +92,11 @@ def rasterize(
     layers, alpha = layers.permute(0, 3, 1, 2), alpha.permute(0, 3, 1, 2)
     depth = layers[:, 3:] / alpha.clamp_min(1e-10)
     return layers[:, :3].contiguous(), alpha.contiguous(), depth, radii.amax(dim=2)
+
+
+def _all_finite(given: list[Tensor]) -> bool:
+    """With one wait for the device."""
+    return bool(torch.stack([t.detach().isfinite().all() for t in given]).all())
 
 
 def _cameras(view: Tensor, focal: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -72,8 +72,7 @@ def _lists(splats: dict[str, Tensor], cameras: list[Tensor], size: tuple[int, in
     ends = counts.flatten().cumsum(0).reshape(counts.shape)
     cameras_finite = torch.cat([t.flatten() for t in cameras]).isfinite().all()
     bad = splats["not_finite"][0].bool() | ~cameras_finite
-    # one wait for the device instead of two
-    total, refused = torch.stack([counts.sum(), bad.long()]).tolist()
+    total, refused = _read(torch.stack([counts.sum(), bad.long()]))
     if refused:
         raise NonFiniteError("rasterize_gaussians: an argument holds NaN or infinity")
     keys = torch.empty(total, dtype=torch.int64, device=device)
@@ -83,6 +82,11 @@ def _lists(splats: dict[str, Tensor], cameras: list[Tensor], size: tuple[int, in
     keys, permutation = torch.sort(keys, stable=True)
     tiles = torch.arange(views * per_image + 1, device=device) << 32
     return torch.searchsorted(keys, tiles).int(), gaussians[permutation]
+
+
+def _read(numbers: Tensor) -> list[int]:
+    """The one wait for the device in a call."""
+    return numbers.tolist()
 
 
 def _threads(views: int, size: tuple[int, int]) -> int:
