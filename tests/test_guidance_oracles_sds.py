@@ -1,4 +1,4 @@
-"""SDS and CSD through the real engine against closed forms (guidance card O0, O1, O5, O11, OX).
+"""SDS through the real engine against closed forms (guidance card O0, O1, O11).
 
 Every identity holds draw by draw: the noise is derived again from the run's streams.
 """
@@ -26,42 +26,26 @@ from guidance_cases import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle_cases import (
+    VIEWS,
+    close,
+    f64,
+    far,
+    few,
+    indices,
+    mirrored,
+    predictions,
+    scales,
+    schedules,
+    sds_by_hand,
+    seeds,
+    table_of,
+)
 from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import parse
 
 from sds3d.core.streams import Streams
 from sds3d.priors.mixtures import mixture
-from sds3d.priors.noise_schedule import NoiseSchedule
-
-f64 = torch.float64
-seeds, indices = st.integers(0, 10**6), st.integers(20, 980)
-schedules, predictions = st.sampled_from([SD, RF]), st.sampled_from(PREDICTIONS)
-scales = st.floats(0.0, 20.0)
-VIEWS = 2
-few = settings(max_examples=8)
-
-
-def table_of(seed: int) -> dict:
-    return {name: random_gauss(seed + 100 * k) for k, name in enumerate(["y", "null", "neg"])}
-
-
-def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-7)
-
-
-def far(actual: torch.Tensor, expected: torch.Tensor) -> None:
-    assert float((actual - expected).abs().max()) > 1e-3 * float(expected.abs().max())
-
-
-# --------------------------------------------------------------------------------------------- SDS
-
-
-def sds_by_hand(table, z, index, schedule, s, eps) -> torch.Tensor:
-    """(B, D) eps_null + s (eps_y - eps_null) - eps by linear solves."""
-    a, sigma = levels(index, schedule)
-    x = a * z + sigma * eps
-    y, null = table["y"].eps(x, a, sigma), table["null"].eps(x, a, sigma)
-    return null + s * (y - null) - eps
 
 
 @few
@@ -101,14 +85,10 @@ def test_o1_2_the_mean_gradient_is_that_of_a_divergence(schedule):
     (slope,) = torch.autograd.grad(torch.distributions.kl_divergence(moved, prior_t), x)
     config = {"method": "sds", "cfg_scale": 1, "weight": "uniform", "times": at(400)}
     up, _ = residual_step(config, prior_of(table, schedule), z)
-    with patch.object(Streams, "normal", _mirrored(Streams.normal)):
+    with patch.object(Streams, "normal", mirrored(Streams.normal)):
         down, _ = residual_step(config, prior_of(table, schedule), z)
     far(up, down)
     close((up + down)[0] / 2, s / a * slope)
-
-
-def _mirrored(normal):
-    return lambda self, *args, **kwargs: -normal(self, *args, **kwargs)
 
 
 def test_o1_3_a_mixture_by_quadrature():
@@ -166,7 +146,7 @@ def test_o1_4_unequal_covariances(seed, s):
     )[None]
     config = {"cfg_scale": s, "weight": "uniform", "times": at(500)}
     up, _ = residual_step(config, prior_of(table), z)
-    with patch.object(Streams, "normal", _mirrored(Streams.normal)):
+    with patch.object(Streams, "normal", mirrored(Streams.normal)):
         down, _ = residual_step(config, prior_of(table), z)
     torch.testing.assert_close(
         up + down, torch.zeros(1, D, dtype=f64), rtol=0, atol=1e-6 * (1 + float(z.norm()))
@@ -272,207 +252,3 @@ def test_o0_5_the_cotangent_is_the_gradient_of_the_loss():
     (by_loss,) = torch.autograd.grad(loss, theta, retain_graph=True)
     (by_cotangent,) = torch.autograd.grad(z, theta, cotangents["z"].flatten(1))
     close(by_cotangent, by_loss)
-
-
-# --------------------------------------------------------------------------------------------- CSD
-
-
-def csd_by_hand(table, z, index, schedule, w1, w2, eps) -> torch.Tensor:
-    """(B, D) w1 (eps_y - eps_null) + w2 (eps_null - eps_neg) by linear solves."""
-    a, s = levels(index, schedule)
-    x = a * z + s * eps
-    y, null, neg = (table[n].eps(x, a, s) for n in ("y", "null", "neg"))
-    return w1 * (y - null) + w2 * (null - neg)
-
-
-omegas = st.floats(0.1, 3.0)
-
-
-@few
-@given(seeds, indices, schedules, predictions, omegas, omegas)
-def test_csd_is_the_formula(seed, index, schedule, prediction, w1, w2):
-    table, z = table_of(seed), random_z(seed, VIEWS)
-    config = {"method": "csd", "omega1": w1, "omega2": w2, "weight": "uniform", "times": at(index)}
-    g, _ = residual_step(config, prior_of(table, schedule, prediction), z)
-    torch.testing.assert_close(
-        g, csd_by_hand(table, z, index, schedule, w1, w2, noise_of(0, 3, [0, 1])), rtol=1e-6, atol=1e-6
-    )
-
-
-@few
-@given(seeds, indices, schedules)
-def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule):
-    """r = a s C^-1 (mu_null - mu_y) for every z and every noise: no fixed point, no variance."""
-    null = random_gauss(seed)
-    table = {"null": null, "y": random_gauss(seed + 1, like=null)}
-    config = {"method": "csd", "weight": "uniform", "times": at(index)}
-    g, _ = residual_step(config, prior_of(table, schedule), random_z(seed, VIEWS))
-    a, s = levels(index, schedule)
-    force = a * s * torch.linalg.inv(null.marginal(a, s)) @ (null.mean - table["y"].mean)
-    close(g, force.expand(VIEWS, -1))
-
-
-@few
-@given(seeds)
-def test_o5_1_unequal_covariances_have_a_fixed_point(seed):
-    """x = (K1 - K0)^-1 (K1 mu1 - K0 mu0), up to the noise part, which an antithetic pair removes."""
-    table = {"null": random_gauss(seed), "y": random_gauss(seed + 1)}
-    a, s = levels(300, SD)
-    k0, k1 = (torch.linalg.inv(table[n].marginal(a, s)) for n in ("null", "y"))
-    z = torch.linalg.solve(k1 - k0, k1 @ table["y"].mean - k0 @ table["null"].mean)[None]
-    config = {"method": "csd", "weight": "uniform", "times": at(300)}
-    up, _ = residual_step(config, prior_of(table), z)
-    with patch.object(Streams, "normal", _mirrored(Streams.normal)):
-        down, _ = residual_step(config, prior_of(table), z)
-    torch.testing.assert_close(
-        up + down, torch.zeros(1, D, dtype=f64), rtol=0, atol=1e-7 * (1 + float(z.norm()))
-    )
-
-
-@pytest.mark.parametrize(("prompt_std", "prior_std", "attracts"), [(0.5, 1.0, True), (1.0, 0.5, False)])
-def test_o5_1_the_fixed_point_attracts_where_the_prompt_is_narrower(prompt_std, prior_std, attracts):
-    like = random_gauss(0)
-    eye = torch.eye(D, dtype=f64)
-    table = {
-        "y": type(like)(torch.ones(D, dtype=f64), prompt_std**2 * eye),
-        "null": type(like)(torch.zeros(D, dtype=f64), prior_std**2 * eye),
-    }
-    a, s = levels(300, SD)
-    k1, k0 = (1 / (a * a * v**2 + s * s) for v in (prompt_std, prior_std))
-    fixed = torch.full((4, D), k1 / (k1 - k0), dtype=f64)
-    prior, z = prior_of(table), fixed + 0.1
-    guidance = build_guidance(parse({"method": "csd", "weight": "uniform", "times": at(300)}), prior, 80)
-    for step in range(80):
-        g = guidance.guide(views_of(prior, z), step, Streams(0), {})[0]["z"].flatten(1) * len(z)
-        z = z - 0.6 * (1 - step / 80) * g
-    distance = float((z - fixed).mean().abs())
-    assert distance < 0.1 if attracts else distance > 1.0
-
-
-@few
-@given(seeds, indices, schedules, scales)
-def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s):
-    """g_SDS(s) - s g_CSD = w (eps_null - eps)."""
-    table, z = table_of(seed), random_z(seed, VIEWS)
-    prior, times = prior_of(table, schedule), at(index)
-    sds, _ = residual_step({"cfg_scale": s, "times": times}, prior, z)
-    csd, _ = residual_step({"method": "csd", "times": times}, prior, z)
-    rest, _ = residual_step({"cfg_scale": 0, "times": times}, prior, z)
-    torch.testing.assert_close(sds - s * csd, rest, rtol=1e-6, atol=1e-6)
-    close(
-        rest,
-        float(1 - SD.alpha_bar[index]) * sds_by_hand(table, z, index, schedule, 0, noise_of(0, 3, [0, 1])),
-    )
-
-
-@few
-@given(seeds, indices, omegas)
-def test_o5_4_equal_omegas_do_without_the_empty_prompt(seed, index, w):
-    table, z = table_of(seed), random_z(seed, VIEWS)
-    config = {"method": "csd", "omega1": w, "omega2": w, "weight": "uniform", "times": at(index)}
-    g, log = residual_step(config, prior_of(table), z)
-    close(g, csd_by_hand(table, z, index, SD, w, w, noise_of(0, 3, [0, 1])))
-    assert log["nfe"] == 2
-    without = {k: v for k, v in table.items() if k != "null"}
-    close(residual_step(config, prior_of(without), z)[0], g)
-
-
-@few
-@given(seeds, indices)
-def test_o5_5_no_edit_is_no_force(seed, index):
-    """The editing form with one prompt as target and base and omega1 = omega2 is 0."""
-    table = table_of(seed)
-    config = {"method": "csd", "omega1": 2, "omega2": 2, "times": at(index)}
-    g, _ = residual_step(config, prior_of(table | {"neg": table["y"]}), random_z(seed, VIEWS))
-    assert float(g.abs().max()) < 1e-12
-
-
-@few
-@given(seeds, indices)
-def test_o5_6_rectified_flow_forms(seed, index):
-    """eps_y - eps_null = (1 - tau)(u_y - u_null) = -((1 - tau)/tau)(x0_y - x0_null)."""
-    table, z = table_of(seed), random_z(seed, VIEWS)
-    g, _ = residual_step({"method": "csd", "weight": "uniform", "times": at(index)}, prior_of(table, RF), z)
-    a, tau = levels(index, RF)
-    x = a * z + tau * noise_of(0, 3, [0, 1])
-    x0 = {n: table[n].x0(x, a, tau) for n in ("y", "null")}
-    u = {n: table[n].eps(x, a, tau) - x0[n] for n in x0}
-    close(g, (1 - tau) * (u["y"] - u["null"]))
-    torch.testing.assert_close(g, -(1 - tau) / tau * (x0["y"] - x0["null"]), rtol=1e-5, atol=1e-6)
-
-
-def test_unit_norm_over_the_batch():
-    table, z = table_of(1), random_z(1, 3)
-    plain, _ = residual_step({"method": "csd"}, prior_of(table), z)
-    unit, log = residual_step({"method": "csd", "normalise": True}, prior_of(table), z)
-    close(unit, plain / plain.norm())
-    assert log["gradient"] == pytest.approx(1 / 3)
-
-
-# ------------------------------------------------------- wrong implementations must be told apart
-
-
-class Squared(NoiseSchedule):
-    """alpha_bar where alpha is meant."""
-
-    def alpha(self, t):
-        return super().alpha(t) ** 2
-
-
-WRONG = {
-    "OX.1 the paper's omega read as s": {"cfg_scale": 6.5},
-    "OX.3 another weight": {"weight": "uniform"},
-    "OX.13 time read backwards": {"times": at(1000 - 400)},
-    "the residual of another step": {"step": 4},
-    "the noise of another run": {"seed": 1},
-    "OX.14 empty and negative prompt swapped": {"swap": ("null", "neg")},
-    "prompt and empty prompt swapped": {"swap": ("y", "null")},
-    "OX.2 alpha_bar for alpha": {"schedule": Squared("vp", SD.alpha_bar)},
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-@pytest.mark.parametrize("method", ["sds", "csd"])
-def test_negative_controls_differ(method, name):
-    """Each mistake changes the gradient that the oracles above pin down; CSD's omegas avoid the blind spot of OX.14."""
-    change = dict(WRONG[name])
-    table, z = table_of(2), random_z(2, VIEWS)
-    config = {"method": method, "times": at(400)}
-    config |= {"cfg_scale": 7.5} if method == "sds" else {"omega1": 1.0, "omega2": 0.8}
-    right = sds_by_hand(table, z, 400, SD, 7.5, noise_of(0, 3, [0, 1]))
-    if method == "csd":
-        right = csd_by_hand(table, z, 400, SD, 1.0, 0.8, noise_of(0, 3, [0, 1]))
-    right = float(1 - SD.alpha_bar[400]) * right
-    found, _ = residual_step(config, prior_of(table), z)
-    close(found, right)
-    if method == "csd" and "cfg_scale" in change:
-        change = {"omega1": 0.0}
-    a, b = change.pop("swap", ("y", "y"))
-    run = {k: change.pop(k) for k in ("step", "seed") if k in change}
-    swapped = table | {a: table[b], b: table[a]}
-    prior = prior_of(swapped, change.pop("schedule", SD))
-    wrong, _ = residual_step(config | change, prior, z, **run)
-    if method == "sds" and (a, b) == ("null", "neg"):
-        far(wrong, right)  # the negative prompt in the empty slot is another method
-    far(wrong, right)
-
-
-def test_ox_14_blind_spot():
-    """At omega2 = omega1 / 2 the swap cannot be seen: this is why the tests use other ratios."""
-    table, z = table_of(2), random_z(2, VIEWS)
-    swapped = table | {"null": table["neg"], "neg": table["null"]}
-    config = {"method": "csd", "omega1": 1.0, "omega2": 0.5, "times": at(400)}
-    close(residual_step(config, prior_of(table), z)[0], residual_step(config, prior_of(swapped), z)[0])
-
-
-def test_ox_6_no_gradient_leaks_through_the_network():
-    """With the Jacobian of the network the residual would be a s C^-1 (eps_hat - eps)."""
-    table, z = table_of(4), random_z(4, VIEWS)
-    a, s = levels(400, SD)
-    config = {"cfg_scale": 1, "weight": "uniform", "times": at(400)}
-    g, _ = residual_step(config, prior_of(table), z.clone().requires_grad_())
-    leaked = g @ torch.linalg.inv(table["y"].marginal(a, s)) * a * s
-    right = sds_by_hand(table, z, 400, SD, 1, noise_of(0, 3, [0, 1]))
-    close(g, right)
-    far(leaked, right)
-    assert not g.requires_grad

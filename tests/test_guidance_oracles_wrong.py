@@ -1,0 +1,91 @@
+"""Wrong implementations of SDS and CSD must be told apart from the right ones (guidance card OX)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from guidance_cases import (
+    SD,
+    at,
+    levels,
+    noise_of,
+    prior_of,
+    random_z,
+    residual_step,
+)
+from oracle_cases import (
+    VIEWS,
+    close,
+    csd_by_hand,
+    far,
+    sds_by_hand,
+    table_of,
+)
+
+from sds3d.priors.noise_schedule import NoiseSchedule
+
+
+class Squared(NoiseSchedule):
+    """alpha_bar where alpha is meant."""
+
+    def alpha(self, t):
+        return super().alpha(t) ** 2
+
+
+WRONG = {
+    "OX.1 the paper's omega read as s": {"cfg_scale": 6.5},
+    "OX.3 another weight": {"weight": "uniform"},
+    "OX.13 time read backwards": {"times": at(1000 - 400)},
+    "the residual of another step": {"step": 4},
+    "the noise of another run": {"seed": 1},
+    "OX.14 empty and negative prompt swapped": {"swap": ("null", "neg")},
+    "prompt and empty prompt swapped": {"swap": ("y", "null")},
+    "OX.2 alpha_bar for alpha": {"schedule": Squared("vp", SD.alpha_bar)},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("method", ["sds", "csd"])
+def test_negative_controls_differ(method, name):
+    """Each mistake changes the gradient that the oracles above pin down; CSD's omegas avoid the blind spot of OX.14."""
+    change = dict(WRONG[name])
+    table, z = table_of(2), random_z(2, VIEWS)
+    config = {"method": method, "times": at(400)}
+    config |= {"cfg_scale": 7.5} if method == "sds" else {"omega1": 1.0, "omega2": 0.8}
+    right = sds_by_hand(table, z, 400, SD, 7.5, noise_of(0, 3, [0, 1]))
+    if method == "csd":
+        right = csd_by_hand(table, z, 400, SD, 1.0, 0.8, noise_of(0, 3, [0, 1]))
+    right = float(1 - SD.alpha_bar[400]) * right
+    found, _ = residual_step(config, prior_of(table), z)
+    close(found, right)
+    if method == "csd" and "cfg_scale" in change:
+        change = {"omega1": 0.0}
+    a, b = change.pop("swap", ("y", "y"))
+    run = {k: change.pop(k) for k in ("step", "seed") if k in change}
+    swapped = table | {a: table[b], b: table[a]}
+    prior = prior_of(swapped, change.pop("schedule", SD))
+    wrong, _ = residual_step(config | change, prior, z, **run)
+    if method == "sds" and (a, b) == ("null", "neg"):
+        far(wrong, right)  # the negative prompt in the empty slot is another method
+    far(wrong, right)
+
+
+def test_ox_14_blind_spot():
+    """At omega2 = omega1 / 2 the swap cannot be seen: this is why the tests use other ratios."""
+    table, z = table_of(2), random_z(2, VIEWS)
+    swapped = table | {"null": table["neg"], "neg": table["null"]}
+    config = {"method": "csd", "omega1": 1.0, "omega2": 0.5, "times": at(400)}
+    close(residual_step(config, prior_of(table), z)[0], residual_step(config, prior_of(swapped), z)[0])
+
+
+def test_ox_6_no_gradient_leaks_through_the_network():
+    """With the Jacobian of the network the residual would be a s C^-1 (eps_hat - eps)."""
+    table, z = table_of(4), random_z(4, VIEWS)
+    a, s = levels(400, SD)
+    config = {"cfg_scale": 1, "weight": "uniform", "times": at(400)}
+    g, _ = residual_step(config, prior_of(table), z.clone().requires_grad_())
+    leaked = g @ torch.linalg.inv(table["y"].marginal(a, s)) * a * s
+    right = sds_by_hand(table, z, 400, SD, 1, noise_of(0, 3, [0, 1]))
+    close(g, right)
+    far(leaked, right)
+    assert not g.requires_grad
