@@ -1,7 +1,7 @@
 // Silhouettes: which faces share edges, and antialiasing where two pixels see different faces.
 //
-// Coverage is found once a pair of pixels and then gathered by each pixel from its four pairs, so that no two
-// threads write one element; gradients of positions as in triangles_pixels.cpp.
+// Coverage is found once a pair of pixels, in parallel; what is then mixed, and the gradients, are sums within a view
+// and in a fixed order: results do not depend on the number of threads.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -140,19 +140,17 @@ static void find_shares(const Picture &picture, float *share, int threads) {
     }
 }
 
-// f(pixel, neighbour, amount) for the pairs in which `pixel` takes from its neighbour (into = true) or gives.
+// f(pair, into, from, amount): the pixels of a view's pairs in which `into` takes `amount` of `from`, in order.
 template <class F>
-static void each_share(const Scene &s, const float *share, int64_t row, int x, bool into, F f) {
-    const int y = int(row % s.height);
-    const int64_t here = row * s.width + x;
-    const auto visit = [&](int64_t pair, int axis, int64_t other, bool second) {
-        const float a = second == into ? share[2 * pair + axis] : -share[2 * pair + axis];
-        if (a > 0) f(here, other, a);
-    };
-    if (x + 1 < s.width) visit(here, 0, here + 1, false);
-    if (y + 1 < s.height) visit(here, 1, here + s.width, false);
-    if (x > 0) visit(here - 1, 0, here - 1, true);
-    if (y > 0) visit(here - s.width, 1, here - s.width, true);
+static void each_share(const Scene &s, const float *share, int view, F f) {
+    for (int64_t pair = 2 * s.plane() * view; pair < 2 * s.plane() * (view + 1); pair++) {
+        if (share[pair] == 0) continue;
+        const int64_t first = pair / 2, second = first + (pair & 1 ? s.width : 1);
+        if (share[pair] > 0)
+            f(pair, second, first, share[pair]);
+        else
+            f(pair, first, second, -share[pair]);
+    }
 }
 
 static Picture picture_of(const In &positions, const Faces &faces, const Faces &partners, const In &focal,
@@ -177,13 +175,12 @@ static int64_t antialias(In positions, Faces faces, Faces partners, In focal, In
     if (!picture.sound()) return kBadIndex;
     find_shares(picture, shares, threads);
     std::copy(from, from + image.size(), to);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t row = 0; row < int64_t(s.views) * s.height; row++)
-        for (int x = 0; x < s.width; x++)
-            each_share(s, shares, row, x, true, [&](int64_t here, int64_t other, float amount) {
-                for (size_t k = 0; k < channels; k++)
-                    to[here * channels + k] += amount * (from[other * channels + k] - from[here * channels + k]);
-            });
+#pragma omp parallel for schedule(dynamic) num_threads(std::min(threads, s.views)) if (threads > 1 && s.views > 1)
+    for (int view = 0; view < s.views; view++)
+        each_share(s, shares, view, [&](int64_t, int64_t into, int64_t other, float amount) {
+            for (size_t k = 0; k < channels; k++)
+                to[into * channels + k] += amount * (from[other * channels + k] - from[into * channels + k]);
+        });
     return kDone;
 }
 
@@ -215,35 +212,25 @@ static void antialias_backward(In positions, Faces faces, Faces partners, In foc
     require(picture.sound(), "an index is out of range");
     const Scene &s = picture.scene;
     std::copy(up, up + upstream.size(), colour);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t row = 0; row < int64_t(s.views) * s.height; row++)
-        for (int x = 0; x < s.width; x++) {
-            each_share(s, shares, row, x, true, [&](int64_t here, int64_t, float amount) {
-                for (int64_t k = 0; k < channels; k++) colour[here * channels + k] -= amount * up[here * channels + k];
-            });
-            each_share(s, shares, row, x, false, [&](int64_t here, int64_t other, float amount) {
-                for (int64_t k = 0; k < channels; k++) colour[here * channels + k] += amount * up[other * channels + k];
-            });
-        }
 #pragma omp parallel for schedule(dynamic) num_threads(std::min(threads, s.views)) if (threads > 1 && s.views > 1)
     for (int view = 0; view < s.views; view++) {
         std::vector<double> sums(3 * s.vertex_count);
         double focal_sum = 0;
-        for (int64_t pair = 2 * s.plane() * view; pair < 2 * s.plane() * (view + 1); pair++) {
-            if (shares[pair] == 0) continue;
-            const int axis = int(pair & 1);
-            const int64_t first = pair / 2, second = first + (axis ? s.width : 1);
-            const int64_t into = shares[pair] > 0 ? second : first, other = shares[pair] > 0 ? first : second;
+        each_share(s, shares, view, [&](int64_t pair, int64_t into, int64_t other, float amount) {
             double to_amount = 0;
-            for (int64_t k = 0; k < channels; k++)
-                to_amount += double(up[into * channels + k]) * (double(from[other * channels + k]) - from[into * channels + k]);
-            const int64_t within = first - s.plane() * view;
-            const int y = int(within / s.width), x = int(within % s.width);
+            for (int64_t k = 0; k < channels; k++) {
+                const int64_t i = into * channels + k, o = other * channels + k;
+                colour[i] -= amount * up[i];
+                colour[o] += amount * up[i];
+                to_amount += double(up[i]) * (double(from[o]) - from[i]);
+            }
+            const int64_t within = pair / 2 - s.plane() * view;
+            const int y = int(within / s.width), x = int(within % s.width), axis = int(pair & 1);
             const Crossing c = picture.crossing(view, y, x, axis);
             // amount = |share|, share = t - 1/2 from the nearer pixel's side
             const double sign = (shares[pair] > 0) == !c.second_near ? 1 : -1;
             focal_sum += crossing_backward(picture, view, y, x, axis, c, sign * to_amount, sums.data());
-        }
+        });
         for (size_t i = 0; i < sums.size(); i++) place[3 * s.vertex_count * view + i] = float(sums[i]);
         focal_out[view] = float(focal_sum);
     }

@@ -3,10 +3,19 @@
 // All arithmetic is in double and without fused multiply-adds (CMakeLists.txt), in the order of the twin: both
 // find the same face at every pixel, and the two sides of an edge cancel exactly.
 
-typedef double Doubles __attribute__((vector_size(64)));
-typedef int64_t Longs __attribute__((vector_size(64)));
-typedef float Floats __attribute__((vector_size(32)));
-typedef int32_t Ints __attribute__((vector_size(32)));
+#if defined(TRIANGLES_AVX512)
+constexpr int kWidth = 8;
+#elif defined(TRIANGLES_AVX2)
+constexpr int kWidth = 4;
+#else
+constexpr int kWidth = 2;
+#endif
+static_assert(kWidth <= kLanes, "rows are padded for kLanes");
+
+typedef double Doubles __attribute__((vector_size(8 * kWidth)));
+typedef int64_t Longs __attribute__((vector_size(8 * kWidth)));
+typedef float Floats __attribute__((vector_size(4 * kWidth)));
+typedef int32_t Ints __attribute__((vector_size(4 * kWidth)));
 
 template <class Vector, class T>
 static inline Vector read(const T *p) {
@@ -25,11 +34,9 @@ static inline bool any(const Longs &m) {
 #if defined(TRIANGLES_AVX512)
     return _mm512_movepi64_mask((__m512i)m) != 0;
 #elif defined(TRIANGLES_AVX2)
-    __m256d half[2];
-    __builtin_memcpy(half, &m, sizeof half);
-    return _mm256_movemask_pd(_mm256_or_pd(half[0], half[1])) != 0;
+    return _mm256_movemask_pd((__m256d)m) != 0;
 #else
-    return (((m[0] | m[1]) | (m[2] | m[3])) | ((m[4] | m[5]) | (m[6] | m[7]))) < 0;
+    return (m[0] | m[1]) < 0;
 #endif
 }
 
@@ -110,7 +117,7 @@ static inline void scan_row(const View &view, const Band &band, const Edge *edge
     const size_t row = size_t(y - band.first) * band.stride;
     double base[3];
     for (int i = 0; i < 3; i++) base[i] = edges[i].y * v + edges[i].z;
-    for (int x = x0; x < x1; x += kLanes) {
+    for (int x = x0; x < x1; x += kWidth) {
         const Doubles u = read<Doubles>(band.u + x);
         const Doubles e0 = edges[0].x * u + base[0], e1 = edges[1].x * u + base[1], e2 = edges[2].x * u + base[2];
         const Longs in = ((e0 >= edges[0].positive) & (e1 >= edges[1].positive) & (e2 >= edges[2].positive)) |

@@ -17,7 +17,7 @@ namespace triangles {
 struct Image {
     const float *values;  // (height, width, C)
     int height, width;
-    size_t offset;  // of its gradient among all levels'
+    size_t size, offset;  // number of values; where its gradient begins among all levels'
 };
 
 // One axis of a bilinear sample: texels `low` and `high`, the weight of the latter, and d position / d coordinate.
@@ -26,10 +26,17 @@ struct Axis {
     double fraction, slope;
 };
 
+// std::floor calls a library on plain x86-64
+static double floor_of(double x) {
+    if (!(std::abs(x) < 1e15)) return std::floor(x);
+    const double whole = double(int64_t(x));
+    return whole - (whole > x);
+}
+
 static Axis axis_of(double coordinate, int size, bool wrap) {
     const bool inside = coordinate >= 0 && coordinate <= 1;
-    const double unit = wrap ? coordinate - std::floor(coordinate) : std::min(std::max(coordinate, 0.0), 1.0);
-    const double position = unit * size - 0.5, low = std::floor(position);
+    const double unit = wrap ? coordinate - floor_of(coordinate) : std::min(std::max(coordinate, 0.0), 1.0);
+    const double position = unit * size - 0.5, low = floor_of(position);
     Axis a = {int(low), int(low) + 1, position - low, wrap || inside ? double(size) : 0.0};
     if (a.low < 0) a.low = wrap ? size - 1 : 0;
     if (a.high >= size) a.high = wrap ? 0 : size - 1;
@@ -62,7 +69,7 @@ static Sampler sampler_of(const std::vector<In> &levels, const In &uv, const std
     s.channels = levels[0].shape(2);
     for (const In &image : levels) {
         require(image.ndim() == 3 && image.size() > 0 && image.shape(2) == s.channels, "a level must be (h, w, C)");
-        s.levels.push_back({image.data(), int(image.shape(0)), int(image.shape(1)), s.texels});
+        s.levels.push_back({image.data(), int(image.shape(0)), int(image.shape(1)), image.size(), s.texels});
         s.texels += image.size();
     }
     s.uv = uv.data();
@@ -111,12 +118,13 @@ static int64_t texture(const std::vector<In> &levels, In uv, std::optional<In> l
     return kDone;
 }
 
-struct TextureGradients {
-    float *texels;  // all levels', or null
-    float *uv, *level;
+struct PixelGradients {
+    float *uv, *level;  // level or null
 };
 
-static void pixel_backward(const Sampler &s, size_t n, const float *up, const TextureGradients &to) {
+// `texels` has one target a level, or none.
+static void pixel_backward(const Sampler &s, size_t n, const float *up, const std::vector<float *> &texels,
+                           const PixelGradients &to) {
     double fraction, values[2] = {0, 0}, to_u = 0, to_v = 0;
     bool free;
     const int low = s.finer(n, fraction, free);
@@ -125,6 +133,7 @@ static void pixel_backward(const Sampler &s, size_t n, const float *up, const Te
         if (share == 0 && !(free && to.level)) continue;
         const Image &image = s.levels[low + k];
         const Axis x = axis_of(s.uv[2 * n], image.width, s.wrap), y = axis_of(s.uv[2 * n + 1], image.height, s.wrap);
+        float *target = texels.empty() ? nullptr : texels[low + k];
         double dots[4];
         int corner = 0;
         each_texel(image, x, y, s.channels, [&](size_t at, double weight) {
@@ -133,8 +142,8 @@ static void pixel_backward(const Sampler &s, size_t n, const float *up, const Te
             values[k] += weight * dot;
             dots[corner++] = dot;
             const float w = float(share * weight);
-            if (to.texels)
-                for (size_t c = 0; c < s.channels; c++) to.texels[image.offset + at + c] += w * up[c];
+            if (target)
+                for (size_t c = 0; c < s.channels; c++) target[at + c] += w * up[c];
         });
         to_u += share * x.slope * ((dots[1] - dots[0]) * (1 - y.fraction) + (dots[3] - dots[2]) * y.fraction);
         to_v += share * y.slope * ((dots[2] - dots[0]) * (1 - x.fraction) + (dots[3] - dots[1]) * x.fraction);
@@ -152,30 +161,26 @@ static void texture_backward(const std::vector<In> &levels, In uv, std::optional
     require(upstream.size() == s.pixels * s.channels && to_uv.size() == uv.size(), "gradients must fit");
     require(to_levels.empty() || to_levels.size() == levels.size(), "one gradient a level");
     const float *up = upstream.data();
-    TextureGradients to = {nullptr, to_uv.data(), to_level ? to_level->data() : nullptr};
+    const PixelGradients to = {to_uv.data(), to_level ? to_level->data() : nullptr};
     std::vector<float *> targets;
     for (const Out &target : to_levels) targets.push_back(target.data());
     nb::gil_scoped_release release;
-    std::vector<std::vector<float>> sums(threads);
+    // the first thread sums into the results themselves, the others into their own copies
+    std::vector<std::vector<float>> sums(threads - 1);
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
     for (int part = 0; part < threads; part++) {
-        TextureGradients own = to;
-        if (!targets.empty()) {
-            sums[part].assign(s.texels, 0.f);
-            own.texels = sums[part].data();
+        std::vector<float *> own = targets;
+        if (part > 0 && !targets.empty()) {
+            sums[part - 1].assign(s.texels, 0.f);
+            for (size_t l = 0; l < own.size(); l++) own[l] = sums[part - 1].data() + s.levels[l].offset;
         }
+        for (size_t l = 0; l < own.size() && part == 0; l++) std::fill(own[l], own[l] + s.levels[l].size, 0.f);
         for (size_t n = s.pixels * part / threads; n < s.pixels * (part + 1) / threads; n++)
-            pixel_backward(s, n, up + n * s.channels, own);
+            pixel_backward(s, n, up + n * s.channels, own, to);
     }
-    for (size_t l = 0; l < targets.size(); l++) {
-        const Image &image = s.levels[l];
-        const size_t size = size_t(image.height) * image.width * s.channels;
-        for (size_t i = 0; i < size; i++) {
-            float sum = 0;
-            for (const std::vector<float> &own : sums) sum += own[image.offset + i];
-            targets[l][i] = sum;
-        }
-    }
+    for (size_t l = 0; l < targets.size(); l++)
+        for (const std::vector<float> &other : sums)
+            for (size_t i = 0; i < s.levels[l].size; i++) targets[l][i] += other[s.levels[l].offset + i];
 }
 
 }  // namespace triangles
