@@ -77,7 +77,7 @@ def lighthouse(vary: Vary) -> list[Part]:
     def at(t: float) -> float:
         return r * (1 - 0.4 * t)
 
-    bands = ((0.22, 0.4), (0.6, 0.78))
+    bands = ((0.24, 0.4), (0.62, 0.77))
     return [
         (cylinder(r, h, at(1)).at(0, h / 2, 0), MAIN),
         *(

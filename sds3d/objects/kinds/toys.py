@@ -52,7 +52,7 @@ def rocking_horse(vary: Vary) -> list[Part]:
 def dice(vary: Vary) -> list[Part]:
     """A rounded cube with one to six dots a face; the one in front."""
     a = 0.24
-    rows = {
+    rows: dict[int, list[tuple[float, float]]] = {
         1: [(0, 0)],
         2: [(-a, -a), (a, a)],
         3: [(-a, -a), (0, 0), (a, a)],
