@@ -23,11 +23,36 @@ settings.register_profile(
 settings.load_profile("repo")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `cuda` are skipped, with the reason, where there is no device."""
+CUDA_TESTS = pytest.StashKey[int]()
+"""How many tests marked `cuda` this run found and did not run."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` takes them out
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `cuda` are skipped, with the reason, where there is no device; they are counted there."""
+    waiting = [item for item in items if item.get_closest_marker("cuda")]
     if torch.cuda.is_available():
         return
+    config.stash[CUDA_TESTS] = len(waiting)
     skip = pytest.mark.skip(reason="no CUDA device here")
-    for item in items:
-        if "cuda" in item.keywords:
-            item.add_marker(skip)
+    for item in waiting:
+        item.add_marker(skip)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist tells its count to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["cuda_tests"] = session.config.stash.get(CUDA_TESTS, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    """Every worker collects all tests: their counts are equal."""
+    node.config.stash[CUDA_TESTS] = getattr(node, "workeroutput", {}).get("cuda_tests", 0)
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Say how many tests of real CUDA devices have not been run."""
+    count = config.stash.get(CUDA_TESTS, 0)
+    if count:
+        terminalreporter.write_line(f"{count} tests need a CUDA device and were NOT RUN: there is none here.")
