@@ -33,7 +33,9 @@ LEAST_FREE_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: state is "ok", "optional" (absent, but not needed) or "missing" (needed); fix is a command."""
+    """One finding: state is "ok", "optional" (absent, but not needed), "missing" (needed) or "wrong"; fix says what to
+    do, mostly a command.
+    """
 
     name: str
     state: str

@@ -6,16 +6,25 @@ from typing import Any
 
 import typer
 
-EPILOG = "Exit status: 0 sds3d can run here, 1 something that it needs is missing."
+EPILOG = "Exit status: 0 sds3d can run here, 1 something that it needs is missing or wrong."
 
 
-def command(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> int:
-    """Check Python, torch, the processor, the native core, optional packages and folders."""
+def command(
+    prior: str | None = typer.Option(
+        None,
+        "--prior",
+        metavar="PATH",
+        help="Also load this model and try it on a known picture: a model folder, a config file, or embedded.",
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> int:
+    """Check Python, torch, the processor, the native core, optional packages and folders; a model if one is named."""
     from .checks import all_checks
     from .output import print_json
+    from .prior_checks import prior_checks
 
-    checks = all_checks()
-    ok = not any(c.state == "missing" for c in checks)
+    checks = all_checks() + ([] if prior is None else prior_checks(prior))
+    ok = not any(c.state in ("missing", "wrong") for c in checks)
     if as_json:
         print_json({"ok": ok, "checks": [c.as_dict() for c in checks]})
     else:
@@ -26,6 +35,6 @@ def command(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -
 
 
 def _line(check: Any) -> str:
-    sign = {"ok": "ok      ", "optional": "optional", "missing": "MISSING "}[check.state]
+    sign = {"ok": "ok      ", "optional": "optional", "missing": "MISSING ", "wrong": "WRONG   "}[check.state]
     fix = f"\n{'':10}fix: {check.fix}" if check.fix else ""
     return f"{sign}  {check.name}: {check.detail}{fix}"

@@ -13,6 +13,16 @@ from ..core.look import Look
 from .checkpoint import write_state
 from .state import RunState
 
+_USUAL = "Lower learning rates or cfg_scale usually help."
+
+_ADVICE = {
+    "z": "The renders were finite, so it is the prior's encoder that overflowed, as SDXL's does in float16: set "
+    "prior.vae_precision=float32 (or bfloat16).",
+    "guidance.z": "The encoded pictures were finite, so it is the prior's network that overflowed: set "
+    "prior.precision=bfloat16 (or float32).",
+}
+"""Name of the first culprit -> what to do about it."""
+
 
 def first_non_finite(tensors: Mapping[str, Tensor]) -> tuple[str, tuple[int, ...], float] | None:
     """(name, index, value) of the first non-finite element in order of the names given, or None."""
@@ -57,7 +67,7 @@ def stop_if_non_finite(
         f"{name}{list(index)} became {value} at step {state.step} (t = {t:.3f}, {camera}, seed {seed}). {note}"
         f"The run was stopped before the step was applied and the last checkpoint is intact. "
         f"{path} holds the state before this step: random numbers depend only on seed and step, so resuming "
-        f"from it replays the step. Lower learning rates or cfg_scale usually help."
+        f"from it replays the step. {_ADVICE.get(name, _USUAL)}"
     )
 
 

@@ -29,6 +29,7 @@ from ..folder import best_cpu_dtype
 from ..model_folder import check_folder, weight_files_of
 from ..noise_schedule import NoiseSchedule, over
 from ..perturb import PerturbOptions, check_perturb, perturbed
+from ..self_check import refuse_failed, self_check
 from ..texts import embed_texts, text_pipeline
 from ..views import VIEW_WORDS
 from ..weights import header_names, load_component, quiet_loading
@@ -68,6 +69,8 @@ class Options(BaseOptions):
     """Textual inversion files (.safetensors), each a file or {file: …, token: …}."""
     perturb: PerturbOptions | None = None
     """Layers to leave out in a further branch, for the guider slg and for PAG."""
+    self_check: bool = False
+    """Try the model on a known picture when it is loaded, and refuse it if its answers make no sense."""
 
 
 def create(options: Options, device: str = "cpu") -> DiffusersPrior:
@@ -83,7 +86,10 @@ def create(options: Options, device: str = "cpu") -> DiffusersPrior:
     place = _device(options.device, device)
     layout = check_folder(options.folder, options.file, options.size)
     check_additions(layout, options.loras, options.embeddings)
-    return DiffusersPrior(layout, options, place)
+    prior = DiffusersPrior(layout, options, place)
+    if options.self_check:
+        refuse_failed(prior.info.name, self_check(prior))
+    return prior
 
 
 def weight_files(options: Options) -> list[Path]:

@@ -1,0 +1,51 @@
+"""The checks of `sds3d doctor --prior`: load a model, and see whether its answers make sense."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from .checks import Check
+
+
+def prior_checks(word: str) -> list[Check]:
+    """A loaded model's findings.
+
+    Args:
+        word: a model folder, a config file whose `prior` is meant, or the name of a kind such as embedded.
+
+    Raises:
+        Sds3dError: it cannot be loaded; the text says why.
+    """
+    from ..jobs.assemble import load_prior
+    from ..priors.self_check import self_check
+
+    start = time.perf_counter()
+    prior = load_prior(_options(word))
+    info, seconds = prior.info, time.perf_counter() - start
+    height, width = info.size
+    loaded = Check(
+        "prior",
+        "ok",
+        f"{info.name}, {width} x {height} pixels, predicts {info.prediction}, loaded in {seconds:.1f} s",
+    )
+    found = [
+        Check(f"prior: {f.name}", "ok" if f.ok else "wrong", f.detail, "" if f.ok else f.advice)
+        for f in self_check(prior)
+    ]
+    return [loaded, *found]
+
+
+def _options(word: str) -> Any:
+    """The prior's options that a word means."""
+    from ..config.kinds import modules
+    from ..jobs import configs
+    from ..jobs.schema import PRIORS
+
+    if configs.is_file(word):
+        return configs.read(Path(word)).prior
+    kinds = modules(PRIORS.package, PRIORS.group)
+    if word in kinds and not Path(word).exists():
+        return kinds[word].Options()  # type: ignore[attr-defined]
+    return kinds["diffusers"].Options(folder=word)  # type: ignore[attr-defined]
