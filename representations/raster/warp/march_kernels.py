@@ -85,7 +85,9 @@ def resample_backward(
     k = (index // out.shape[2]) % out.shape[1]
     outer = index // (out.shape[2] * out.shape[1])
     steps, cells = upstream.shape[1] - 1, out.shape[1] - 1
-    first = wp.max((k - 1) * steps // cells + 1, 0)
+    first = int(0)
+    if k > 0:  # no division of negative numbers, which Warp's versions round differently
+        first = (k - 1) * steps // cells + 1
     last = wp.min(((k + 1) * steps - 1) // cells, steps)
     total = float(0.0)
     for i in range(first, last + 1):
