@@ -13,7 +13,7 @@ import sys
 import typer
 
 from ..core.errors import ConfigError, Sds3dError, StopRequested
-from . import doctor, export, info, prior, resume, run, schema, web
+from . import doctor, export, info, models, prior, resume, run, schema, web
 
 EPILOG = (
     "Exit status: 0 done, 1 a run or a command failed, 2 wrong usage or configuration, "
@@ -31,6 +31,7 @@ app = typer.Typer(
 for module in (run, resume, export, info, doctor, schema, web):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
 app.add_typer(prior.app, name="prior")
+app.add_typer(models.app, name="models")
 
 
 def _version(asked: bool) -> None:
@@ -49,8 +50,11 @@ def _options(
     debug: bool = typer.Option(
         False, "--debug", help="Print tracebacks and debug messages (any place in the line)."
     ),
+    offline: bool = typer.Option(
+        False, "--offline", help="Ask nothing of the network; what is missing is told at once (any place)."
+    ),
 ) -> None:
-    """Options of every command; --debug is taken out by `main` before this is read."""
+    """Options of every command; --debug and --offline are taken out by `main` before this is read."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -59,7 +63,10 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
-    words = [w for w in words if w != "--debug"]
+    if "--offline" in words:
+        # the hub's library reads this when it is first imported, which no command has done yet
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    words = [w for w in words if w not in ("--debug", "--offline")]
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -46,6 +48,20 @@ class Shorthand:
         return {"anyOf": [word, handler(schema)]}
 
 
+@dataclass(frozen=True)
+class Names:
+    """Words that stand for options of a kind, beside the kinds' own names.
+
+    Args:
+        expand: the mapping that a word stands for, None for an unknown one. words: the known ones, for hints.
+        what: what they are, for messages.
+    """
+
+    expand: Callable[[str], Mapping[str, Any] | None]
+    words: Callable[[], Iterable[str]]
+    what: str
+
+
 class KindOf(Shorthand):
     """A union over the plug-ins of a package, told apart by one key; the package is scanned at the first use.
 
@@ -54,14 +70,24 @@ class KindOf(Shorthand):
         default: the kind of a mapping that names none.
         group: entry-point group for third parties.
         key: the key that tells them apart.
+        names: what further words stand for, where there are any.
     """
 
-    def __init__(self, package: str, default: str, group: str | None = None, key: str = "kind"):
+    def __init__(
+        self,
+        package: str,
+        default: str,
+        group: str | None = None,
+        key: str = "kind",
+        names: Names | None = None,
+    ):
         super().__init__(key)
-        self.package, self.default, self.group = package, default, group
+        self.package, self.default, self.group, self.names = package, default, group, names
 
     def expand(self, value: Any) -> Any:
         """A word as its mapping; a mapping without a kind gets the default one."""
+        if self.names is not None and isinstance(value, str) and value not in self.choices():
+            value = self.names.expand(value) or value
         value = super().expand(value)
         if isinstance(value, dict) and self.key not in value:
             return {self.key: self.default, **value}
@@ -82,7 +108,20 @@ class KindOf(Shorthand):
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schemas = {name: handler.generate_schema(options) for name, options in self.choices().items()}
         union = core_schema.tagged_union_schema(schemas, discriminator=self.key)
-        return core_schema.no_info_before_validator_function(self.expand, union)
+        return core_schema.no_info_before_validator_function(self._known, union)
+
+    def _known(self, value: Any) -> Any:
+        """As `expand`; a word that is neither a kind nor a name is refused with the nearest of both."""
+        if self.names is not None and isinstance(value, str):
+            given = self.expand(value)
+            if given[self.key] not in self.choices():
+                close = nearest(value, [*self.choices(), *self.names.words()])
+                hint = f" Did you mean {close}?" if close else ""
+                raise ValueError(
+                    f'expected one of {listing(self.choices())} or {self.names.what}, got "{value}".{hint}'
+                )
+            return given
+        return self.expand(value)
 
 
 @cache

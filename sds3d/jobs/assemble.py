@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from ..optimize.stage import Stage
 from ..optimize.timing import Stopwatch, TimedPrior
 from ..priors import registry
 from ..priors.base import Prior, Prompts
+from ..priors.models.resolve import ensure, resolved
 from . import configs
 from .drawing import file_renderer
 from .schema import PRIORS, REPRESENTATIONS, RunConfig
+
+log = logging.getLogger(__name__)
 
 PriorCache = MutableMapping[str, Prior]
 """Loaded priors by the hash of their options, shared by the runs of a batch."""
@@ -47,9 +51,13 @@ def load_prior(options: Options, cache: PriorCache | None = None) -> Prior:
 
 
 def weight_files(options: Options) -> list[Path]:
-    """The weight files of a prior, [] for kinds that have none."""
+    """The weight files of a prior, [] for kinds that have none.
+
+    Raises:
+        Sds3dError: a file that the prior reads is missing, broken or of another kind; nothing was loaded.
+    """
     module = module_of(PRIORS.package, options.kind, PRIORS.group)  # type: ignore[attr-defined]
-    return list(module.weight_files(options)) if hasattr(module, "weight_files") else []
+    return list(module.weight_files(resolved(options))) if hasattr(module, "weight_files") else []
 
 
 def check_prompt(config: RunConfig) -> None:
@@ -64,6 +72,16 @@ def check_prompt(config: RunConfig) -> None:
     module = module_of(PRIORS.package, config.prior.kind, PRIORS.group)  # type: ignore[attr-defined]
     if hasattr(module, "check_prompts"):
         module.check_prompts(config.prior, config.prompt, config.negative_prompt, config.view_words)
+
+
+def check_model(config: RunConfig) -> None:
+    """Have the prior's files on this disk, fetching a model that has a name, and check them without loading.
+
+    Raises:
+        Sds3dError: they cannot be had, or are not what the prior needs; the text says which and what to do.
+    """
+    ensure(config.prior, log.warning)
+    weight_files(config.prior)
 
 
 def build_representation(config: RunConfig) -> Representation:

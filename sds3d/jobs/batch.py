@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..core.errors import PromptError, Sds3dError, StopRequested
 from ..optimize.events import Monitor
-from .assemble import PriorCache, build_representation, check_prompt
+from .assemble import PriorCache, build_representation, check_model, check_prompt
 from .execute import Finisher, execute
 from .export import wanted
 from .runfolder import RunFolder
@@ -41,11 +41,12 @@ def create_folder(config: RunConfig) -> RunFolder:
 
     Raises:
         ConfigError: splats are asked of a representation that has none.
-        PromptError: the prior cannot serve the prompt. In both cases nothing was made.
+        PromptError: the prior cannot serve the prompt. ModelError: its model is not on this disk. Nothing was made.
         RunFolderError: the place cannot be written.
     """
     _check_export(config)
     check_prompt(config)
+    check_model(config)
     return RunFolder.create(config)
 
 
@@ -67,6 +68,8 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
         except PromptError as error:
             refused.append(Refusal(one.prompt or "", str(error)))
     _check_export(config)
+    if configs:
+        check_model(config)
     return [RunFolder.create(one) for one in configs], refused
 
 

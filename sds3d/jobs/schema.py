@@ -11,13 +11,19 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from sds3d.guidance.options import GuidanceOptions
 from sds3d.guidance.registry import method_of
 
-from ..config.kinds import KindOf
+from ..config.kinds import KindOf, Names
 from ..config.options import Options
 from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG, OrbitSampler
 from ..optimize.options import OptimizeOptions
 from ..priors import registry as prior_registry
+from ..priors.models import resolve as models
 
-PRIORS = KindOf(prior_registry.PACKAGE, default="embedded", group=prior_registry.GROUP)
+PRIORS = KindOf(
+    prior_registry.PACKAGE,
+    default="embedded",
+    group=prior_registry.GROUP,
+    names=Names(models.expand, models.words, "a model's name (`sds3d models` lists them) or folder"),
+)
 REPRESENTATIONS = KindOf("sds3d.representations", default="grid", group="sds3d.representations")
 GUIDANCE = method_of()
 

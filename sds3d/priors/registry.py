@@ -6,6 +6,7 @@ from typing import Any
 
 from ..config.kinds import module_of
 from .base import Prior
+from .models.resolve import resolved
 
 PACKAGE = "sds3d.priors.kinds"
 GROUP = "sds3d.priors"
@@ -15,11 +16,12 @@ def create_prior(options: Any, device: str = "cpu", **extras: Any) -> Prior:
     """The prior that these options describe.
 
     Args:
-        options: `Options` of a kind, such as kinds.embedded.Options.
+        options: `Options` of a kind, such as kinds.embedded.Options; a model's name in them is looked up.
         device: where its networks run.
         extras: what a kind needs beside options, such as `render` for oracle_scene.
 
     Raises:
-        ConfigError: unknown kind. What else can go wrong is told by the kind's own `create`.
+        ConfigError: unknown kind. ModelError: the model is not on this disk. What else
+            can go wrong is told by the kind's own `create`.
     """
-    return module_of(PACKAGE, options.kind, GROUP).create(options, device=device, **extras)
+    return module_of(PACKAGE, options.kind, GROUP).create(resolved(options), device=device, **extras)
