@@ -48,17 +48,19 @@ def perturbed(network: Any, options: PerturbOptions) -> Iterator[None]:
         skip_ff=not scores,
         skip_attention_scores=scores,
     )
+    registry = HookRegistry.check_if_exists_or_initialize(network)
     try:
         apply_layer_skip(network, config)
-        yield
     except _BROKEN as error:
         raise ConfigError(
             f"the layers {list(options.layers)} of {options.stack!r} cannot be skipped in a "
             f"{type(network).__name__}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
             key="prior.perturb",
         ) from error
+    try:
+        yield
     finally:
-        HookRegistry.check_if_exists_or_initialize(network).remove_hook("layer_skip_hook", recurse=True)
+        registry.remove_hook("layer_skip_hook", recurse=True)
 
 
 def check_perturb(network: Any, options: PerturbOptions | None) -> None:

@@ -213,7 +213,9 @@ class DiffusersPrior:
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
         """Branches y (by view where view prompts were made), null, neg and those of Perp-Neg; see branches.py."""
         extra = self.family.extra(self.layout, look, self.options)
-        return Branches(embedded.tensors, look, {k: v.to(self.device) for k, v in extra.items()}, self.device)
+        extra = {k: v.to(self.device) for k, v in extra.items()}
+        skip = self.options.perturb is not None
+        return Branches(embedded.tensors, look, extra, self.device, skip)
 
     def encode(self, media: Tensor) -> Tensor:
         """RGB in [0, 1] at any size -> z; gradients pass through the encoder."""
