@@ -47,9 +47,12 @@ class Needs:
 
     Args:
         branches: names of the conditions that it may query, such as {"y", "null"}.
+        source: the views of an edited object's original. media: outputs of the representation, such as "depth".
     """
 
     branches: frozenset[str]
+    source: bool = False
+    media: frozenset[str] = frozenset()
 
 
 class Guidance(Protocol):

@@ -12,6 +12,7 @@ from .engine import Engine
 from .options import GuidanceOptions
 from .recipe import Recipe
 from .registry import preset
+from .weights import UNBOUNDED
 
 
 def build_guidance(options: GuidanceOptions, prior: Prior, steps: int) -> Guidance:
@@ -47,5 +48,5 @@ def bind(recipe: Recipe, prior: Prior, steps: int) -> Engine:
             key="guidance.times.shared",
             hint="Leave it out or set it to true.",
         )
-    times.check(prior.schedule, finite_kappa=recipe.weight == "kappa")
+    times.check(prior.schedule, finite_kappa=recipe.weight in UNBOUNDED)
     return Engine(replace(recipe, times=times), prior, steps)

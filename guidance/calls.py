@@ -8,8 +8,9 @@ import torch
 
 from sds3d.core.errors import ConfigError
 from sds3d.priors.base import Conditioning, Prediction, Prior, concatenate
+from sds3d.priors.noise_schedule import NoiseSchedule
 
-from .noise import Noisy
+from .states import Noisy
 
 
 class Calls:
@@ -25,6 +26,26 @@ class Calls:
         self._prior, self._cond = prior, cond
         self._known: dict[tuple[Noisy, str], Prediction] = {}
         self.nfe = 0
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The prior's noise schedule."""
+        return self._prior.schedule
+
+    @property
+    def prior(self) -> Prior:
+        """Who is asked."""
+        return self._prior
+
+    def one(self, state: Noisy, branch: str) -> Prediction:
+        """The answer to one question."""
+        return self.ask([(state, branch)])[state, branch]
+
+    def ask_all(self, state: Noisy, branches: Iterable[str]) -> dict[str, Prediction]:
+        """The answers of several branches at one state, in one batch."""
+        asked = tuple(branches)
+        found = self.ask((state, branch) for branch in asked)
+        return {branch: found[state, branch] for branch in asked}
 
     def ask(self, questions: Iterable[tuple[Noisy, str]]) -> dict[tuple[Noisy, str], Prediction]:
         """Answers to (state, branch) questions; those not known yet go through the network in one batch.

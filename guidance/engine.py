@@ -1,6 +1,6 @@
 """The engine: one step of any recipe.
 
-    g = post[ mean over draws of w(t) * residual ],   loss = (1/B) sum_b 1/2 |z_b - sg(z_b - g_b)|^2
+    g = post[ sum over draws of omega w(t) residual + extra ],   loss = (1/B) sum_b 1/2 |z_b - sg(z_b - g_b)|^2
 
 summed over elements, so that the cotangent of z_b is g_b / B (guidance card §1.8). The loss's value is no
 objective and is never computed.
@@ -17,10 +17,10 @@ from sds3d.priors.noise_schedule import over
 
 from .base import Cotangents, Log, Moment, Needs, State, Views, moment
 from .calls import Calls
-from .noise import Noisy
-from .predictions import Epsilon, Guided, Symbol
+from .predictions import Epsilon, Guided, Learned, Plain, Symbol
 from .recipe import Recipe
-from .weights import WEIGHTS
+from .states import Noisy
+from .weights import weigh
 
 
 class Engine:
@@ -32,47 +32,97 @@ class Engine:
 
     def __init__(self, recipe: Recipe, prior: Prior, steps: int):
         self.recipe, self.prior, self.steps = recipe, prior, steps
-        self.needs = Needs(branches=recipe.branches)
+        self.needs = Needs(recipe.branches, recipe.source, recipe.noise.media)
 
     def init(self, streams: Streams) -> State:
-        """No memory."""
-        return {}
+        """The memory of the noise source and of the critic; empty where neither has one."""
+        parts = {"noise": self.recipe.noise.init(self.prior.info.latent_shape, streams)}
+        if self.recipe.critic is not None:
+            parts["critic"] = self.recipe.critic.init(self.prior, streams)
+        return {name: memory for name, memory in parts.items() if memory}
 
     def learn(self, views: Views, step: int, streams: Streams, state: State) -> State:
-        """Nothing to train."""
-        return state
+        """Train the critic, if there is one."""
+        if self.recipe.critic is None:
+            return state
+        now = moment(views, step, self.steps, streams)
+        return state | {"critic": self.recipe.critic.learn(state["critic"], views, now, self.prior)}
 
     def guide(self, views: Views, step: int, streams: Streams, state: State) -> tuple[Cotangents, State, Log]:
         """Cotangent of z for these views; see base.Guidance."""
+        now = moment(views, step, self.steps, streams)
         with torch.no_grad():
-            g, log = self._gradient(views, moment(views, step, self.steps, streams))
+            g, log = self._gradient(views, now, state)
             cotangent = g / len(views.z)
+            if "noise" in state:
+                state = state | {"noise": self.recipe.noise.advance(state["noise"], now)}
             return {"z": cotangent}, state, log | {"gradient": float(cotangent.norm())}
 
-    def _gradient(self, views: Views, now: Moment) -> tuple[Tensor, Log]:
+    def _gradient(self, views: Views, now: Moment, state: State) -> tuple[Tensor, Log]:
         """(B, C, h, w) g, and what is worth knowing about it."""
         recipe, schedule = self.recipe, self.prior.schedule
-        t = recipe.times.draw(now, schedule)
-        draws = [recipe.noise.make(views, t, d, now, schedule) for d in range(recipe.draws)]
-        symbols = recipe.rule.symbols(now.progress)
-        calls = Calls(self.prior, views.cond)
+        t = recipe.times.draw(now, schedule).to(views.z.device)
+        calls, memory = Calls(self.prior, views.cond), state.get("noise", {})
+        draws = [recipe.noise.make(views, t, d, now, calls, memory) for d in range(recipe.draws)]
+        symbols = recipe.rule.here(now.progress, t, schedule)
         found = _predict(calls, symbols, draws, now.progress)
-        residuals = [
-            recipe.rule.residual(
-                {s: states[s.at].eps if isinstance(s, Epsilon) else found[d][s].eps for s in symbols},
-                now.progress,
-                views.z,
-            )
-            for d, states in enumerate(draws)
-        ]
-        weight = over(WEIGHTS[recipe.weight](schedule.kappa(t)), views.z)
-        g = weight * (sum(residuals[1:], residuals[0]) / len(residuals))
+        nfe = calls.nfe + self._ask_critic(symbols, draws, found, views, state)
+        residuals = torch.stack(
+            [
+                recipe.rule.residual(
+                    {s: states[s.at].eps if isinstance(s, Epsilon) else found[d][s].eps for s in symbols},
+                    now.progress,
+                    views.z,
+                    t,
+                    schedule,
+                )
+                for d, states in enumerate(draws)
+            ]
+        )
+        g = over(weigh(recipe.weight, t, schedule), views.z) * self._over_draws(
+            residuals, draws, found, views, now, calls
+        )
+        for extra in recipe.extra:
+            g = g + extra(views, t, now, schedule)
         for post in recipe.post:
             g = post(g, now.progress)
-        log: Log = {"t": float(t.mean()), "residual": _rms(residuals), "nfe": float(calls.nfe)}
+        log: Log = {"t": float(t.mean()), "residual": _rms(residuals), "nfe": float(nfe)}
         if found[0]:
             log["x0"] = _shown(found[0]).x0
         return g, log
+
+    def _over_draws(
+        self,
+        residuals: Tensor,
+        draws: list[dict[str, Noisy]],
+        found: list[dict[Symbol, Prediction]],
+        views: Views,
+        now: Moment,
+        calls: Calls,
+    ) -> Tensor:
+        """The draws' residuals (n, B, C, h, w) put together: their mean, or weighted."""
+        if self.recipe.draw_weights is None:
+            return residuals.mean(0)
+        omega = self.recipe.draw_weights(draws, found, views, now, calls).to(residuals)
+        return (omega.reshape(*omega.shape, *[1] * (residuals.ndim - 2)) * residuals).sum(0)
+
+    def _ask_critic(
+        self,
+        symbols: tuple[Symbol, ...],
+        draws: list[dict[str, Noisy]],
+        found: list[dict[Symbol, Prediction]],
+        views: Views,
+        state: State,
+    ) -> int:
+        """Add the critic's predictions to `found`; returns how many it made."""
+        asked = [s for s in symbols if isinstance(s, Learned)]
+        for states, answers in zip(draws, found, strict=True):
+            for s in asked:
+                assert self.recipe.critic is not None
+                answers[s] = self.recipe.critic.predict(
+                    state["critic"], states[s.at], views, self.prior, s.told
+                )
+        return len(asked) * len(draws)
 
 
 def _predict(
@@ -82,7 +132,7 @@ def _predict(
     asked = {
         s: s.conditions(progress) if isinstance(s, Guided) else (s.condition,)
         for s in symbols
-        if not isinstance(s, Epsilon)
+        if isinstance(s, Guided | Plain)
     }
     answers = calls.ask(
         (states[s.at], c) for states in draws for s, conditions in asked.items() for c in conditions
@@ -104,6 +154,6 @@ def _shown(found: dict[Symbol, Prediction]) -> Prediction:
     return next((p for s, p in found.items() if isinstance(s, Guided)), next(iter(found.values())))
 
 
-def _rms(residuals: list[Tensor]) -> float:
+def _rms(residuals: Tensor) -> float:
     """Root mean square over elements, views and draws."""
-    return float(torch.stack([(r.double() ** 2).mean() for r in residuals]).mean().sqrt())
+    return float((residuals.double() ** 2).mean().sqrt())

@@ -32,8 +32,8 @@ from sds3d.core.errors import ConfigError
 from sds3d.core.schedules import Schedule
 from sds3d.priors.base import Prediction
 
-from .noise import Noisy
 from .predictions import rebuild
+from .states import Noisy
 
 GUIDERS = {
     "apg": ("AdaptiveProjectedGuidance", "x0"),

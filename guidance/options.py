@@ -153,8 +153,8 @@ class GuidanceOptions(Options):
 
     method: str
     """Name of the method."""
-    weight: Literal["sigma2", "uniform", "kappa"] = "sigma2"
-    """w(t) on the epsilon-residual: sigma^2, 1, or sigma / alpha (the gradient of an x0 loss)."""
+    weight: Literal["sigma2", "uniform", "kappa", "inv_kappa", "fantasia", "hifa", "rf_uniform"] = "sigma2"
+    """w(t) on the epsilon-residual: sigma^2, 1, sigma / alpha (the gradient of an x0 loss), and others; see weights."""
     times: TimesOptions = TimesOptions()
     """How noisy the states are that the prior is shown."""
     draws: int = Field(default=1, ge=1, le=64)

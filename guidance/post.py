@@ -22,6 +22,14 @@ class Post(Protocol):
         ...
 
 
+class ImagePost(Protocol):
+    """A change of the gradient that arrives at the rendered picture, after the encoder's backward."""
+
+    def __call__(self, g: Tensor, progress: float) -> Tensor:
+        """(B, 3, H, W) -> (B, 3, H, W)."""
+        ...
+
+
 @dataclass(frozen=True)
 class ClipValue:
     """Every element into [-limit, limit]; the limit may change over the run (as Debiased-SDS does)."""

@@ -18,7 +18,7 @@ from sds3d.core.schedules import Schedule
 from sds3d.priors.base import Prediction
 from sds3d.priors.noise_schedule import over
 
-from .noise import Noisy
+from .states import Noisy
 
 SPACES = ("x0", "eps")
 
@@ -186,7 +186,15 @@ class Guided:
         return out
 
 
-Symbol = Epsilon | Plain | Guided
+@dataclass(frozen=True)
+class Learned:
+    """The prediction of the recipe's trained critic under the prompt; `told` whether it hears of the camera."""
+
+    told: bool = True
+    at: str = "t"
+
+
+Symbol = Epsilon | Plain | Guided | Learned
 
 
 def _spread(x: Tensor) -> Tensor:

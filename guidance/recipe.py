@@ -6,20 +6,27 @@ from dataclasses import dataclass, field
 
 from sds3d.core.errors import ConfigError
 
+from .critic import Critic
+from .draws import DrawWeights
+from .extra import Extra
 from .noise import Iid, NoiseSource
-from .post import Post
+from .post import ImagePost, Post
+from .predictions import Learned
 from .rules import Rule, branches_of
 from .times import Times
-from .weights import WEIGHTS
+from .weights import WEIGHTS, TimeWeight
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """g = post[ mean over draws of w(t) * rule ].
+    """g = post[ sum over draws of omega * w(t) * rule + extra ].
 
     Args:
-        rule: target minus reference. times: how noisy. noise: with what. weight: a name in weights.WEIGHTS.
-        post: applied to the batch's gradient in order. draws: independent noise draws a view, averaged; all share t.
+        rule: target minus reference. times: how noisy. noise: with what.
+        weight: a name in weights.WEIGHTS, or a weight that knows the prior's own steps.
+        post: applied to the batch's gradient in order. image_post: applied to the gradient of the rendered picture.
+        draws: independent noise draws a view; all share t. draw_weights: omega; the mean without it.
+        critic: whom `rules.learned` asks. extra: terms beside the predictions.
 
     Raises:
         ConfigError: the slots do not go together; the text says which and why.
@@ -27,14 +34,18 @@ class Recipe:
 
     rule: Rule
     times: Times
-    weight: str
+    weight: str | TimeWeight
     noise: NoiseSource = field(default_factory=Iid)
     post: tuple[Post, ...] = ()
+    image_post: tuple[ImagePost, ...] = ()
     draws: int = 1
+    draw_weights: DrawWeights | None = None
+    critic: Critic | None = None
+    extra: tuple[Extra, ...] = ()
 
     def __post_init__(self):
         symbols = self.rule.every_symbol()
-        if not self.branches:
+        if not self.branches and not any(isinstance(s, Learned) for s in symbols):
             raise ConfigError(
                 "the rule asks the prior nothing: it needs at least one prediction.", key="rule"
             )
@@ -46,14 +57,23 @@ class Recipe:
                     f"{type(self.noise).__name__} makes only: {made}.",
                     key="rule",
                 )
-        if self.weight not in WEIGHTS:
+            if isinstance(symbol, Learned) and self.critic is None:
+                raise ConfigError("the rule compares with a trained critic, but there is none.", key="rule")
+        if isinstance(self.weight, str) and self.weight not in WEIGHTS:
             raise ConfigError(
                 f"unknown weight {self.weight!r}; there are {', '.join(WEIGHTS)}.", key="weight"
             )
         if self.draws < 1:
             raise ConfigError(f"needs at least one draw of noise, got {self.draws}.", key="draws")
+        if self.draw_weights is not None and self.draws < 2:
+            raise ConfigError("weights of draws need at least two draws.", key="draws")
 
     @property
     def branches(self) -> frozenset[str]:
         """Every branch of the conditioning that may be asked in a run."""
-        return branches_of(self.rule.every_symbol())
+        return branches_of(self.rule.every_symbol()) | self.noise.asks
+
+    @property
+    def source(self) -> bool:
+        """Whether the views of an edited object's original are needed."""
+        return self.noise.source or any(e.source for e in self.extra)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sds3d.core.errors import ConfigError
 from sds3d.core.schedules import Schedule, constant
+from sds3d.priors.noise_schedule import NoiseSchedule
 
-from .predictions import Combiner, Epsilon, Guided, Plain, Symbol, Transform
+from .predictions import Combiner, Epsilon, Guided, Learned, Plain, Symbol, Transform
 
 
 class Rule(Protocol):
@@ -32,8 +34,19 @@ class Rule(Protocol):
         """Everything that may have to be known in a run."""
         ...
 
-    def residual(self, eps: Mapping[Symbol, Tensor], progress: float, like: Tensor) -> Tensor:
-        """(B, C, h, w), the shape of `like`, from the eps of each of `symbols(progress)`."""
+    def here(self, progress: float, t: Float[Tensor, " b"], schedule: NoiseSchedule) -> tuple[Symbol, ...]:
+        """What has to be known for views at these times."""
+        ...
+
+    def residual(
+        self,
+        eps: Mapping[Symbol, Tensor],
+        progress: float,
+        like: Tensor,
+        t: Float[Tensor, " b"],
+        schedule: NoiseSchedule,
+    ) -> Tensor:
+        """(B, C, h, w), the shape of `like`, from the eps of each of `here(...)`."""
         ...
 
 
@@ -77,7 +90,18 @@ class Linear:
             per_schedule[key] = per_schedule.get(key, 0.0) + value
         return tuple(symbol for symbol, sums in totals.items() if any(v != 0.0 for v in sums.values()))
 
-    def residual(self, eps: Mapping[Symbol, Tensor], progress: float, like: Tensor) -> Tensor:
+    def here(self, progress: float, t: Float[Tensor, " b"], schedule: NoiseSchedule) -> tuple[Symbol, ...]:
+        """`symbols(progress)`: a sum is the same at every time."""
+        return self.symbols(progress)
+
+    def residual(
+        self,
+        eps: Mapping[Symbol, Tensor],
+        progress: float,
+        like: Tensor,
+        t: Float[Tensor, " b"] | None = None,
+        schedule: NoiseSchedule | None = None,
+    ) -> Tensor:
         """sum_i c_i eps_i; zeros where every coefficient is 0, as at the start of a warm-up."""
         out = torch.zeros_like(like)
         for symbol, value in self.coefficients(progress).items():
@@ -108,9 +132,19 @@ def of(symbol: Symbol) -> Linear:
     return Linear((Term(symbol, 1.0, constant(1.0)),))
 
 
-def guided(combiner: Combiner, transforms: tuple[Transform, ...] = ()) -> Linear:
-    """G: one guided prediction."""
-    return of(Guided(combiner, transforms))
+def guided(combiner: Combiner, transforms: tuple[Transform, ...] = (), at: str = "t") -> Linear:
+    """G: one guided prediction at a state."""
+    return of(Guided(combiner, transforms, at))
+
+
+def plain(condition: str, at: str = "t") -> Linear:
+    """The prediction under one condition at a state."""
+    return of(Plain(condition, at))
+
+
+def learned(told: bool = True) -> Linear:
+    """The critic's prediction."""
+    return of(Learned(told))
 
 
 EPS = of(Epsilon())

@@ -44,9 +44,7 @@ class Times:
         return self._native(low + (high - low) * u, schedule)
 
     def _native(self, t: Float[Tensor, " b"], schedule: NoiseSchedule) -> Float[Tensor, " b"]:
-        if self.scale == "native":
-            return t
-        return schedule.t_of_kappa(stable_diffusion_schedule().kappa(t))
+        return from_scale(t, schedule, self.scale)
 
     def check(self, schedule: NoiseSchedule, finite_kappa: bool) -> None:
         """Refuse bounds that are out of range, crossed, or without noise or signal at any point of the run.
@@ -90,6 +88,16 @@ class Times:
                 "keeps no signal, so that the weight kappa = sigma / alpha is infinite",
                 "Use a bound below it, or the weight sigma2.",
             )
+
+
+def from_scale(t: Float[Tensor, " b"], schedule: NoiseSchedule, scale: str) -> Float[Tensor, " b"]:
+    """Times of a scale ("sd" or "native") -> the prior's own t."""
+    return t if scale == "native" else schedule.t_of_kappa(stable_diffusion_schedule().kappa(t))
+
+
+def to_scale(t: Float[Tensor, " b"], schedule: NoiseSchedule, scale: str) -> Float[Tensor, " b"]:
+    """The inverse of `from_scale`, to the nearest index of Stable Diffusion."""
+    return t if scale == "native" else stable_diffusion_schedule().t_of_kappa(schedule.kappa(t))
 
 
 def _refuse_first(

@@ -22,11 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sds3d.guidance.build import bind, build_guidance
 from sds3d.guidance.calls import Calls
-from sds3d.guidance.noise import noised
 from sds3d.guidance.predictions import CFG
 from sds3d.guidance.recipe import Recipe
 from sds3d.guidance.registry import parse
 from sds3d.guidance.rules import EPS, NEG, C, U, guided
+from sds3d.guidance.states import noised
 from sds3d.guidance.times import Times
 
 from sds3d.core.errors import ConfigError

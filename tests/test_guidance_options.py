@@ -43,11 +43,9 @@ def recipe_of(config) -> Recipe:
 
 
 def test_presets_are_points_in_the_space_of_recipes():
-    assert recipe_of("sds") == Recipe(
-        guided(CFG(constant(100.0))) - EPS, DEFAULT_TIMES, "sigma2", Iid(), (), 1
-    )
+    assert recipe_of("sds") == Recipe(guided(CFG(constant(100.0))) - EPS, DEFAULT_TIMES, "sigma2", Iid())
     assert recipe_of("csd") == Recipe(
-        constant(1.0) * (C - U) + constant(0.0) * (U - NEG), DEFAULT_TIMES, "sigma2", Iid(), (), 1
+        constant(1.0) * (C - U) + constant(0.0) * (U - NEG), DEFAULT_TIMES, "sigma2", Iid()
     )
 
 
@@ -83,7 +81,7 @@ def test_csd_in_full():
     )
     times = Times(constant(0.02), constant(0.98), "sd", True)
     rule = constant(2.0) * (C - U) + ramp * (U - NEG)
-    assert recipe_of(config) == Recipe(rule, times, "uniform", Iid(), post, 4)
+    assert recipe_of(config) == Recipe(rule, times, "uniform", Iid(), post, draws=4)
 
 
 def test_words_stand_for_defaults():
@@ -112,7 +110,7 @@ def test_resolved_options_read_back(config):
         ({"method": "csdd"}, r"unknown method 'csdd'; .*\. Did you mean csd\?$"),
         ({"method": "csd", "cfg_scale": 3}, "^guidance.cfg_scale: Extra inputs are not permitted$"),
         ({"omega1": 3}, "guidance.omega1: Extra inputs"),
-        ({"weight": "sigma"}, "guidance.weight: .*'sigma2', 'uniform' or 'kappa'"),
+        ({"weight": "sigma"}, "guidance.weight: .*'sigma2', 'uniform', .* or 'rf_uniform'"),
         ({"draws": 0}, "guidance.draws: .*greater than or equal to 1"),
         ({"draws": 65}, "guidance.draws: .*less than or equal to 64"),
         ({"cfg_scale": "high"}, "guidance.cfg_scale: .*finite number"),

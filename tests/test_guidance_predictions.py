@@ -25,7 +25,7 @@ def state_and_answers(seed: int, alpha: float = 0.6, sigma: float = 0.8, views: 
     generator = torch.Generator().manual_seed(seed)
     z, eps = torch.randn(2, views, 2, 3, 3, dtype=f64, generator=generator)
     scales = (torch.full((views,), v, dtype=f64) for v in (alpha, sigma))
-    from sds3d.guidance.noise import Noisy
+    from sds3d.guidance.states import Noisy
 
     state = Noisy(alpha * z + sigma * eps, eps, torch.full((views,), 0.5, dtype=f64), *scales)
     outputs = torch.randn(2, views, 2, 3, 3, dtype=f64, generator=generator)

@@ -11,10 +11,12 @@ from guidance_cases import RF, SD, SHAPE, prior_of, random_gauss, random_z, view
 from hypothesis import given
 from hypothesis import strategies as st
 from sds3d.guidance.base import Moment, moment
-from sds3d.guidance.noise import Iid, noised
+from sds3d.guidance.calls import Calls
+from sds3d.guidance.noise import Iid, Later
 from sds3d.guidance.predictions import CFG, ClampX0, Epsilon, Guided, Plain
 from sds3d.guidance.recipe import Recipe
 from sds3d.guidance.rules import EPS, C, U, of
+from sds3d.guidance.states import noised
 from sds3d.guidance.times import Times
 from sds3d.guidance.weights import WEIGHTS
 
@@ -125,12 +127,17 @@ def test_a_moment_takes_ids_and_groups_from_the_cameras():
     assert (found.ids, found.groups) == ((0, 1), (0, 0))
 
 
+def calls_of(schedule: NoiseSchedule) -> Calls:
+    """What a source may ask: a prior with that schedule."""
+    return Calls(prior_of({"y": random_gauss(0)}, schedule), {})
+
+
 def test_iid_noise_is_standard_keyed_and_mixed_in():
     prior, z = prior_of({"y": random_gauss(0)}), random_z(0, 2000)
     views, t = views_of(prior, z), torch.full((2000,), 0.3, dtype=f64)
     where = now(ids=range(2000), groups=[0] * 2000)
     assert Iid().states == {"t"}
-    state = Iid().make(views, t, 0, where, RF)["t"]
+    state = Iid().make(views, t, 0, where, calls_of(RF), {})["t"]
     assert abs(float(state.eps.mean())) < 0.05
     assert float(state.eps.std()) == pytest.approx(1.0, abs=0.05)
     torch.testing.assert_close(state.z_t, 0.7 * views.z + 0.3 * state.eps)
@@ -139,14 +146,14 @@ def test_iid_noise_is_standard_keyed_and_mixed_in():
     torch.testing.assert_close(state.alpha, 1 - t)
     torch.testing.assert_close(state.sigma, t)
     for other in (
-        Iid().make(views, t, 1, where, RF),
-        Iid().make(views, t, 0, dataclasses.replace(where, step=1), RF),
-        Iid().make(views, t, 0, dataclasses.replace(where, streams=Streams(1)), RF),
+        Iid().make(views, t, 1, where, calls_of(RF), {}),
+        Iid().make(views, t, 0, dataclasses.replace(where, step=1), calls_of(RF), {}),
+        Iid().make(views, t, 0, dataclasses.replace(where, streams=Streams(1)), calls_of(RF), {}),
     ):
         correlation = torch.corrcoef(torch.stack([state.eps.flatten(), other["t"].eps.flatten()]))[0, 1]
         assert abs(float(correlation)) < 0.06
     part = dataclasses.replace(where, ids=(3, 1))
-    small = Iid().make(views_of(prior, z[:2]), t[:2], 0, part, RF)["t"]
+    small = Iid().make(views_of(prior, z[:2]), t[:2], 0, part, calls_of(RF), {})["t"]
     assert torch.equal(small.eps, state.eps[[3, 1]])
 
 
@@ -163,16 +170,26 @@ def test_weights_at_their_limits():
     assert WEIGHTS["sigma2"](kappa).tolist() == [0.0, pytest.approx(0.2), 1.0]
     assert WEIGHTS["uniform"](kappa).tolist() == [1.0, 1.0, 1.0]
     assert WEIGHTS["kappa"](kappa).tolist() == [0.0, 0.5, math.inf]
-    assert set(WEIGHTS) == {"sigma2", "uniform", "kappa"}
+    assert WEIGHTS["inv_kappa"](kappa).tolist() == [math.inf, 2.0, 0.0]
+    assert WEIGHTS["rf_uniform"](kappa).tolist() == [1.0, 1.5, math.inf]
+    assert WEIGHTS["hifa"](kappa).tolist() == [0.0, pytest.approx(0.025), math.inf]
+    assert WEIGHTS["fantasia"](kappa[:2]).tolist() == [0.0, pytest.approx(0.25 / 1.25**1.5)]
 
 
 @pytest.mark.parametrize(
-    ("index", "sigma2", "kappa"), [(20, 0.019, 0.14), (200, 0.25, 0.57), (500, 0.72, 1.62), (980, 0.99, 13.0)]
+    ("name", "values"),
+    [
+        ("sigma2", (0.019, 0.25, 0.72, 0.99)),
+        ("kappa", (0.14, 0.57, 1.62, 13.0)),
+        ("inv_kappa", (7.2, 1.75, 0.62, 0.077)),
+        ("fantasia", (0.018, 0.21, 0.38, 0.076)),
+        ("hifa", (0.007, 0.029, 0.081, 0.65)),
+        ("rf_uniform", (1.14, 1.57, 2.62, 14.0)),
+    ],
 )
-def test_weights_as_the_card_tabulates_them(index, sigma2, kappa):
-    k = SD.kappa(torch.tensor([index / 1000], dtype=f64))
-    assert float(WEIGHTS["sigma2"](k)) == pytest.approx(sigma2, rel=0.02)
-    assert float(WEIGHTS["kappa"](k)) == pytest.approx(kappa, rel=0.02)
+def test_weights_as_the_card_tabulates_them(name, values):
+    k = SD.kappa(torch.tensor([0.02, 0.2, 0.5, 0.98], dtype=f64))
+    assert WEIGHTS[name](k).tolist() == pytest.approx(values, rel=0.03)
 
 
 ASKS_NOTHING = "rule: the rule asks the prior nothing: it needs at least one prediction."
@@ -187,7 +204,10 @@ NO_STATE = "rule: the rule reads a prediction at the state 'prev', but the noise
         ({"rule": C - of(Plain("null", "prev"))}, NO_STATE),
         ({"rule": C - of(Epsilon("prev"))}, NO_STATE),
         ({"rule": of(Guided(CFG(constant(2.0)), at="prev")) - EPS}, NO_STATE),
-        ({"weight": "sigma"}, "weight: unknown weight 'sigma'; there are sigma2, uniform, kappa."),
+        (
+            {"weight": "sigma"},
+            "weight: unknown weight 'sigma'; there are sigma2, uniform, kappa, inv_kappa, fantasia, hifa, rf_uniform.",
+        ),
         ({"draws": 0}, "draws: needs at least one draw of noise, got 0."),
     ],
 )
@@ -199,8 +219,10 @@ def test_recipes_that_do_not_go_together(change, said):
 
 
 def test_the_states_of_a_source_are_listed():
-    with pytest.raises(ConfigError, match=r"reads a prediction at the state 'x', .* Iid makes only: s, t\."):
-        Recipe(C - of(Plain("null", "x")), CONSTANT_TIMES, "sigma2", noise=Iid(frozenset({"t", "s"})))
+    with pytest.raises(
+        ConfigError, match=r"reads a prediction at the state 'x', .* Later makes only: p, t\."
+    ):
+        Recipe(C - of(Plain("null", "x")), CONSTANT_TIMES, "sigma2", noise=Later(0.1))
 
 
 def test_a_recipe_is_frozen_data():
@@ -218,7 +240,7 @@ def test_zero_terminal_signal_is_served_without_dividing_by_alpha():
     law = random_gauss(1)
     prior, z = prior_of({"y": law, "null": random_gauss(2)}, schedule, "v"), random_z(0, 2)
     views = views_of(prior, z)
-    state = Iid().make(views, torch.ones(2, dtype=f64), 0, now(ids=(0, 1)), schedule)["t"]
+    state = Iid().make(views, torch.ones(2, dtype=f64), 0, now(ids=(0, 1)), calls_of(schedule), {})["t"]
     answers = {n: prior.predict(state.z_t, state.t, views.cond[n]) for n in ("y", "null")}
     found = Guided(CFG(constant(5.0)), (ClampX0(),)).combiner.combine(answers, 0.0)
     assert bool(torch.isfinite(found.x0).all())

@@ -13,8 +13,9 @@ import pytest
 import torch
 from sds3d.guidance.build import bind
 from sds3d.guidance.methods import sds
-from sds3d.guidance.noise import Iid, Noisy
+from sds3d.guidance.noise import Iid, NoiseSource
 from sds3d.guidance.options import TimesOptions
+from sds3d.guidance.states import Noisy
 from sds3d.representations import grid
 
 from sds3d.core.assets import Mesh
@@ -92,13 +93,11 @@ def mirrored(cameras: Cameras) -> Cameras:
 
 
 @dataclasses.dataclass(frozen=True)
-class Stranger:
+class Stranger(NoiseSource):
     """The wrong noise: the state is made with one noise, the residual is told another."""
 
-    states: frozenset[str] = frozenset({"t"})
-
-    def make(self, views, t, draw, now, schedule):
-        honest = Iid().make(views, t, draw, now, schedule)["t"]
+    def make(self, views, t, draw, now, calls, memory):
+        honest = Iid().make(views, t, draw, now, calls, memory)["t"]
         other = now.streams.normal(tuple(views.z.shape[1:]), "another-noise", step=now.step, ids=now.ids)
         return {"t": Noisy(honest.z_t, other.to(honest.eps), honest.t, honest.alpha, honest.sigma)}
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sds3d.guidance.base import Views
 from sds3d.guidance.build import build_guidance
-from sds3d.guidance.noise import noised
 from sds3d.guidance.registry import parse
+from sds3d.guidance.states import noised
 
 from sds3d.core.cameras import orbit
 from sds3d.core.errors import ConfigError, PromptError
