@@ -183,3 +183,28 @@ def test_warp_has_float32_only() -> None:
     for device in (torch.device("cpu"), CUDA):
         with pytest.raises(RasterError, match=r"warp kernels have no torch\.float64"):
             choose("f", "warp", device, torch.float64, offers=OFFERS)
+
+
+def test_doctor_says_what_would_draw_on_a_gpu(monkeypatch) -> None:
+    from sds3d.cli.checks import _cuda_kernels
+
+    assert _cuda_kernels().state == "ok"  # warp-lang is installed, or this file is skipped
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    reasons = {"gsplat": "not compiled", "warp": ""}
+    folder = "sds3d.representations.raster"
+    monkeypatch.setattr(f"{folder}.gaussians_gsplat.gsplat_status", lambda device: reasons["gsplat"])
+    monkeypatch.setattr(f"{folder}.warp.runtime.warp_status", lambda device: reasons["warp"])
+    assert _cuda_kernels().detail == "gsplat: not compiled; warp in use"
+    reasons["warp"] = "old driver"
+    none = _cuda_kernels()
+    assert (none.state, none.fix) == ("missing", "pip install 'sds3d[cuda]'")
+    assert "gsplat: not compiled; warp: old driver" in none.detail
+    reasons |= {"gsplat": "", "warp": ""}
+    assert _cuda_kernels().detail == "gsplat in use; warp: ready"
+
+
+def test_an_old_driver_is_told_apart_from_no_package(monkeypatch) -> None:
+    monkeypatch.setattr("warp.is_cuda_available", lambda: False)
+    assert "needs driver 580 or newer" in runtime.warp_status(CUDA)
+    assert runtime.warp_status(torch.device("cpu")) == ""
+    assert "no device 'xpu'" in runtime.warp_status(torch.device("xpu"))

@@ -24,7 +24,7 @@ NEEDED = {
 }
 OPTIONAL = {
     "gradio": ("the web page (sds3d web)", "pip install 'sds3d[web]'"),
-    "gsplat": ("faster splats on NVIDIA GPUs", "pip install 'sds3d[cuda]'"),
+    "gsplat": ("splats on NVIDIA GPUs by its own kernels, where compiled", "see docs/gpu.md"),
     "warp-lang": ("CUDA kernels without a compiler", "pip install 'sds3d[cuda]'"),
     "ray": ("runs on a cluster", "pip install 'sds3d[cluster]'"),
 }
@@ -49,7 +49,8 @@ class Check:
 
 def all_checks() -> list[Check]:
     """Every check, in the order in which they are printed."""
-    return [_python(), _torch(), _processor(), _gpu(), _native(), _weights(), *_packages(), *_folders()]
+    machine = [_python(), _torch(), _processor(), _gpu(), _native(), _cuda_kernels()]
+    return [*machine, _weights(), *_packages(), *_folders()]
 
 
 def _python() -> Check:
@@ -94,6 +95,30 @@ def _native() -> Check:
     compiler = "" if shutil.which("c++") else "apt-get install g++ && "
     detail = f"not in use, plain torch serves (slower): {status['reason']}"
     return Check("native core", "optional", detail, compiler + reinstall())
+
+
+def _cuda_kernels() -> Check:
+    """What would draw on a GPU. Without one, only what is installed: importing the packages takes seconds."""
+    import torch
+
+    from sds3d.representations.raster.gaussians_gsplat import gsplat_status
+    from sds3d.representations.raster.warp.runtime import warp_status
+
+    fix = "pip install 'sds3d[cuda]'"
+    if not torch.cuda.is_available():
+        version = _version("warp-lang")
+        detail = f"warp-lang {version}, for when there is a GPU" if version else "not needed without a GPU"
+        return Check("cuda kernels", "ok" if version else "optional", detail)
+    device = torch.device("cuda")
+    obstacles = {"gsplat": gsplat_status(device), "warp": warp_status(device)}
+    found = [name for name, obstacle in obstacles.items() if not obstacle]
+    told = [
+        f"{name} in use" if name in found[:1] else f"{name}: {why or 'ready'}"
+        for name, why in obstacles.items()
+    ]
+    if not found:
+        return Check("cuda kernels", "missing", "the GPU cannot be drawn on; " + "; ".join(told), fix)
+    return Check("cuda kernels", "ok", "; ".join(told))
 
 
 def reinstall() -> str:

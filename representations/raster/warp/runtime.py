@@ -16,6 +16,8 @@ BLOCK = 256  # threads of a CUDA block: one tile of 16 x 16 pixels
 
 INSTALL = "pip install 'sds3d[cuda]'"
 
+DRIVERS = "from 1.18 on it needs driver 580 or newer, for older ones pip install 'warp-lang<1.18'"
+
 
 @cache
 def warp_module() -> tuple[ModuleType | None, str]:
@@ -34,7 +36,7 @@ def warp_status(device: torch.device) -> str:
     if module is None:
         return reason
     if device.type == "cuda" and not module.is_cuda_available():
-        return "warp-lang finds no CUDA driver"
+        return f"warp-lang {module.__version__} cannot use the CUDA driver: {DRIVERS}"
     return "" if device.type in ("cpu", "cuda") else f"Warp has no device '{device.type}'"
 
 
