@@ -105,7 +105,7 @@ def _walk(
 ) -> Int[Tensor, " n"]:
     """The edge 3 * face + corner at which the surface ends between two rays, from `face` on; -1 if it does not."""
     found = torch.full_like(face, -1)
-    entry, rows = torch.full_like(face, -1), torch.arange(len(face), device=face.device)
+    rows = torch.arange(len(face), device=face.device)
     for _ in range(STEPS):
         p = _corners(positions, faces, view[rows], face)
         normals = [cross(p[(i + 1) % 3], p[(i + 2) % 3]) for i in range(3)]
@@ -115,7 +115,6 @@ def _walk(
         own = torch.stack([edge_at(n, *c) for n, c in zip(normals, p, strict=True)], dim=1)
         side = torch.where(own[:, :1] > 0, 1.0, -1.0)
         leaves = (side * at_far <= 0) & (side * (at_near - at_far) > 0)
-        leaves &= torch.arange(3, device=face.device) != entry[:, None]
         t = torch.where(leaves, at_near / (at_near - at_far), torch.inf)
         corner = t.argmin(dim=1, keepdim=True)
         edge = 3 * face + corner[:, 0]
@@ -127,5 +126,5 @@ def _walk(
         out = leaves.any(dim=1)
         found[rows[out & ~inner]] = edge[out & ~inner]
         on = (out & inner).nonzero()[:, 0]
-        rows, face, entry = rows[on], partner[on] // 3, partner[on] % 3
+        rows, face = rows[on], partner[on] // 3
     return found

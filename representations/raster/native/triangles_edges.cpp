@@ -73,7 +73,6 @@ struct Picture {
         c.face = c.second_near ? face2 : face1;
         Vec near = scene.ray(view, y, x), far = scene.ray(view, y + axis, x + 1 - axis);
         if (c.second_near) std::swap(near, far);
-        int entry = -1;
         for (int step = 0; step < kSteps; step++) {
             const int64_t *corner = scene.faces + 3 * c.face;
             Vec p[3], n[3];
@@ -81,9 +80,9 @@ struct Picture {
             for (int i = 0; i < 3; i++) n[i] = cross(p[(i + 1) % 3], p[(i + 2) % 3]);
             const double side = at(n[0], p[0]) > 0 ? 1 : -1;
             double best = INFINITY;
-            for (int i = 0; i < 3; i++) {
+            for (int i = 0; i < 3; i++) {  // not through the edge it came in by: that one rises
                 const double at_far = at(n[i], far);
-                if (i == entry || side * at_far > 0) continue;
+                if (side * at_far > 0) continue;
                 const double at_near = at(n[i], near);
                 if (!(side * (at_near - at_far) > 0)) continue;
                 const double t = at_near / (at_near - at_far);
@@ -103,7 +102,6 @@ struct Picture {
                 return c;
             }
             c.face = partner / 3;
-            entry = int(partner % 3);
         }
         return c;
     }
