@@ -143,6 +143,13 @@ class Guider:
 
         return getattr(diffusers.guiders, GUIDERS[self.name][0])
 
+    @cached_property
+    def _guider(self) -> Any:
+        guider = self._kind(**_FIXED.get(self.name, {}), **dict(self.parameters))
+        # its counter of sampling steps, which there are none of
+        guider._step = 0
+        return guider
+
     def conditions(self, progress: float) -> tuple[str, ...]:
         """Prompt and no prompt; slg also the prompt with layers skipped."""
         return (self.positive, self.negative, *(("skip",) if self.name == "slg" else ()))
@@ -157,13 +164,12 @@ class Guider:
         """The guided prediction."""
         assert state is not None, "a guider works in one form; the others follow from the state"
         space = self.space or GUIDERS[self.name][1]
-        guider = self._kind(
-            guidance_scale=self.scale(progress), **_FIXED.get(self.name, {}), **dict(self.parameters)
-        )
-        # counters of sampling steps, which there are none of
-        guider._step = 0
+        guider = self._guider
+        guider.guidance_scale = self.scale(progress)
         given = [getattr(answers[branch], space) for branch in self.conditions(progress)]
-        return rebuild(space, guider.forward(*given).pred, state)
+        # as one row a sample: norms over all but the batch fail in some of them on pictures
+        pred = guider.forward(*(g.flatten(1)[:, None] for g in given)).pred
+        return rebuild(space, pred.reshape(given[0].shape), state)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

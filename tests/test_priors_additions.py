@@ -19,7 +19,7 @@ from sds3d.core.schedules import constant
 from sds3d.priors import base
 from sds3d.priors.few_step import FewStep, known_times, told_by_name
 from sds3d.priors.kinds import diffusers as kind
-from sds3d.priors.noise_schedule import NoiseSchedule, stable_diffusion_schedule
+from sds3d.priors.noise_schedule import NoiseSchedule, over, stable_diffusion_schedule
 
 
 def same_answers(a: kind.DiffusersPrior, b: kind.DiffusersPrior, name: str) -> bool:
@@ -302,6 +302,9 @@ def test_the_embedded_guidance_scale_is_an_input() -> None:
     ("name", "perturb"),
     [
         ("sd3", {"layers": [0]}),
+        ("sd3", {"layers": [1]}),
+        ("flux", {"layers": [0], "stack": "single_transformer_blocks"}),
+        ("sana", {"layers": [0]}),
         ("sd1", {"layers": [0], "stack": "mid_block.attentions.0.transformer_blocks", "skip": "scores"}),
     ],
 )
@@ -315,6 +318,20 @@ def test_the_branch_skip_is_the_network_without_layers(name: str, perturb: dict[
     reference = plain.predict(z, t, plain.condition(plain.prepare(base.Prompts(TEXT)), look(), {})["y"]).eps
     torch.testing.assert_close(said[:4], reference, rtol=1e-4, atol=1e-5)
     assert float((said[4:] - reference).abs().max()) > 1e-5
+    if name == "sd3":
+        # this one network can leave layers out by itself
+        tensors = cond["y"].tensors
+        with torch.no_grad():
+            native = plain.network(
+                z,
+                tensors["states"],
+                tensors["pooled"],
+                plain.schedule.network_time(t).float(),
+                skip_layers=perturb["layers"],
+            ).sample
+        alpha, sigma = (over(v, z).float() for v in (plain.schedule.alpha(t), plain.schedule.sigma(t)))
+        expected = base.Prediction.of(native, z, alpha, sigma, "velocity").eps
+        torch.testing.assert_close(said[4:], expected, rtol=1e-4, atol=1e-5)
     # and nothing stays behind
     torch.testing.assert_close(prior.predict(z, t, cond["y"]).eps, reference, rtol=1e-4, atol=1e-5)
 

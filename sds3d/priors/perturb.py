@@ -1,22 +1,22 @@
 """A worse version of the same network for one forward: layers, or the scores of attention, skipped.
 
 What skip-layer and perturbed-attention guidance compare with (Ahn et al., "Self-rectifying diffusion sampling with
-perturbed-attention guidance", 2024, arXiv 2403.17377): the branch "skip" of a prior. The library's hooks do it from
-outside, where it knows the blocks.
+perturbed-attention guidance", 2024, arXiv 2403.17377): the branch "skip" of a prior. Done from outside, by hooks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from pydantic import Field
+from torch import Tensor
 
 from ..config.options import Options as BaseOptions
 from ..core.errors import ConfigError
 
-_BROKEN = (ValueError, KeyError, AttributeError, RuntimeError)
+_BROKEN = (ValueError, KeyError, AttributeError, RuntimeError, IndexError, TypeError)
 
 
 class PerturbOptions(BaseOptions):
@@ -36,21 +36,11 @@ def perturbed(network: Any, options: PerturbOptions) -> Iterator[None]:
     """The network skips those layers within this block.
 
     Raises:
-        ConfigError: it has no such layers, or the library cannot reach them.
+        ConfigError: it has no such layers, or the library cannot reach their attention.
     """
-    from diffusers.hooks import HookRegistry, LayerSkipConfig, apply_layer_skip
-
-    scores = options.skip == "scores"
-    config = LayerSkipConfig(
-        list(options.layers),
-        fqn=options.stack,
-        skip_attention=not scores,
-        skip_ff=not scores,
-        skip_attention_scores=scores,
-    )
-    registry = HookRegistry.check_if_exists_or_initialize(network)
+    skip = _without_scores if options.skip == "scores" else _without_layers
     try:
-        apply_layer_skip(network, config)
+        undo = skip(network, options)
     except _BROKEN as error:
         raise ConfigError(
             f"the layers {list(options.layers)} of {options.stack!r} cannot be skipped in a "
@@ -60,7 +50,46 @@ def perturbed(network: Any, options: PerturbOptions) -> Iterator[None]:
     try:
         yield
     finally:
-        registry.remove_hook("layer_skip_hook", recurse=True)
+        undo()
+
+
+def _without_layers(network: Any, options: PerturbOptions) -> Callable[[], None]:
+    """Blocks hand on what they were given. The library's own hook mixes up the two streams of joint blocks."""
+    stack = network.get_submodule("transformer_blocks" if options.stack == "auto" else options.stack)
+    handles = [stack[i].register_forward_hook(_hand_on, with_kwargs=True) for i in options.layers]
+
+    def undo() -> None:
+        for handle in handles:
+            handle.remove()
+
+    return undo
+
+
+def _hand_on(block: Any, args: tuple[Any, ...], given: dict[str, Any], output: Any) -> Any:
+    """A block's inputs in the form of its output: pictures alone, or (text, pictures), text None after the last."""
+    hidden = given["hidden_states"] if "hidden_states" in given else args[0]
+    if isinstance(output, Tensor):
+        return hidden
+    text = given["encoder_hidden_states"] if "encoder_hidden_states" in given else args[1]
+    return (None if output[0] is None else text), hidden
+
+
+def _without_scores(network: Any, options: PerturbOptions) -> Callable[[], None]:
+    """Self-attention passes its values on, by the library's hooks."""
+    from diffusers.hooks import HookRegistry, LayerSkipConfig, apply_layer_skip
+
+    registry = HookRegistry.check_if_exists_or_initialize(network)
+    apply_layer_skip(
+        network,
+        LayerSkipConfig(
+            list(options.layers),
+            fqn=options.stack,
+            skip_attention=False,
+            skip_ff=False,
+            skip_attention_scores=True,
+        ),
+    )
+    return lambda: registry.remove_hook("layer_skip_hook", recurse=True)
 
 
 def check_perturb(network: Any, options: PerturbOptions | None) -> None:
