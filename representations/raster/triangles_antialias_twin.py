@@ -8,6 +8,7 @@ colour, for t < 1/2 the nearer pixel takes 1/2 - t of the other's. The sum of a 
 the derivative of the true coverage.
 
 - The surface ends at an edge that no other face has, or whose two faces lie on the same side of it in the image.
+  Between two faces that share an edge where it does not end, no silhouette is looked for.
 - Pairs in a row look at edges that are closer to vertical, pairs in a column at the others, so that nothing is
   counted twice.
 
@@ -52,17 +53,21 @@ def antialias(
     u, v, f = pixel_rays(focal, (height, width))
     flat = image.reshape(-1, image.shape[-1])
     distance = torch.where(face >= 0, depth, torch.inf).reshape(-1)
+    side, inner = _surface(positions, faces.long(), partners.long())
     out = flat
     for axis in (0, 1):
         first, second = (face[:, :, :-1], face[:, :, 1:]) if axis == 0 else (face[:, :-1], face[:, 1:])
         view, y, x = (first != second).nonzero(as_tuple=True)
+        one, two = first[view, y, x].long(), second[view, y, x].long()
+        apart = ~((inner[view, one] == two[:, None]).any(dim=1) & (one >= 0) & (two >= 0))
+        view, y, x = view[apart], y[apart], x[apart]
         here = (view * height + y) * width + x
         there = here + (width if axis else 1)
         swapped = distance[there] < distance[here]
         near, far = torch.where(swapped, there, here), torch.where(swapped, here, there)
         ray_near, ray_far = ((u[p % width], v[p // width % height], f[view]) for p in (near, far))
         start = face.reshape(-1)[near].long()
-        edge = _walk(positions, faces.long(), partners.long(), view, ray_near, ray_far, start)
+        edge = _walk(positions, faces.long(), side, inner, view, ray_near, ray_far, start)
         hit = (edge >= 0).nonzero()[:, 0]
         normal = _normal(positions, faces.long(), view[hit], edge[hit])
         e_near, e_far = (edge_at(normal, *(c[hit] for c in ray)) for ray in (ray_near, ray_far))
@@ -94,10 +99,26 @@ def _normal(
 
 
 @torch.no_grad()
+def _surface(positions: Tensor, faces: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, F) which way round a face's corners run in the image: 1, -1, or 0 edge-on; and (B, F, 3) the face beyond
+    each edge that lies inside the surface, else -1."""
+    p = [tuple(c.unbind(2)) for c in positions.double()[:, faces].unbind(2)]
+    side = torch.sign(edge_at(cross(p[1], p[2]), *p[0]))
+    if not len(faces):
+        return side, partners.expand(len(positions), 0, 3)
+    other = partners.clamp_min(0)
+    # neighbours that are wound alike run along their edge in opposite directions
+    alike = faces.roll(-1, dims=1) == faces[other // 3, (other + 2) % 3]
+    same_way = side[:, :, None] * side[:, other // 3] * torch.where(alike, 1, -1)
+    return side, torch.where((partners >= 0) & (same_way > 0), other // 3, -1)
+
+
+@torch.no_grad()
 def _walk(
     positions: Tensor,
     faces: Tensor,
-    partners: Tensor,
+    side: Float[Tensor, "b f"],
+    inner: Int[Tensor, "b f 3"],
     view: Int[Tensor, " n"],
     near: tuple[Tensor, ...],
     far: tuple[Tensor, ...],
@@ -112,19 +133,15 @@ def _walk(
         at_near, at_far = (
             torch.stack([edge_at(n, *(c[rows] for c in ray)) for n in normals], dim=1) for ray in (near, far)
         )
-        own = torch.stack([edge_at(n, *c) for n, c in zip(normals, p, strict=True)], dim=1)
-        side = torch.where(own[:, :1] > 0, 1.0, -1.0)
-        leaves = (side * at_far <= 0) & (side * (at_near - at_far) > 0)
+        sign = torch.where(side[view[rows], face] > 0, 1.0, -1.0)[:, None]
+        # not through the edge it came in by: that one rises
+        leaves = (sign * at_far <= 0) & (sign * (at_near - at_far) > 0)
         t = torch.where(leaves, at_near / (at_near - at_far), torch.inf)
-        corner = t.argmin(dim=1, keepdim=True)
-        edge = 3 * face + corner[:, 0]
-        partner = partners.reshape(-1)[edge]
-        beyond = faces.reshape(-1)[partner.clamp_min(0)]
-        normal = (torch.stack([n[k] for n in normals], dim=1).gather(1, corner)[:, 0] for k in range(3))
-        other = edge_at(tuple(normal), *positions.double()[view[rows], beyond].unbind(1))
-        inner = (partner >= 0) & (own.gather(1, corner)[:, 0] * other < 0)
+        corner = t.argmin(dim=1)
+        following = inner[view[rows], face, corner]
         out = leaves.any(dim=1)
-        found[rows[out & ~inner]] = edge[out & ~inner]
-        on = (out & inner).nonzero()[:, 0]
-        rows, face = rows[on], partner[on] // 3
+        ends = out & (following < 0)
+        found[rows[ends]] = (3 * face + corner)[ends]
+        on = out & ~ends
+        rows, face = rows[on], following[on]
     return found

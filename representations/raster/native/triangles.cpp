@@ -99,7 +99,7 @@ static void draw_band(const Task &task, const Kernels &kernels, const std::vecto
                       float *barycentric, float *depth) {
     const int stride = int(u.size()), width = task.width;
     const size_t count = size_t(stride) * (last - first), offset = (size_t(view) * task.height + first) * width;
-    planes.values.resize(4 * count);
+    planes.values.assign(4 * count, 0.f);
     planes.faces.assign(count, -1);
     float *plane = planes.values.data();
     std::fill(plane, plane + count, INFINITY);
@@ -114,14 +114,18 @@ static void draw_band(const Task &task, const Kernels &kernels, const std::vecto
     const Band band = {first, last, stride, u.data(), plane, planes.faces.data(),
                        {plane + count, plane + 2 * count, plane + 3 * count}};
     kernels.scan(scene, band);
-    for (int y = 0; y < last - first; y++)
+    for (int y = 0; y < last - first; y++) {
+        const size_t from = size_t(y) * stride, to = offset + size_t(y) * width;
+        std::copy_n(planes.faces.data() + from, width, face + to);
+        for (int x = 0; x < width; x++) depth[to + x] = face[to + x] < 0 ? 0.f : plane[from + x];
+        const float *w0 = band.weights[0] + from, *w1 = band.weights[1] + from, *w2 = band.weights[2] + from;
+        float *out = barycentric + 3 * to;
         for (int x = 0; x < width; x++) {
-            const size_t from = size_t(y) * stride + x, to = offset + size_t(y) * width + x;
-            const bool hit = planes.faces[from] >= 0;
-            face[to] = planes.faces[from];
-            depth[to] = hit ? plane[from] : 0.f;
-            for (int i = 0; i < 3; i++) barycentric[3 * to + i] = hit ? band.weights[i][from] : 0.f;
+            out[3 * x] = w0[x];
+            out[3 * x + 1] = w1[x];
+            out[3 * x + 2] = w2[x];
         }
+    }
 }
 
 static int64_t forward(In positions, Faces faces, In focal, IntOut face, Out barycentric, Out depth, double near,

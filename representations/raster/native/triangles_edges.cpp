@@ -62,6 +62,39 @@ struct Picture {
     Scene scene;
     const int64_t *partners;  // (F, 3)
     const float *depth;       // (B, H, W)
+    // What follows from the others, by `prepare`. (B, F): 1 where corners run clockwise in the image, -1 where
+    // counter-clockwise, 0 edge-on; (B, F, 3): the face beyond an edge inside the surface, else -1.
+    std::vector<int8_t> facing = {};
+    std::vector<int32_t> inner = {};
+
+    void prepare(int threads) {
+        const int64_t count = scene.face_count;
+        facing.resize(size_t(scene.views) * count);
+        inner.resize(3 * facing.size());
+#pragma omp parallel for schedule(dynamic) num_threads(std::min(threads, scene.views)) if (threads > 1 && scene.views > 1)
+        for (int view = 0; view < scene.views; view++) {
+            int8_t *sign = facing.data() + view * count;
+            for (int64_t f = 0; f < count; f++) {
+                Vec p[3];
+                for (int i = 0; i < 3; i++) p[i] = Vec::of(scene.position(view, scene.faces[3 * f + i]));
+                const double volume = at(cross(p[1], p[2]), p[0]);
+                sign[f] = volume > 0 ? 1 : volume < 0 ? -1 : 0;
+            }
+            int32_t *beyond = inner.data() + 3 * view * count;
+            for (int64_t h = 0; h < 3 * count; h++) {
+                const int64_t partner = partners[h], f = h / 3, other = partner < 0 ? f : partner / 3;
+                // neighbours that are wound alike run along their edge in opposite directions
+                const bool alike = partner >= 0 && scene.faces[3 * f + (h + 1) % 3] == scene.faces[3 * other + (partner + 2) % 3];
+                const int product = sign[f] * sign[other];
+                beyond[h] = partner >= 0 && (alike ? product > 0 : product < 0) ? int32_t(other) : -1;
+            }
+        }
+    }
+
+    bool neighbours(int view, int64_t face1, int64_t face2) const {
+        const int32_t *beyond = inner.data() + 3 * (view * scene.face_count + face1);
+        return beyond[0] == face2 || beyond[1] == face2 || beyond[2] == face2;
+    }
 
     // Pixel (y, x) and its right (axis 0) or lower (axis 1) neighbour; the caller has seen that their faces differ.
     Crossing crossing(int view, int y, int x, int axis) const {
@@ -71,37 +104,36 @@ struct Picture {
         Crossing c;
         c.second_near = face1 < 0 || (face2 >= 0 && depth[second] < depth[first]);
         c.face = c.second_near ? face2 : face1;
+        if (face1 >= 0 && face2 >= 0 && neighbours(view, face1, face2)) return c;
         Vec near = scene.ray(view, y, x), far = scene.ray(view, y + axis, x + 1 - axis);
         if (c.second_near) std::swap(near, far);
         for (int step = 0; step < kSteps; step++) {
             const int64_t *corner = scene.faces + 3 * c.face;
-            Vec p[3], n[3];
+            const double side = facing[view * scene.face_count + c.face] > 0 ? 1 : -1;
+            Vec p[3], n = {0, 0, 0};
             for (int i = 0; i < 3; i++) p[i] = Vec::of(scene.position(view, corner[i]));
-            for (int i = 0; i < 3; i++) n[i] = cross(p[(i + 1) % 3], p[(i + 2) % 3]);
-            const double side = at(n[0], p[0]) > 0 ? 1 : -1;
             double best = INFINITY;
             for (int i = 0; i < 3; i++) {  // not through the edge it came in by: that one rises
-                const double at_far = at(n[i], far);
+                const Vec m = cross(p[(i + 1) % 3], p[(i + 2) % 3]);
+                const double at_far = at(m, far);
                 if (side * at_far > 0) continue;
-                const double at_near = at(n[i], near);
+                const double at_near = at(m, near);
                 if (!(side * (at_near - at_far) > 0)) continue;
                 const double t = at_near / (at_near - at_far);
                 if (!(t < best)) continue;
                 best = t;
+                n = m;
                 c.edge = i;
                 c.near = at_near;
                 c.far = at_far;
             }
             if (!(best < INFINITY)) return c;
-            const Vec m = n[c.edge];
-            const int64_t partner = partners[3 * c.face + c.edge];
-            const bool inner = partner >= 0 && at(m, p[c.edge]) *
-                                                       at(m, Vec::of(scene.position(view, scene.faces[partner]))) < 0;
-            if (!inner) {
-                c.found = axis ? std::abs(m.y) > std::abs(m.x) : std::abs(m.x) >= std::abs(m.y);
+            const int64_t next = inner[3 * (view * scene.face_count + c.face) + c.edge];
+            if (next < 0) {
+                c.found = axis ? std::abs(n.y) > std::abs(n.x) : std::abs(n.x) >= std::abs(n.y);
                 return c;
             }
-            c.face = partner / 3;
+            c.face = next;
         }
         return c;
     }
@@ -161,7 +193,7 @@ static Picture picture_of(const In &positions, const Faces &faces, const Faces &
 
 static int64_t antialias(In positions, Faces faces, Faces partners, In focal, IntIn face, In depth, In image, Out share,
                          Out out, int threads) {
-    const Picture picture = picture_of(positions, faces, partners, focal, face, depth, image, share);
+    Picture picture = picture_of(positions, faces, partners, focal, face, depth, image, share);
     require(out.size() == image.size(), "out must have the image's shape");
     const size_t channels = image.shape(3);
     const float *from = image.data();
@@ -171,6 +203,7 @@ static int64_t antialias(In positions, Faces faces, Faces partners, In focal, In
     if (!all_finite(s.positions, positions.size()) || !all_finite(s.focal, s.views)) return kNotFinite;
     if (!all_finite(from, image.size())) return kNotFinite;
     if (!picture.sound()) return kBadIndex;
+    picture.prepare(threads);
     find_shares(picture, shares, threads);
     std::copy(from, from + image.size(), to);
 #pragma omp parallel for schedule(dynamic) num_threads(std::min(threads, s.views)) if (threads > 1 && s.views > 1)
@@ -200,7 +233,7 @@ static double crossing_backward(const Picture &picture, int view, int y, int x, 
 
 static void antialias_backward(In positions, Faces faces, Faces partners, In focal, IntIn face, In depth, In image,
                                Out share, In upstream, Out to_image, Out to_positions, Out to_focal, int threads) {
-    const Picture picture = picture_of(positions, faces, partners, focal, face, depth, image, share);
+    Picture picture = picture_of(positions, faces, partners, focal, face, depth, image, share);
     require(upstream.size() == image.size() && to_image.size() == image.size(), "gradients must fit");
     require(to_positions.size() == positions.size() && to_focal.size() == focal.size(), "gradients must fit");
     const int64_t channels = int64_t(image.shape(3));
@@ -208,6 +241,7 @@ static void antialias_backward(In positions, Faces faces, Faces partners, In foc
     float *colour = to_image.data(), *place = to_positions.data(), *focal_out = to_focal.data();
     nb::gil_scoped_release release;
     require(picture.sound(), "an index is out of range");
+    picture.prepare(threads);
     const Scene &s = picture.scene;
     std::copy(up, up + upstream.size(), colour);
 #pragma omp parallel for schedule(dynamic) num_threads(std::min(threads, s.views)) if (threads > 1 && s.views > 1)

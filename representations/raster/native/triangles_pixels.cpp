@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <type_traits>
 #include <vector>
 
 #include <nanobind/stl/optional.h>
@@ -18,36 +19,55 @@ static auto *pointer(const std::optional<T> &array) {
     return array ? array->data() : nullptr;
 }
 
-static double pixel_backward(const Scene &scene, int view, int y, int x, int64_t f, const float *to_weights,
-                             double to_depth, double *to_positions) {
-    const Vec ray = scene.ray(view, y, x);
-    const int64_t *corner = scene.faces + 3 * f;
-    Vec p[3], n[3];
-    double e[3];
-    for (int i = 0; i < 3; i++) p[i] = Vec::of(scene.position(view, corner[i]));
-    for (int i = 0; i < 3; i++) {
-        n[i] = cross(p[(i + 1) % 3], p[(i + 2) % 3]);
-        e[i] = at(n[i], ray);
+// The gradients of one face over a run of pixels: what depends on the face alone is done once.
+struct Run {
+    const Scene &scene;
+    int view;
+    int64_t face = -1;
+    Vec p[3], n[3], to_n[3];  // corners, edge functions, and their gradients
+    double to_z[3];
+
+    void open(int64_t f) {
+        face = f;
+        for (int i = 0; i < 3; i++) p[i] = Vec::of(scene.position(view, scene.faces[3 * f + i]));
+        for (int i = 0; i < 3; i++) {
+            n[i] = cross(p[(i + 1) % 3], p[(i + 2) % 3]);
+            to_n[i] = {0, 0, 0};
+            to_z[i] = 0;
+        }
     }
-    const double inverse = 1.0 / (e[0] + e[1] + e[2]);
-    double to_b[3], mean = 0, to_e[3], to_focal = 0;
-    for (int i = 0; i < 3; i++) {
-        to_b[i] = (to_weights ? to_weights[i] : 0.0) + to_depth * p[i].z;
-        mean += to_b[i] * e[i] * inverse;
+
+    // Returns d loss / d focal.
+    double add(int y, int x, const float *to_weights, double to_depth) {
+        const Vec ray = scene.ray(view, y, x);
+        double e[3], to_b[3], mean = 0, to_focal = 0;
+        for (int i = 0; i < 3; i++) e[i] = at(n[i], ray);
+        const double inverse = 1.0 / (e[0] + e[1] + e[2]);
+        for (int i = 0; i < 3; i++) {
+            to_b[i] = (to_weights ? to_weights[i] : 0.0) + to_depth * p[i].z;
+            mean += to_b[i] * e[i] * inverse;
+        }
+        for (int i = 0; i < 3; i++) {
+            const double to_e = (to_b[i] - mean) * inverse;
+            to_focal += to_e * n[i].z;
+            to_n[i] = to_n[i] + to_e * ray;
+            to_z[i] += to_depth * e[i] * inverse;
+        }
+        return to_focal;
     }
-    for (int i = 0; i < 3; i++) {
-        to_e[i] = (to_b[i] - mean) * inverse;
-        to_focal += to_e[i] * n[i].z;
+
+    // e_{i+1} = ray · (p_{i+2} × p_i) and e_{i+2} = ray · (p_i × p_{i+1}) depend on p_i.
+    void close(double *to_positions) {
+        if (face < 0) return;
+        for (int i = 0; i < 3; i++) {
+            const int j = (i + 1) % 3, k = (i + 2) % 3;
+            Vec to_p = cross(to_n[j], p[k]) - cross(to_n[k], p[j]);
+            to_p.z += to_z[i];
+            to_p.add_to(to_positions + 3 * scene.faces[3 * face + i]);
+        }
+        face = -1;
     }
-    // e_{i+1} = ray · (p_{i+2} × p_i) and e_{i+2} = ray · (p_i × p_{i+1}) depend on p_i
-    for (int i = 0; i < 3; i++) {
-        const int j = (i + 1) % 3, k = (i + 2) % 3;
-        Vec to_p = cross(ray, to_e[j] * p[k] - to_e[k] * p[j]);
-        to_p.z += to_depth * e[i] * inverse;
-        to_p.add_to(to_positions + 3 * corner[i]);
-    }
-    return to_focal;
-}
+};
 
 // Gradients of barycentrics (B, H, W, 3) and depth (B, H, W), either or both, to positions and focal lengths.
 static void backward(In positions, Faces faces, In focal, IntIn face, std::optional<In> to_barycentric,
@@ -62,6 +82,7 @@ static void backward(In positions, Faces faces, In focal, IntIn face, std::optio
     for (int view = 0; view < scene.views; view++) {
         std::vector<double> sums(3 * scene.vertex_count);
         double focal_sum = 0;
+        Run run{scene, view};
         for (int y = 0; y < scene.height; y++)
             for (int x = 0; x < scene.width; x++) {
                 const int64_t at = view * scene.plane() + int64_t(y) * scene.width + x;
@@ -69,8 +90,13 @@ static void backward(In positions, Faces faces, In focal, IntIn face, std::optio
                 const float *w = weights ? weights + 3 * at : nullptr;
                 const double d = depths ? depths[at] : 0.0;
                 if (d == 0 && (!w || (w[0] == 0 && w[1] == 0 && w[2] == 0))) continue;
-                focal_sum += pixel_backward(scene, view, y, x, scene.face[at], w, d, sums.data());
+                if (scene.face[at] != run.face) {
+                    run.close(sums.data());
+                    run.open(scene.face[at]);
+                }
+                focal_sum += run.add(y, x, w, d);
             }
+        run.close(sums.data());
         float *to = out + 3 * scene.vertex_count * view;
         for (size_t i = 0; i < sums.size(); i++) to[i] = float(sums[i]);
         out_focal[view] = float(focal_sum);
@@ -98,65 +124,83 @@ static Table table_of(const In &attributes, const std::optional<Faces> &faces) {
             size_t(attributes.shape(attributes.ndim() - 1))};
 }
 
+// f(number of channels): a constant for the usual ones, so that the compiler unrolls loops over them.
+template <class F>
+static void with_channels(size_t channels, F f) {
+    if (channels == 1) return f(std::integral_constant<size_t, 1>());
+    if (channels == 2) return f(std::integral_constant<size_t, 2>());
+    if (channels == 3) return f(std::integral_constant<size_t, 3>());
+    if (channels == 4) return f(std::integral_constant<size_t, 4>());
+    f(channels);
+}
+
 // Each pixel's three rows, weighted; zeros where there is no face.
 static int64_t interpolate(In attributes, std::optional<Faces> faces, IntIn face, In barycentric, Out out,
                            int threads) {
     const Table table = table_of(attributes, faces);
-    const size_t pixels = face.size(), channels = table.channels;
-    require(barycentric.size() == 3 * pixels && out.size() == channels * pixels, "pixels must agree in number");
+    const size_t pixels = face.size();
+    require(barycentric.size() == 3 * pixels && out.size() == table.channels * pixels, "pixels must agree in number");
     const float *weight = barycentric.data();
     const int32_t *seen = face.data();
     float *to = out.data();
     nb::gil_scoped_release release;
     if (!all_finite(table.values, attributes.size())) return kNotFinite;
     if (!table.sound(seen, pixels)) return kBadIndex;
+    with_channels(table.channels, [&](auto channels) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t n = 0; n < int64_t(pixels); n++) {
-        float *o = to + size_t(n) * channels;
-        std::fill(o, o + channels, 0.f);
-        if (seen[n] < 0) continue;
-        const float *a = table.values + table.row(seen[n], 0), *b = table.values + table.row(seen[n], 1),
-                    *c = table.values + table.row(seen[n], 2), *w = weight + 3 * n;
-        for (size_t k = 0; k < channels; k++) o[k] = w[0] * a[k] + w[1] * b[k] + w[2] * c[k];
-    }
+        for (int64_t n = 0; n < int64_t(pixels); n++) {
+            float *o = to + size_t(n) * channels;
+            if (seen[n] < 0) {
+                for (size_t k = 0; k < channels; k++) o[k] = 0.f;
+                continue;
+            }
+            const float *a = table.values + table.row(seen[n], 0), *b = table.values + table.row(seen[n], 1),
+                        *c = table.values + table.row(seen[n], 2), *w = weight + 3 * n;
+            for (size_t k = 0; k < channels; k++) o[k] = w[0] * a[k] + w[1] * b[k] + w[2] * c[k];
+        }
+    });
     return kDone;
 }
 
 static void interpolate_backward(In attributes, std::optional<Faces> faces, IntIn face, In barycentric, In upstream,
                                  std::optional<Out> to_attributes, std::optional<Out> to_barycentric, int threads) {
     const Table table = table_of(attributes, faces);
-    const size_t pixels = face.size(), channels = table.channels, size = attributes.size();
-    require(upstream.size() == channels * pixels && barycentric.size() == 3 * pixels, "pixels must agree in number");
+    const size_t pixels = face.size(), size = attributes.size();
+    require(upstream.size() == table.channels * pixels && barycentric.size() == 3 * pixels,
+            "pixels must agree in number");
     const float *weight = barycentric.data(), *up = upstream.data();
     const int32_t *seen = face.data();
     float *to_values = pointer(to_attributes), *to_weights = pointer(to_barycentric);
     nb::gil_scoped_release release;
     require(table.sound(seen, pixels), "an index is out of range");
-    std::vector<std::vector<float>> sums(threads);
+    // the first thread sums into the result itself, the others into their own copies
+    std::vector<std::vector<float>> sums(threads - 1);
+    with_channels(table.channels, [&](auto channels) {
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int part = 0; part < threads; part++) {
-        std::vector<float> &own = sums[part];
-        if (to_values) own.assign(size, 0.f);
-        for (size_t n = pixels * part / threads; n < pixels * (part + 1) / threads; n++) {
-            const float *g = up + n * channels, *w = weight + 3 * n;
-            for (int i = 0; i < 3; i++) {
-                float dot = 0;
-                if (seen[n] >= 0) {
-                    const size_t row = table.row(seen[n], i);
-                    if (to_values)
-                        for (size_t k = 0; k < channels; k++) own[row + k] += w[i] * g[k];
-                    for (size_t k = 0; k < channels; k++) dot += table.values[row + k] * g[k];
+        for (int part = 0; part < threads; part++) {
+            float *own = to_values;
+            if (own && part > 0) {
+                sums[part - 1].assign(size, 0.f);
+                own = sums[part - 1].data();
+            }
+            if (own && part == 0) std::fill(own, own + size, 0.f);
+            for (size_t n = pixels * part / threads; n < pixels * (part + 1) / threads; n++) {
+                const float *g = up + n * channels, *w = weight + 3 * n;
+                for (int i = 0; i < 3; i++) {
+                    float dot = 0;
+                    if (seen[n] >= 0) {
+                        const size_t row = table.row(seen[n], i);
+                        if (own)
+                            for (size_t k = 0; k < channels; k++) own[row + k] += w[i] * g[k];
+                        for (size_t k = 0; k < channels; k++) dot += table.values[row + k] * g[k];
+                    }
+                    if (to_weights) to_weights[3 * n + i] = dot;
                 }
-                if (to_weights) to_weights[3 * n + i] = dot;
             }
         }
-    }
-    if (!to_values) return;
-    for (size_t i = 0; i < size; i++) {
-        float sum = 0;
-        for (const std::vector<float> &own : sums) sum += own[i];
-        to_values[i] = sum;
-    }
+    });
+    for (const std::vector<float> &other : sums)
+        for (size_t i = 0; i < other.size(); i++) to_values[i] += other[i];
 }
 
 // Mip level at every pixel: half the binary logarithm of the largest squared stretch from pixels to texels.
