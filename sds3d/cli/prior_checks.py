@@ -13,7 +13,8 @@ def prior_checks(word: str) -> list[Check]:
     """A loaded model's findings.
 
     Args:
-        word: a model folder, a config file whose `prior` is meant, or the name of a kind such as embedded.
+        word: a model folder, a single file, a model's name, a config file whose `prior` is meant, or the name of a
+            kind such as embedded.
 
     Raises:
         Sds3dError: it cannot be loaded; the text says why.
@@ -42,10 +43,12 @@ def _options(word: str) -> Any:
     from ..config.kinds import modules
     from ..jobs import configs
     from ..jobs.schema import PRIORS
+    from ..priors.models.resolve import expand
 
     if configs.is_file(word):
         return configs.read(Path(word)).prior
     kinds = modules(PRIORS.package, PRIORS.group)
     if word in kinds and not Path(word).exists():
         return kinds[word].Options()  # type: ignore[attr-defined]
-    return kinds["diffusers"].Options(folder=word)  # type: ignore[attr-defined]
+    given = expand(word) or {"folder": word}
+    return kinds["diffusers"].Options(**given)  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ built around the text encoders and the denoiser alone, for the length of one cal
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ def text_pipeline(layout: Layout, network: Any, device: torch.device, precision:
         for name in layout.family.encoders
         if name in layout.configs
     }
-    return shell(layout, network, encoders | _tokenizers(layout, list(encoders)))
+    return shell(layout, network, encoders | load_tokenizers(layout))
 
 
 def shell(layout: Layout, network: Any, parts: Mapping[str, Any]) -> Any:
@@ -62,11 +62,18 @@ def shell(layout: Layout, network: Any, parts: Mapping[str, Any]) -> Any:
     return kind(**given)
 
 
-def _tokenizers(layout: Layout, encoders: Sequence[str]) -> dict[str, Any]:
+def load_tokenizers(layout: Layout) -> dict[str, Any]:
+    """Component name -> tokenizer.
+
+    Raises:
+        Sds3dError: one cannot be loaded.
+    """
     import transformers
 
     out = {}
-    for encoder in encoders:
+    for encoder in layout.family.encoders:
+        if encoder not in layout.configs:
+            continue
         name = encoder.replace("text_encoder", "tokenizer")
         folder = layout.folder / name
         kind = layout.classes().get(name, ("transformers", "AutoTokenizer"))[1]
@@ -87,12 +94,7 @@ def embed_texts(
 
     Args:
         texts: name -> text. negative: names of those that stand for "no prompt" or an unwanted one.
-
-    Raises:
-        PromptError: a text is longer than every one of the encoders reads.
     """
-    for text in texts.values():
-        _check_length(layout, pipe, text)
     out: dict[str, Tensor] = {}
     for name, text in texts.items():
         for key, value in layout.family.embed(pipe, text, name not in negative, device).items():
@@ -100,21 +102,28 @@ def embed_texts(
     return out
 
 
-def _check_length(layout: Layout, pipe: Any, text: str) -> None:
+def check_texts(layout: Layout, tokenizers: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+    """Refuse what the encoders cannot read whole; nothing is loaded for it.
+
+    Raises:
+        PromptError: there is no prompt, or a text is longer than every one of the encoders reads.
+    """
+    if not texts["y"].strip():
+        raise PromptError('the prompt is empty; say what to make, such as "a photo of a fox"')
+    for text in texts.values():
+        _check_length(layout, tokenizers, text)
+
+
+def _check_length(layout: Layout, tokenizers: Mapping[str, Any], text: str) -> None:
     """A text that all encoders would cut is refused; one that the longest reads whole is not."""
     best, words = 0, 0
-    for encoder in layout.family.encoders:
-        name = encoder.replace("text_encoder", "tokenizer")
-        tokenizer = getattr(pipe, name)
-        if tokenizer is None:
-            continue
+    for name, tokenizer in tokenizers.items():
         room = min(int(tokenizer.model_max_length), layout.family.tokens.get(name, 1 << 30))
         count = len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
         if count <= room:
             return
-        ends = count - len(
-            tokenizer(text, truncation=False, verbose=False, add_special_tokens=False)["input_ids"]
-        )
+        bare = tokenizer(text, truncation=False, verbose=False, add_special_tokens=False)["input_ids"]
+        ends = count - len(bare)
         if room - ends > best:
             best, words = room - ends, count - ends
     raise PromptError(

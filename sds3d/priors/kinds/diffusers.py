@@ -18,11 +18,12 @@ from pydantic import Field
 from torch import Tensor
 
 from ...config.options import Options as BaseOptions
-from ...core.errors import PromptError, Sds3dError
+from ...core.errors import Sds3dError
 from ...core.look import Look, Render
 from ..adapters import Embedding, Lora, change_texts, check_additions, fuse_loras
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..branches import Branches
+from ..debias import SIDES, masked_language_model, without_contradictions
 from ..families.base import Layout
 from ..few_step import FewStep, known_times, told_by_name, told_by_scheduler
 from ..folder import best_cpu_dtype
@@ -30,7 +31,7 @@ from ..model_folder import check_folder, weight_files_of
 from ..noise_schedule import NoiseSchedule, over
 from ..perturb import PerturbOptions, check_perturb, perturbed
 from ..self_check import refuse_failed, self_check
-from ..texts import embed_texts, text_pipeline
+from ..texts import check_texts, embed_texts, load_tokenizers, text_pipeline
 from ..views import VIEW_WORDS
 from ..weights import header_names, load_component, quiet_loading
 
@@ -69,6 +70,9 @@ class Options(BaseOptions):
     """Textual inversion files (.safetensors), each a file or {file: …, token: …}."""
     perturb: PerturbOptions | None = None
     """Layers to leave out in a further branch, for the guider slg and for PAG."""
+    debias: str | None = None
+    """Folder of a masked language model (such as BERT) that leaves words out of each view's prompt that contradict the
+    view; only where view words are in the prompt."""
     self_check: bool = False
     """Try the model on a known picture when it is loaded, and refuse it if its answers make no sense."""
 
@@ -84,9 +88,7 @@ def create(options: Options, device: str = "cpu") -> DiffusersPrior:
             fit, a precision that the device lacks, or no GPU where one is asked for.
     """
     place = _device(options.device, device)
-    layout = check_folder(options.folder, options.file, options.size)
-    check_additions(layout, options.loras, options.embeddings)
-    prior = DiffusersPrior(layout, options, place)
+    prior = DiffusersPrior(_checked(options), options, place)
     if options.self_check:
         refuse_failed(prior.info.name, self_check(prior))
     return prior
@@ -95,7 +97,50 @@ def create(options: Options, device: str = "cpu") -> DiffusersPrior:
 def weight_files(options: Options) -> list[Path]:
     """The safetensors files that a run with these options reads; errors as in `create`."""
     added = [Path(one.file).expanduser() for one in (*options.loras, *options.embeddings)]
-    return [*weight_files_of(check_folder(options.folder, options.file, options.size)), *added]
+    return [*weight_files_of(_checked(options)), *added]
+
+
+def check_prompts(options: Options, text: str, negative: str, view_words: bool | None) -> None:
+    """Refuse words that the model cannot read before it is loaded; see jobs.assemble.
+
+    A model that is not on this disk yet is asked when it is loaded.
+
+    Raises:
+        PromptError: the prompt is empty, or too long for the text encoders.
+    """
+    if not Path(options.folder).expanduser().is_dir():
+        return
+    layout = _checked(options)
+    told = not layout.family.uses_camera if view_words is None else view_words
+    check_texts(layout, load_tokenizers(layout), _texts(Prompts(text, negative, told)))
+
+
+def _checked(options: Options) -> Layout:
+    """What the small files say; everything is refused here that can be without loading."""
+    layout = check_folder(options.folder, options.file, options.size)
+    check_additions(layout, options.loras, options.embeddings)
+    _precision(options.precision, _device(options.device, "cpu"))
+    return layout
+
+
+def _texts(prompts: Prompts) -> dict[str, str]:
+    """Text by name: y, null, neg and, if asked, the four view prompts."""
+    texts = {"y": prompts.text, "null": "", "neg": prompts.negative}
+    if prompts.view_words:
+        texts |= {f"y{i}": f"{prompts.text}, {words}" for i, words in enumerate(VIEW_WORDS)}
+    return texts
+
+
+def _debiased(prompt: str, folder: str) -> dict[str, str]:
+    """The four view prompts without the words that contradict the view."""
+    ask = masked_language_model(folder)
+    texts = {}
+    for i, (side, words) in enumerate(zip(SIDES, VIEW_WORDS, strict=True)):
+        kept = without_contradictions(prompt, side, ask)
+        if kept != prompt:
+            _log.warning("debiasing: for the %s the prompt is %r", words, kept)
+        texts[f"y{i}"] = f"{kept}, {words}"
+    return texts
 
 
 def _device(wanted: str, otherwise: str) -> torch.device:
@@ -199,11 +244,10 @@ class DiffusersPrior:
         Raises:
             PromptError: the prompt is empty, or too long for the text encoders.
         """
-        if not prompts.text.strip():
-            raise PromptError('the prompt is empty; say what to make, such as "a photo of a fox"')
-        texts = {"y": prompts.text, "null": "", "neg": prompts.negative}
-        if prompts.view_words:
-            texts |= {f"y{i}": f"{prompts.text}, {words}" for i, words in enumerate(VIEW_WORDS)}
+        texts = _texts(prompts)
+        if self.options.debias is not None and prompts.view_words:
+            texts |= _debiased(prompts.text, self.options.debias)
+        check_texts(self.layout, load_tokenizers(self.layout), texts)
         pipe = text_pipeline(self.layout, self.network, self.device, self.options.text_precision)
         change_texts(self.layout, pipe, self.options.loras, self.options.embeddings)
         tensors = embed_texts(self.layout, pipe, texts, frozenset({"null", "neg"}), self.device)
