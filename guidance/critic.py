@@ -1,4 +1,4 @@
-"""Slot 7, critic: a helper that learns what the renders look like, noised; VSD and ESD compare with it."""
+"""Slot 7, critic: a helper that knows what the renders look like, noised; VSD and ESD compare with it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,33 @@ from .base import Moment, Views
 from .states import Noisy
 
 
-class Critic(Protocol):
-    """Predicts the noise of a noised render; its memory (weights, optimizer) is explicit and saved with the run."""
+class BoundCritic(Protocol):
+    """A critic beside its prior; its memory (weights, optimizer) is explicit and saved with the run."""
 
-    def init(self, prior: Prior, streams: Streams) -> Tree:
-        """The memory at step 0.
+    def init(self, streams: Streams) -> Tree:
+        """The memory at step 0."""
+        ...
+
+    def predict(self, memory: Tree, state: Noisy, views: Views, told: bool) -> Prediction:
+        """Its answer at a state under the prompt; without autograd. `told`: whether it hears of the camera."""
+        ...
+
+    def learn(self, memory: Tree, views: Views, now: Moment) -> Tree:
+        """The memory after one step of training on these renders; pure in its arguments."""
+        ...
+
+    def numbers(self, memory: Tree) -> dict[str, float]:
+        """What is worth knowing about it, for the metrics."""
+        ...
+
+
+class Critic(Protocol):
+    """The choice of a critic, as frozen data."""
+
+    def bind(self, prior: Prior) -> BoundCritic:
+        """The critic beside that prior.
 
         Raises:
             ConfigError: the prior cannot serve as its base; the text says why.
         """
-        ...
-
-    def predict(self, memory: Tree, state: Noisy, views: Views, prior: Prior, told: bool) -> Prediction:
-        """Its answer at a state under the prompt; without autograd. `told`: whether it hears of the camera."""
-        ...
-
-    def learn(self, memory: Tree, views: Views, now: Moment, prior: Prior) -> Tree:
-        """One step of training on these renders; pure in its arguments."""
         ...

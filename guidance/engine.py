@@ -33,20 +33,21 @@ class Engine:
     def __init__(self, recipe: Recipe, prior: Prior, steps: int):
         self.recipe, self.prior, self.steps = recipe, prior, steps
         self.needs = Needs(recipe.branches, recipe.source, recipe.noise.media)
+        self.critic = None if recipe.critic is None else recipe.critic.bind(prior)
 
     def init(self, streams: Streams) -> State:
         """The memory of the noise source and of the critic; empty where neither has one."""
         parts = {"noise": self.recipe.noise.init(self.prior.info.latent_shape, streams)}
-        if self.recipe.critic is not None:
-            parts["critic"] = self.recipe.critic.init(self.prior, streams)
+        if self.critic is not None:
+            parts["critic"] = self.critic.init(streams)
         return {name: memory for name, memory in parts.items() if memory}
 
     def learn(self, views: Views, step: int, streams: Streams, state: State) -> State:
         """Train the critic, if there is one."""
-        if self.recipe.critic is None:
+        if self.critic is None or "critic" not in state:
             return state
         now = moment(views, step, self.steps, streams)
-        return state | {"critic": self.recipe.critic.learn(state["critic"], views, now, self.prior)}
+        return state | {"critic": self.critic.learn(state["critic"], views, now)}
 
     def guide(self, views: Views, step: int, streams: Streams, state: State) -> tuple[Cotangents, State, Log]:
         """Cotangent of z for these views; see base.Guidance."""
@@ -89,6 +90,8 @@ class Engine:
         log: Log = {"t": float(t.mean()), "residual": _rms(residuals), "nfe": float(nfe)}
         if found[0]:
             log["x0"] = _shown(found[0]).x0
+        if self.critic is not None:
+            log |= self.critic.numbers(state.get("critic", {}))
         return g, log
 
     def _over_draws(
@@ -118,10 +121,8 @@ class Engine:
         asked = [s for s in symbols if isinstance(s, Learned)]
         for states, answers in zip(draws, found, strict=True):
             for s in asked:
-                assert self.recipe.critic is not None
-                answers[s] = self.recipe.critic.predict(
-                    state["critic"], states[s.at], views, self.prior, s.told
-                )
+                assert self.critic is not None
+                answers[s] = self.critic.predict(state.get("critic", {}), states[s.at], views, s.told)
         return len(asked) * len(draws)
 
 

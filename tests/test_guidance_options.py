@@ -20,6 +20,7 @@ from sds3d.guidance.rules import EPS, NEG, C, U, guided
 from sds3d.guidance.times import Times
 
 from sds3d.config.kinds import modules
+from sds3d.config.suggest import listing
 from sds3d.core import plugins
 from sds3d.core.errors import ConfigError
 from sds3d.core.schedules import constant
@@ -33,7 +34,7 @@ weight: kappa
 transforms: [{rescale: 0.5, space: x0}, clamp_x0]
 times: {high: {sqrt: [0.98, 0.5]}, low: {sqrt: [0.6, 0.02]}, scale: native}
 """
-LISTED = ", ".join(METHODS)
+LISTED = listing(METHODS)
 DEFAULT_TIMES = Times(constant(0.02), constant(0.98), "sd", None)
 
 
@@ -105,7 +106,7 @@ def test_resolved_options_read_back(config):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ("sdz", rf"^guidance.method: unknown method 'sdz'; there are {LISTED}\. Did you mean sds\?$"),
+        ("ismm", rf"^guidance.method: unknown method 'ismm'; there are {LISTED}\. Did you mean ism\?$"),
         ("xyzzy", rf"^guidance.method: unknown method 'xyzzy'; there are {LISTED}\.$"),
         ({"method": "csdd"}, r"unknown method 'csdd'; .*\. Did you mean csd\?$"),
         ({"method": "csd", "cfg_scale": 3}, "^guidance.cfg_scale: Extra inputs are not permitted$"),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..core.look import Look, Render
 from ..priors.base import Cond, Conditioning, Embedded, Prediction, Prior, Prompts
+from ..priors.lora import Adapter, LoraSpec, make_adapter
 
 
 class Stopwatch:
@@ -73,3 +74,7 @@ class TimedPrior:
         """See Prior."""
         with self._watch.section("prior"):
             return self._prior.predict(z_t, t, cond)
+
+    def make_adapter(self, spec: LoraSpec) -> Adapter:
+        """See priors.lora; its calls are charged to whoever makes them."""
+        return make_adapter(self._prior, spec)

@@ -28,14 +28,15 @@ Mix = tuple[int, int, float]
 
 
 class Branches(Mapping[str, Cond]):
-    """Branch name -> Cond: y, null, neg; with view prompts also mix, neg0, neg1; where layers can be left out, skip.
+    """Branch name -> Cond: y, null, neg; with view prompts also mix, neg0, neg1 and plain, the prompt without view
+    words; where layers can be left out, skip.
 
     Args:
         texts: "name.tensor" -> (...) of the texts y, null, neg and, where views are told in words, y0 … y3.
         look: B views. extra: inputs that all branches share, each (B, ...). skip: offer "skip", y without layers.
     """
 
-    NAMES: ClassVar[tuple[str, ...]] = ("y", "null", "neg", "mix", "neg0", "neg1")
+    NAMES: ClassVar[tuple[str, ...]] = ("y", "null", "neg", "mix", "neg0", "neg1", "plain")
 
     def __init__(
         self,
@@ -67,8 +68,8 @@ class Branches(Mapping[str, Cond]):
 
     def _plain(self, name: str) -> Cond:
         """A branch of the whole network."""
-        if name in ("null", "neg") or not self._by_view:
-            return self._rows([{name: 1.0}] * self._count, [1.0] * self._count)
+        if name in ("null", "neg", "plain") or not self._by_view:
+            return self._rows([{"y" if name == "plain" else name: 1.0}] * self._count, [1.0] * self._count)
         assert self._cameras is not None
         if name == "y":
             rows = [{f"y{i}": 1.0} for i in view_index(self._cameras)]

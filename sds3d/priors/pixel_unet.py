@@ -39,6 +39,11 @@ class ViewFeatures:
         """Numbers a view."""
         return 2 * (self.azimuth_harmonics + self.elevation_harmonics) + 5
 
+    @property
+    def camera_width(self) -> int:
+        """How many of them, the first ones, are the camera's."""
+        return self.width - 4
+
     def encode(
         self,
         azimuth_deg: Float[Tensor, " b"],

@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...config.options import Options as BaseOptions
+from ...core.cameras import Cameras
 from ...core.errors import PromptError, Sds3dError
 from ...core.look import Look, Render
+from ...core.streams import Streams
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..folder import Components, best_cpu_dtype, load_components
+from ..lora import Adapter, LoraNetwork, LoraSpec, Weights
 from ..noise_schedule import over
 from ..pixel_unet import ViewFeatures, pool_text, unet_output
 from ..pixels import decode_pixels, encode_pixels
@@ -165,13 +168,18 @@ class EmbeddedPrior:
         return states[0].to(self.device), pooled[0].to(self.device)
 
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
-        """Branches y, null and neg for these views; all keep camera and background."""
+        """Branches y, null and neg for these views; all keep camera and background.
+
+        Where y has view words, there is plain too, the prompt without them.
+        """
         view = self._view_vector(look)
         count, e = len(view), embedded.tensors
         per_view = ["y"] * count
         if "y0.states" in e and look.cameras is not None:
             per_view = [f"y{i}" for i in view_index(look.cameras)]
         rows = {"y": per_view, "null": ["null"] * count, "neg": ["neg"] * count}
+        if per_view[0] != "y":
+            rows["plain"] = ["y"] * count
         return {
             branch: Cond(
                 {
@@ -185,16 +193,23 @@ class EmbeddedPrior:
 
     def _view_vector(self, look: Look) -> Float[Tensor, "b w"]:
         """Camera and background as the network was trained to read them; absent ones are zero."""
-        count = len(look.background)
-        cameras = look.cameras if self.options.condition_on_camera else None
-        none = torch.zeros(count, device=self.device)
-        return self.view_features.encode(
-            none if cameras is None else cameras.azimuth_deg,
-            none if cameras is None else cameras.elevation_deg,
-            look.background,
-            none if cameras is None else none + 1,
-            none + float(self.options.condition_on_background),
-        )
+        none = torch.zeros(len(look.background), device=self.device)
+        told = none + float(self.options.condition_on_camera)
+        ground = none + float(self.options.condition_on_background)
+        return self.encode_view(look.cameras, look.background, told, ground)
+
+    def encode_view(
+        self,
+        cameras: Cameras | None,
+        background: Float[Tensor, "b 3"],
+        told: Float[Tensor, " b"],
+        ground: Float[Tensor, " b"],
+    ) -> Float[Tensor, "b w"]:
+        """Camera and background as numbers; `told` and `ground` are 1 where the network hears of them, else 0."""
+        none = torch.zeros_like(told)
+        if cameras is None:
+            return self.view_features.encode(none, none, background, none, ground)
+        return self.view_features.encode(cameras.azimuth_deg, cameras.elevation_deg, background, told, ground)
 
     def encode(self, media: Tensor) -> Tensor:
         """RGB in [0, 1] at any size -> z in [-1, 1] at the model's size; see priors.pixels."""
@@ -207,13 +222,50 @@ class EmbeddedPrior:
     @torch.no_grad()
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
         """One forward of the UNet for all rows."""
-        output = unet_output(
-            self.unet,
-            self.unshuffle,
-            z_t,
-            self.schedule.index(t),
-            cond.tensors["states"],
-            cond.tensors["class_labels"],
-        )
+        return self.answer(self.unet, z_t, t, cond.tensors["states"], cond.tensors["class_labels"])
+
+    def answer(
+        self, unet: Any, z_t: Tensor, t: Float[Tensor, " b"], states: Tensor, class_labels: Tensor
+    ) -> Prediction:
+        """What this or another UNet of the same form says."""
+        output = unet_output(unet, self.unshuffle, z_t, self.schedule.index(t), states, class_labels)
         alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
         return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
+
+    def make_adapter(self, spec: LoraSpec) -> Adapter:
+        """A low-rank change of the UNet; see priors.lora."""
+        return EmbeddedAdapter(self, spec)
+
+
+class EmbeddedAdapter:
+    """A changed UNet, told the camera in the way the UNet learned, even where the prior itself is not told.
+
+    See priors.lora.Adapter.
+    """
+
+    def __init__(self, prior: EmbeddedPrior, spec: LoraSpec):
+        self._prior, self._spec = prior, spec
+        self._network = LoraNetwork(prior.unet, spec)
+
+    def init(self, streams: Streams) -> dict[str, Tensor]:
+        """See Adapter."""
+        return self._network.init(streams)
+
+    def predict(
+        self,
+        weights: Weights,
+        z_t: Tensor,
+        t: Float[Tensor, " b"],
+        cond: Cond,
+        cameras: Cameras | None,
+        told: Bool[Tensor, " b"],
+    ) -> Prediction:
+        """See Adapter."""
+        prior, labels = self._prior, cond.tensors["class_labels"]
+        hears = told.to(labels) * float(self._spec.camera)
+        ground = torch.zeros_like(hears)
+        view = prior.encode_view(cameras, torch.zeros(len(hears), 3, device=hears.device), hears, ground)
+        width = prior.view_features.camera_width
+        labels = torch.cat([view[:, :width], labels[:, width:]], dim=1)
+        unet = self._network.with_weights(weights)
+        return prior.answer(unet, z_t, t, cond.tensors["states"], labels)
