@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
+#include <type_traits>
 
 namespace nb = nanobind;
 
@@ -39,12 +40,15 @@ inline bool all_finite(const float *values, size_t count) {
     return found == 0;
 }
 
-// Whether every index of `values` lies in [first, end).
+// Whether every index of `values` lies in [first, end). Differences keep their sign where both bounds hold; plain
+// x86-64 has no comparison of 64-bit numbers to do four at a time.
 template <class T>
 inline bool all_within(const T *values, size_t count, int64_t first, int64_t end) {
-    bool outside = false;
-    for (size_t i = 0; i < count; i++) outside |= values[i] < first || values[i] >= end;
-    return !outside;
+    using Unsigned = std::make_unsigned_t<T>;
+    const Unsigned low = Unsigned(first), high = Unsigned(end - 1);
+    Unsigned outside = 0;
+    for (size_t i = 0; i < count; i++) outside |= (Unsigned(values[i]) - low) | (high - Unsigned(values[i]));
+    return T(outside) >= 0;
 }
 
 struct Vec {

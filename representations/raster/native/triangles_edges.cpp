@@ -154,19 +154,21 @@ static void find_shares(const Picture &picture, float *share, int threads) {
         const int view = int(row / s.height), y = int(row % s.height);
         const int32_t *face = s.face + row * s.width;
         float *out = share + 2 * row * s.width;
-        for (int x = 0; x < s.width; x++)
-            for (int axis = 0; axis < 2; axis++) {
-                float &to = out[2 * x + axis];
-                to = 0.f;
-                if (axis ? y + 1 == s.height : x + 1 == s.width) continue;
-                if (face[x] == face[axis ? x + s.width : x + 1]) continue;
-                const Crossing c = picture.crossing(view, y, x, axis);
-                if (!c.found) continue;
-                const double t = c.near / (c.near - c.far);
-                to = float(c.second_near ? 0.5 - t : t - 0.5);
-                // exactly between the pixels nothing is mixed yet, but the gradient is there
-                if (to == 0.f) to = c.second_near ? 1e-30f : -1e-30f;
-            }
+        std::fill(out, out + 2 * s.width, 0.f);
+        const auto find = [&](int x, int axis) {
+            const Crossing c = picture.crossing(view, y, x, axis);
+            if (!c.found) return;
+            const double t = c.near / (c.near - c.far);
+            float &to = out[2 * x + axis];
+            to = float(c.second_near ? 0.5 - t : t - 0.5);
+            // exactly between the pixels nothing is mixed yet, but the gradient is there
+            if (to == 0.f) to = c.second_near ? 1e-30f : -1e-30f;
+        };
+        const int32_t *below = y + 1 < s.height ? face + s.width : face;
+        for (int x = 0; x < s.width; x++) {
+            if (x + 1 < s.width && face[x] != face[x + 1]) find(x, 0);
+            if (face[x] != below[x]) find(x, 1);
+        }
     }
 }
 
