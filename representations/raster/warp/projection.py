@@ -23,21 +23,22 @@ MOMENTS = 10  # h, h p, h q, h p², h p q, h q², d loss / d red, green, blue, d
 CAMERA_SUMS = 16  # d loss / d: view rotation (9), translation (3), camera centre (3), focal (1)
 
 mat34 = wp.types.matrix(shape=(3, 4), dtype=wp.float32)
-mat23 = wp.types.matrix(shape=(2, 3), dtype=wp.float32)
 
 
 @wp.struct
 @no_type_check
 class Projection:
-    """One Gaussian in one camera: `half` = J W (2, 3), `root` = J W R S (2, 3), covariance = root rootᵀ + 0.3 I."""
+    """One Gaussian in one camera. Rows of half = J W: a0, a1; of root = half R S: u, v; covariance root rootᵀ + 0.3."""
 
     local: wp.vec3
     inverse_z: float
     slope: wp.vec2
     free_x: bool
     free_y: bool
-    half: mat23
-    root: mat23
+    a0: wp.vec3
+    a1: wp.vec3
+    u: wp.vec3
+    v: wp.vec3
     xx: float
     xy: float
     yy: float
@@ -112,18 +113,16 @@ def project_one(
     out.free_y = wp.abs(ray_y) <= limit_y
     out.slope = wp.vec2(wp.clamp(ray_x, -limit_x, limit_x), wp.clamp(ray_y, -limit_y, limit_y))
     f = focal * out.inverse_z
-    a0 = f * (row(w, 0) - out.slope[0] * row(w, 2))
-    a1 = f * (row(w, 1) - out.slope[1] * row(w, 2))
-    u = wp.cw_mul(wp.transpose(rotation) * a0, scale)
-    v = wp.cw_mul(wp.transpose(rotation) * a1, scale)
-    out.half = mat23(a0[0], a0[1], a0[2], a1[0], a1[1], a1[2])
-    out.root = mat23(u[0], u[1], u[2], v[0], v[1], v[2])
-    uu, vv = wp.dot(u, u), wp.dot(v, v)
+    out.a0 = f * (row(w, 0) - out.slope[0] * row(w, 2))
+    out.a1 = f * (row(w, 1) - out.slope[1] * row(w, 2))
+    out.u = wp.cw_mul(wp.transpose(rotation) * out.a0, scale)
+    out.v = wp.cw_mul(wp.transpose(rotation) * out.a1, scale)
+    uu, vv = wp.dot(out.u, out.u), wp.dot(out.v, out.v)
     out.xx = uu + BLUR
-    out.xy = wp.dot(u, v)
+    out.xy = wp.dot(out.u, out.v)
     out.yy = vv + BLUR
     # det(K Kᵀ + 0.3 I) by Cauchy-Binet: a sum of squares, so no cancellation for needles
-    minors = wp.cross(u, v)
+    minors = wp.cross(out.u, out.v)
     out.det = wp.dot(minors, minors) + BLUR * (uu + vv) + BLUR * BLUR
     out.mean = wp.vec2(focal * ray_x + 0.5 * size[0], focal * ray_y + 0.5 * size[1])
     return out

@@ -12,7 +12,6 @@ from .projection import (
     camera_rotation,
     inverse_length,
     item,
-    mat23,
     mat34,
     project_one,
     rotation_matrix,
@@ -35,13 +34,6 @@ class Geometry:
     view_rotation: wp.mat33
     translation: wp.vec3
     focal: float
-
-
-@wp.func
-@no_type_check
-def row2(m: mat23, i: int) -> wp.vec3:
-    """Row i."""
-    return wp.vec3(m[i, 0], m[i, 1], m[i, 2])
 
 
 @wp.func
@@ -98,13 +90,11 @@ def geometry_backward(
     # 2 d loss / d covariance = 4 L H Lᵀ, and d loss / d root is that times root
     vp, vq = 2.0 * (lb * m[3] + lc * m[4]), 2.0 * (lb * m[4] + lc * m[5])
     cxx, cxy, cyy = 4.0 * la * la * m[3], 2.0 * la * vp, 2.0 * (lb * vp + lc * vq)
-    u, v = row2(p.root, 0), row2(p.root, 1)
-    a0, a1 = row2(p.half, 0), row2(p.half, 1)
-    to_u, to_v = cxx * u + cxy * v, cxy * u + cyy * v
+    to_u, to_v = cxx * p.u + cxy * p.v, cxy * p.u + cyy * p.v
     turned = wp.transpose(rotation)
-    out.scale = wp.cw_mul(to_u, turned * a0) + wp.cw_mul(to_v, turned * a1)
+    out.scale = wp.cw_mul(to_u, turned * p.a0) + wp.cw_mul(to_v, turned * p.a1)
     to_u, to_v = wp.cw_mul(to_u, scale), wp.cw_mul(to_v, scale)
-    out.rotation = wp.outer(a0, to_u) + wp.outer(a1, to_v)
+    out.rotation = wp.outer(p.a0, to_u) + wp.outer(p.a1, to_v)
     return slope_backward(out, p, mean, camera_rotation(view), focal, rotation * to_u, rotation * to_v, m[9])
 
 
