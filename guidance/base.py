@@ -12,6 +12,8 @@ from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 from sds3d.priors.base import Conditioning
 
+from .post import ImagePost
+
 State = Tree
 """A guidance's memory (critics and the like); {} for methods without one. Saved with the run."""
 
@@ -59,6 +61,8 @@ class Guidance(Protocol):
     """Turns what a prior says about some views into a gradient; knows no representation."""
 
     needs: Needs
+    image_post: tuple[ImagePost, ...]
+    """Changes of the gradient that arrives at the rendered picture."""
 
     def init(self, streams: Streams) -> State:
         """The memory at step 0."""

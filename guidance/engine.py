@@ -34,6 +34,7 @@ class Engine:
         self.recipe, self.prior, self.steps = recipe, prior, steps
         self.needs = Needs(recipe.branches, recipe.source, recipe.noise.media)
         self.critic = None if recipe.critic is None else recipe.critic.bind(prior)
+        self.image_post = recipe.image_post
 
     def init(self, streams: Streams) -> State:
         """The memory of the noise source and of the critic; empty where neither has one."""

@@ -12,20 +12,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from sds3d.config.options import Options, Scalar
 from sds3d.core import schedules
 
+from .dreamtime import DreamTime
 from .guiders import Guider, PerpNeg
-from .post import ClipNorm, ClipValue, Post, UnitNorm
+from .post import ClipNorm, ClipPixels, ClipValue, ImagePost, Post, UnitNorm
 from .predictions import CFG, ClampX0, Combiner, Rescale, Transform
-from .times import Times
+from .times import LAWS, Times
 
 
 class TimesOptions(Options):
-    """How noisy the states are that the prior is shown: t is uniform between two bounds."""
+    """How noisy the states are that the prior is shown: t is uniform between two bounds, unless `law` says else."""
 
+    law: Literal["uniform", "two_stage", "linear", "hifa", "ism", "cfd", "dreamtime"] = "uniform"
+    """Published laws fill in `low` and `high` where they are left out (see times.LAWS): hifa and cfd are one falling
+    t, two_stage, linear and ism lower the bounds; dreamtime lets t fall through a density between low and high."""
     low: Scalar = schedules.constant(0.02)
     """Lower bound of t in [0, 1]; a schedule anneals it."""
     high: Scalar = schedules.constant(0.98)
@@ -34,9 +38,33 @@ class TimesOptions(Options):
     """`sd`: Stable Diffusion 1.x times, carried to other priors at equal noise; `native`: the prior's own."""
     shared: bool | None = None
     """One t for all views of an object; by default only where the prior needs it."""
+    plateau: tuple[float, float] = (0.5, 0.8)
+    """dreamtime: where the density of t is highest."""
+    spread: tuple[float, float] = (0.1, 0.3)
+    """dreamtime: how far the density reaches below and above the plateau."""
+    by_noise: bool = True
+    """dreamtime: multiply the density by sigma / alpha."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounds_of_the_law(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("law"), str):
+            return data
+        return {**LAWS.get(data["law"], {}), **data}
+
+    @model_validator(mode="after")
+    def _density_is_dreamtimes(self) -> TimesOptions:
+        for name in ("plateau", "spread", "by_noise"):
+            if self.law != "dreamtime" and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} shapes the density of `law: dreamtime`; the law is {self.law}")
+        return self
 
     def build(self) -> Times:
         """The slot."""
+        if self.law == "dreamtime":
+            return DreamTime(
+                self.low, self.high, self.scale, self.shared, self.plateau, self.spread, self.by_noise
+            )
         return Times(self.low, self.high, self.scale, self.shared)
 
 
@@ -99,6 +127,17 @@ class UnitNormOptions(Options):
         return UnitNorm(self.unit_norm)
 
 
+class ClipPixelsOptions(Options):
+    """Clip the gradient of the rendered picture pixel by pixel."""
+
+    clip_pixels: Scalar = schedules.constant(0.05)
+    """Largest absolute value over a pixel's channels; its direction is kept."""
+
+    def build(self) -> ImagePost:
+        """The step."""
+        return ClipPixels(self.clip_pixels)
+
+
 TRANSFORMS = ("rescale", "clamp_x0")
 POSTS = ("clip_value", "clip_norm", "unit_norm")
 
@@ -147,6 +186,11 @@ PostOptions = Annotated[
 ]
 """One step of gradient post-processing."""
 
+ImagePostOptions = Annotated[
+    ClipPixelsOptions, BeforeValidator(lambda v: ClipPixelsOptions() if v == "clip_pixels" else v)
+]
+"""One step on the gradient of the rendered picture; the bare word takes the published limit."""
+
 
 class GuidanceOptions(Options):
     """What every method has."""
@@ -161,6 +205,8 @@ class GuidanceOptions(Options):
     """Noise draws a view, averaged; each costs its own predictions."""
     post: tuple[PostOptions, ...] = ()
     """Steps on the gradient, in order: clip_value, clip_norm, unit_norm."""
+    image_post: tuple[ImagePostOptions, ...] = ()
+    """Steps on the gradient that arrives at the rendered picture, behind the encoder: {clip_pixels: 0.05}."""
 
     def slots(self) -> dict[str, Any]:
         """The recipe's slots that every method shares: keyword arguments of Recipe."""
@@ -169,6 +215,7 @@ class GuidanceOptions(Options):
             "weight": self.weight,
             "draws": self.draws,
             "post": tuple(p.build() for p in self.post),
+            "image_post": tuple(p.build() for p in self.image_post),
         }
 
 

@@ -70,6 +70,20 @@ class UnitNorm:
         return g / torch.where(norm > 0, norm, torch.ones_like(norm))
 
 
+@dataclass(frozen=True)
+class ClipPixels:
+    """Pixel-wise gradient clipping (PGC, arXiv 2310.12474; here as Dreamer-XL applies it, arXiv 2405.11252).
+
+    Each pixel's gradient is scaled by min over channels of min(1, limit / |g|): its direction stays.
+    """
+
+    limit: Schedule
+
+    def __call__(self, g: Tensor, progress: float) -> Tensor:
+        limit, largest = self.limit(progress), g.abs().amax(dim=1, keepdim=True)
+        return torch.where(largest > limit, g * (limit / largest), g)
+
+
 def _check_over(over: str) -> None:
     if over not in OVER:
         raise ConfigError(f"a norm is taken over one of {', '.join(OVER)}, not {over!r}.", key="post")

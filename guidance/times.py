@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sds3d.core.errors import ConfigError
-from sds3d.core.schedules import Schedule
+from sds3d.core.schedules import Schedule, parse
 from sds3d.priors.noise_schedule import NoiseSchedule, stable_diffusion_schedule
 
 from .base import Moment
 
 SCALES = ("sd", "native")
 _CHECKED = 200
+
+
+def _falling(schedule: Schedule) -> dict[str, Schedule]:
+    """One deterministic time."""
+    return {"low": schedule, "high": schedule}
+
+
+LAWS: Mapping[str, Mapping[str, Schedule]] = MappingProxyType(
+    {
+        "two_stage": {"high": parse({"piecewise": [[0.2, 0.98], [0.2, 0.5]]})},
+        "linear": {
+            "low": parse({"piecewise": [[0, 0.98], [0.8, 0.02]]}),
+            "high": parse({"piecewise": [[0, 0.98], [0.8, 0.5]]}),
+        },
+        "hifa": _falling(parse({"sqrt": [0.98, 0.3]})),
+        "ism": {"high": parse({"piecewise": [[0, 0.98], [0.3, 0.5]]})},
+        "cfd": _falling(parse({"piecewise": [[0, 0.98], [0.1, 0.692], [0.5, 0.404], [1, 0.212]]})),
+    }
+)
+"""Bounds of published laws, in Stable Diffusion's t, over the share of the run at which they were published:
+ProlificDreamer (5 000 of 25 000 steps), MVDream (8 000 of 10 000), HiFA, LucidDreamer (1 500 of 5 000) and consistent
+flow distillation with Stable Diffusion alone (25 000 steps)."""
 
 
 @dataclass(frozen=True)

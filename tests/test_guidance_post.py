@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sds3d.guidance.post import ClipNorm, ClipValue, UnitNorm
+from sds3d.guidance.post import ClipNorm, ClipPixels, ClipValue, UnitNorm
 
 from sds3d.core.schedules import constant, parse
 
@@ -54,3 +54,23 @@ def test_unit_norm():
     half = torch.zeros(2, 1, 1, 2)
     half[0, 0, 0, 0] = 4.0
     assert UnitNorm("view")(half, 0.0).flatten().tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+@given(st.integers(0, 1000), st.floats(0.01, 3.0))
+def test_clip_pixels(seed, limit):
+    """O3.8: at most `limit` in each pixel, direction kept, identity below, idempotent; other pixels do not matter."""
+    generator = torch.Generator().manual_seed(seed)
+    g = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64)
+    g[0, :, 0, 0] = 0.0
+    clip = ClipPixels(constant(limit))
+    out = clip(g, 0.0)
+    assert float(out.abs().max()) <= limit * (1 + 1e-12)
+    for b, y, x in torch.cartesian_prod(torch.arange(2), torch.arange(4), torch.arange(5)).tolist():
+        before, after = g[b, :, y, x], out[b, :, y, x]
+        scale = min([1.0, *(limit / abs(float(v)) for v in before if v)])
+        torch.testing.assert_close(after, scale * before, rtol=1e-12, atol=0)
+    small = (g.abs() <= limit).all(dim=1, keepdim=True).expand_as(g)
+    assert torch.equal(out[small], g[small])
+    torch.testing.assert_close(clip(out, 0.0), out, rtol=1e-12, atol=0)
+    assert float((ClipValue(constant(limit))(g, 0.0) - out).abs().max()) > 0 or limit > float(g.abs().max())
+    assert float(ClipPixels(RAMP)(10 * torch.ones(1, 3, 1, 1), 1.0).max()) == 0.5

@@ -103,7 +103,7 @@ def faint(session: Session, factor: float) -> None:
         return {k: factor * v for k, v in cotangents.items()}, state, log
 
     object.__setattr__(
-        session.stage, "guidance", type("Faint", (), {"guide": staticmethod(fainter), "learn": None})
+        session.stage, "guidance", type("Faint", (), {"guide": staticmethod(fainter), "image_post": ()})
     )
 
 

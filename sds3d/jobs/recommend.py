@@ -56,4 +56,5 @@ def _merged(given: Mapping[str, Any], recommended: Mapping[str, Any]) -> dict[st
 
 
 def _is_section(value: Any) -> bool:
-    return isinstance(value, Mapping) and not set(value) & set(SCHEDULES)
+    """Whether a value is completed key by key: a schedule is not, nor are times that follow a law of their own."""
+    return isinstance(value, Mapping) and not set(value) & {*SCHEDULES, "law"}

@@ -128,12 +128,28 @@ class Session:
     ) -> None:
         """One backward of everything that was judged; leaves .grad on the parameters and the render's probes."""
         scale = self.scaler.scale if self.scaler else 1.0
+        if self.stage.guidance.image_post:
+            cotangents = self._at_the_picture(cotangents, render, z, scale)
         judged = [(z if name == "z" else render[name], scale * g) for name, g in cotangents.items()]
         judged += [(loss, torch.full_like(loss, scale)) for loss in losses.values() if loss.requires_grad]
         torch.autograd.backward([t for t, _ in judged], [g for _, g in judged])
         if self.scaler:
             probes = (t for t in render.values() if isinstance(t, Tensor) and (t.is_leaf or t.retains_grad))
             self.scaler.unscale(t.grad for t in (*params.values(), *probes) if t.grad is not None)
+
+    def _at_the_picture(
+        self, cotangents: Mapping[str, Tensor], render: Render, z: Tensor, scale: float
+    ) -> dict[str, Tensor]:
+        """The cotangents with those of z and rgb become one of rgb, through the encoder and the guidance's steps.
+
+        What regularisers ask of the picture is not part of it.
+        """
+        out = {name: g for name, g in cotangents.items() if name != "z"}
+        g = torch.autograd.grad(z, render["rgb"], scale * cotangents["z"])[0] / scale
+        g = g + out["rgb"] if "rgb" in out else g
+        for post in self.stage.guidance.image_post:
+            g = post(g, self.stage.progress(self.step))
+        return out | {"rgb": g}
 
     def _views(self, look: Look, render: Render, z: Tensor) -> Views:
         media = {k: v.detach() for k, v in render.items() if isinstance(v, Tensor)}
