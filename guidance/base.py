@@ -34,6 +34,7 @@ class Views:
         z: (B, C, h, w) encoded media: what the prior would call a clean sample.
         cond: the prior's conditions for these views, by branch name (y, null, neg …).
         source: the views of the object that is being edited, for methods that need one.
+        prompt: the words behind the branch y, for rewards; "" where nobody told.
     """
 
     look: Look
@@ -41,6 +42,7 @@ class Views:
     z: Tensor
     cond: Conditioning
     source: Views | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,5 +48,7 @@ def bind(recipe: Recipe, prior: Prior, steps: int) -> Engine:
             key="guidance.times.shared",
             hint="Leave it out or set it to true.",
         )
+    if recipe.draw_weights is not None:
+        recipe.draw_weights.check(prior)
     times.check(prior.schedule, finite_kappa=recipe.weight in UNBOUNDED)
     return Engine(replace(recipe, times=times), prior, steps)

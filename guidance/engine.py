@@ -65,7 +65,10 @@ class Engine:
         recipe, schedule = self.recipe, self.prior.schedule
         t = recipe.times.draw(now, schedule).to(views.z.device)
         calls, memory = Calls(self.prior, views.cond), state.get("noise", {})
-        draws = [recipe.noise.make(views, t, d, now, calls, memory) for d in range(recipe.draws)]
+        chosen = recipe.draw_weights
+        count = recipe.draws if chosen is None else chosen.count(now.progress, recipe.draws)
+        draws = [recipe.noise.make(views, t, d, now, calls, memory) for d in range(count)]
+        draws, omega, told = self._choose(draws, views, now, calls)
         symbols = recipe.rule.here(now.progress, t, schedule)
         found = _predict(calls, symbols, draws, now.progress)
         nfe = calls.nfe + self._ask_critic(symbols, draws, found, views, state)
@@ -81,34 +84,27 @@ class Engine:
                 for d, states in enumerate(draws)
             ]
         )
-        g = over(weigh(recipe.weight, t, schedule), views.z) * self._over_draws(
-            residuals, draws, found, views, now, calls
-        )
+        g = over(weigh(recipe.weight, t, schedule), views.z) * _over_draws(residuals, omega)
         for extra in recipe.extra:
             g = g + extra(views, t, now, schedule)
         for post in recipe.post:
             g = post(g, now.progress)
-        log: Log = {"t": float(t.mean()), "residual": _rms(residuals), "nfe": float(nfe)}
+        log: Log = {"t": float(t.mean()), "residual": _rms(residuals), "nfe": float(nfe)} | told
         if found[0]:
             log["x0"] = _shown(found[0]).x0
         if self.critic is not None:
             log |= self.critic.numbers(state.get("critic", {}))
         return g, log
 
-    def _over_draws(
-        self,
-        residuals: Tensor,
-        draws: list[dict[str, Noisy]],
-        found: list[dict[Symbol, Prediction]],
-        views: Views,
-        now: Moment,
-        calls: Calls,
-    ) -> Tensor:
-        """The draws' residuals (n, B, C, h, w) put together: their mean, or weighted."""
+    def _choose(
+        self, draws: list[dict[str, Noisy]], views: Views, now: Moment, calls: Calls
+    ) -> tuple[list[dict[str, Noisy]], Tensor | None, Log]:
+        """The draws that count, their weights (n, B) or None for the mean, and what is to be logged."""
         if self.recipe.draw_weights is None:
-            return residuals.mean(0)
-        omega = self.recipe.draw_weights(draws, found, views, now, calls).to(residuals)
-        return (omega.reshape(*omega.shape, *[1] * (residuals.ndim - 2)) * residuals).sum(0)
+            return draws, None, {}
+        omega, told = self.recipe.draw_weights(draws, views, now, calls)
+        used = [d for d in range(len(draws)) if bool((omega[d] != 0.0).any())] or [0]
+        return [draws[d] for d in used], omega[used], told
 
     def _ask_critic(
         self,
@@ -149,6 +145,13 @@ def _predict(
             )
         out.append(found)
     return out
+
+
+def _over_draws(residuals: Tensor, omega: Tensor | None) -> Tensor:
+    """The draws' residuals (n, B, C, h, w) put together: their mean, or weighted by (n, B)."""
+    if omega is None:
+        return residuals.mean(0)
+    return (omega.to(residuals).reshape(*omega.shape, *[1] * (residuals.ndim - 2)) * residuals).sum(0)
 
 
 def _shown(found: dict[Symbol, Prediction]) -> Prediction:

@@ -65,8 +65,6 @@ class Recipe:
             )
         if self.draws < 1:
             raise ConfigError(f"needs at least one draw of noise, got {self.draws}.", key="draws")
-        if self.draw_weights is not None and self.draws < 2:
-            raise ConfigError("weights of draws need at least two draws.", key="draws")
 
     @property
     def branches(self) -> frozenset[str]:

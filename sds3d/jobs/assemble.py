@@ -113,4 +113,5 @@ def assemble(config: RunConfig, watch: Stopwatch, cache: PriorCache | None = Non
         options=config.optimize,
         streams=Streams(config.seed),
         config_hash=configs.hash_of(config),
+        prompt=config.prompt,
     )

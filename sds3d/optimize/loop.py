@@ -154,7 +154,7 @@ class Session:
     def _views(self, look: Look, render: Render, z: Tensor) -> Views:
         media = {k: v.detach() for k, v in render.items() if isinstance(v, Tensor)}
         cond = self.stage.prior.condition(self.stage.embedded, look, media)
-        return Views(look, media, z.detach(), cond)
+        return Views(look, media, z.detach(), cond, prompt=self.stage.prompt)
 
     def apply(self, grads: Grads) -> dict[str, float]:
         """Take the step: parameters, then what the representation changes between steps, then the critics."""

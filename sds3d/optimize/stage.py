@@ -25,7 +25,7 @@ class Stage:
         prior, representation, guidance: the three that never know each other.
         sampler: training cameras. embedded: the prompts, encoded once by the prior.
         options: the loop. streams: the run's random numbers. config_hash: hash of the resolved config.
-        index: number of the stage in the run.
+        index: number of the stage in the run. prompt: the words, for rewards.
     """
 
     prior: Prior
@@ -37,6 +37,7 @@ class Stage:
     streams: Streams
     config_hash: str
     index: int = 0
+    prompt: str = ""
 
     def progress(self, step: int) -> float:
         """Share of the stage done before that step, in [0, 1)."""
