@@ -147,7 +147,7 @@ def choose(
             f"{function}: no implementation for device '{device.type}'; supported: {', '.join(devices)}. "
             "Move the arrays there, or ask for implementation='twin' (plain torch, slow)."
         )
-    reasons = []
+    reasons: list[str] = []
     for name in served if implementation == "auto" else [implementation]:
         reason = _obstacle(name, device, dtype, native_dtypes)
         if not reason:

@@ -44,7 +44,7 @@ def _project(inputs: list[Tensor], probe: Tensor, size: tuple[int, int], near: f
 
     means, view = inputs[0], inputs[5]
     shape, device = (len(view), len(means)), means.device
-    whole = {"dtype": torch.int32, "device": device}
+    whole: dict[str, Any] = {"dtype": torch.int32, "device": device}
     out = {
         "place": torch.empty(*shape, 4, device=device),
         "shape": torch.empty(*shape, 4, device=device),

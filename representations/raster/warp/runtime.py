@@ -61,11 +61,12 @@ def launch(kernel: Any, count: int, *arguments: Tensor | float | int) -> None:
     """
     if count == 0:
         return
-    warp, _ = warp_module()
+    import warp
+
     device = next(a.device for a in arguments if isinstance(a, Tensor))
     values = [_value(kernel, 0, thread_order(count, device), device)]
     values += [_value(kernel, place, value, device) for place, value in enumerate(arguments, 1)]
-    where = {"device": "cpu"}
+    where: dict[str, Any] = {"device": "cpu"}
     if device.type == "cuda":
         where = {"stream": warp.stream_from_torch(device)}
     warp.launch(kernel, count, inputs=values, block_dim=BLOCK, record_tape=False, **where)
@@ -74,7 +75,8 @@ def launch(kernel: Any, count: int, *arguments: Tensor | float | int) -> None:
 def _value(kernel: Any, place: int, value: Tensor | float | int, device: torch.device) -> Any:
     if not isinstance(value, Tensor):
         return value
-    warp, _ = warp_module()
+    import warp
+
     parameter = kernel.adj.args[place]
     if value.device != device or not value.is_contiguous():
         layout = "contiguous" if value.is_contiguous() else "not contiguous"
