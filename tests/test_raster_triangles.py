@@ -250,3 +250,16 @@ def test_arrays_of_wrong_shape_or_type_are_refused() -> None:
         mix(torch.zeros(5, 3, 2), fragments, faces)
     with pytest.raises(RasterError, match="float64"):
         mix(vertices.double(), fragments, faces)
+
+
+@pytest.mark.cuda
+def test_the_twin_on_a_gpu_sees_what_the_cpu_sees() -> None:
+    vertices, faces = soup(7, 40)
+    cameras = views(7)
+    here = rasterize(vertices, faces, cameras, (40, 30))
+    there = rasterize(vertices.cuda(), faces.cuda(), cameras.to("cuda"), (40, 30), implementation="twin")
+    assert (here.face == there.face.cpu()).float().mean() > 0.999
+    same = here.face == there.face.cpu()
+    torch.testing.assert_close(there.depth.cpu()[same], here.depth[same], rtol=1e-4, atol=1e-5)
+    value = interpolate(vertices.cuda(), there, faces.cuda(), implementation="twin")
+    assert value.is_cuda
