@@ -7,6 +7,7 @@ name, Options -> Recipe.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -55,7 +56,13 @@ def parse(value: str | Mapping[str, Any] | GuidanceOptions) -> GuidanceOptions:
     expanded = method_of().expand(value)
     preset(expanded["method"])
     try:
-        return TypeAdapter(Annotated[GuidanceOptions, method_of()]).validate_python(expanded)
+        return _adapter().validate_python(expanded)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(first["msg"], key=".".join(["guidance", *map(str, first["loc"][1:])])) from error
+
+
+@cache
+def _adapter() -> TypeAdapter:
+    """Validation over all methods; building it takes longer than a step of guidance."""
+    return TypeAdapter(Annotated[GuidanceOptions, method_of()])

@@ -61,5 +61,5 @@ class Switch:
         out = torch.zeros_like(like)
         for form, mine in ((self.below, low), (self.above, ~low)):
             if bool(mine.any()):
-                out = out + over(mine, like) * form.residual(eps, progress, like, t, schedule)
+                out = out + over(mine.double(), like) * form.residual(eps, progress, like, t, schedule)
         return out
