@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # The native core and torch share two settings that matter on busy machines (see docs/performance.md).
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-slow lint bench clean install install-dev web
+.PHONY: demo test test-slow lint bench docs clean install install-dev web
 
 demo: install
 	$(BIN)/sds3d run configs/quickstart.yaml
@@ -46,6 +46,9 @@ lint: install-dev
 
 bench: install-dev
 	for f in benchmarks/gaussians.py benchmarks/march.py benchmarks/triangles.py; do OMP_NUM_THREADS=1 $(BIN)/python $$f || exit 1; done
+
+docs: install
+	$(BIN)/sds3d methods --markdown > docs/methods.md
 
 web: install
 	$(BIN)/pip install --quiet --editable '.[web]'

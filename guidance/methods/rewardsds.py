@@ -17,8 +17,6 @@ from ..recipe import Recipe
 from ..rewards import OfPictures, RewardWeights
 from ..rules import EPS, guided
 
-FAMILY = "around the loop"
-
 
 class Options(GuidedOptions):
     """Reward-weighted score distillation sampling (RewardSDS)."""
@@ -88,8 +86,8 @@ def rewardsds(options: Options) -> Recipe:
 
     Source: "RewardSDS: Aligning Score Distillation via Reward-Weighted Sampling", Chachy et al. 2025,
     arXiv 2503.09601, eq. 4; the paper divides 0.9 and -0.1 by N (normalise: over_n), the authors' code takes means
-    of both groups, five times as much at N = 10. Checked here with a linear reward on Gaussian priors, where the expectation
-    is one of order statistics.
+    of both groups, five times as much at N = 10. Checked here with a linear reward on Gaussian priors, where the
+    expectation is one of order statistics.
 
     Defaults: N = 7, S = 15, s = 100 (7.5 on the way to the sample), w = sigma^2, t in [0.02, 0.98], the bundled
     scorer, in the first half of the run.

@@ -13,7 +13,7 @@ import sys
 import typer
 
 from ..core.errors import ConfigError, Sds3dError, StopRequested
-from . import doctor, export, import_, info, models, prior, resume, run, schema, web
+from . import doctor, export, import_, info, methods, models, prior, resume, run, schema, web
 
 EPILOG = (
     "Exit status: 0 done, 1 a run or a command failed, 2 wrong usage or configuration, "
@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, resume, export, info, doctor, schema, web):
+for module in (run, resume, export, info, methods, doctor, schema, web):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
 app.add_typer(prior.app, name="prior")
 app.add_typer(models.app, name="models")
