@@ -119,7 +119,7 @@ def test_the_sentinel_names_the_culprit_and_leaves_a_repro(tmp_path):
         "t = 0.",
         "seed 0",
         "azimuth",
-        "Lower learning rates",
+        "it is the prior's network that overflowed",
     ):
         assert words in text
     assert text.count("azimuth") == 1  # only the view at fault
