@@ -185,13 +185,10 @@ def read_caption(text: str) -> tuple[Subject, dict[str, str]]:
     for relation, rule in RELATIONS.items():
         for words in sorted(rule.words, key=len, reverse=True):
             if f" {words} " in plain:
-                first, second = (_read_noun(half) for half in plain.split(f" {words} ", 1))
-                colours = {"main": first[0], "second": second[0]}
-                subject = Subject((first[1], second[1]), relation)
-                return subject, {k: v for k, v in colours.items() if v}
+                return _read_scene(plain.split(f" {words} ", 1), relation)
     plain, _, part = plain.partition(" with ")
     pattern = next((p for p in PATTERNS for w in PATTERN_WORDS[p] if f" {w} " in plain), None)
-    colours = {}
+    colours: dict[str, str] = {}
     if pattern:
         before, _, after = plain.partition(" and ")
         other, _, noun = after.split(" ", 2)
@@ -201,6 +198,13 @@ def read_caption(text: str) -> tuple[Subject, dict[str, str]]:
     if colour:
         colours["main"] = colour
     if part:
-        words = part.split()
-        colours["second"] = SYNONYMS.get(words[1], words[1])
+        second = part.split()[1]
+        colours["second"] = SYNONYMS.get(second, second)
     return Subject((kind,), pattern=pattern), colours
+
+
+def _read_scene(halves: Sequence[str], relation: str) -> tuple[Subject, dict[str, str]]:
+    """Two nouns in a relation."""
+    (first, a), (second, b) = (_read_noun(half) for half in halves)
+    said = {"main": first, "second": second}
+    return Subject((a, b), relation), {paint: colour for paint, colour in said.items() if colour}

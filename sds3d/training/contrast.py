@@ -22,7 +22,7 @@ from ..objects.patterns import PATTERNS
 from ..priors.scorer import ImageTower, Scorer
 from .batches import Batches
 from .options import TextOptions
-from .words import WIDTH, make_text_encoder, set_weights, token_ids
+from .words import WIDTH, half_copy, make_text_encoder, set_weights, token_ids
 
 MAX_SCALE = 60.0
 
@@ -142,6 +142,4 @@ def save_scorer(scorer: Scorer, options: TextOptions, folder: Path) -> None:
         k: v.half().contiguous() for k, v in scorer.state_dict().items() if not k.startswith("text_encoder.")
     }
     save_file(own, folder / "model.safetensors")
-    text = type(scorer.text_encoder)(scorer.text_encoder.config)
-    text.load_state_dict(scorer.text_encoder.state_dict())
-    text.half().save_pretrained(folder / "text_encoder")
+    half_copy(scorer.text_encoder).save_pretrained(folder / "text_encoder")

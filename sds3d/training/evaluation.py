@@ -31,7 +31,7 @@ BINS = ((0.02, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.98))
 
 def seen_captions(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str]:
     """Different captions of one object that training may have shown."""
-    streams, out = Streams(seed), {}
+    streams, out = Streams(seed), dict[str, None]()
     number = 0
     while len(out) < count:
         kind = kinds[number % len(kinds)]

@@ -12,7 +12,7 @@ from ..core.streams import Streams
 from ..priors.pixel_unet import ViewFeatures
 from ..priors.scorer import Scorer
 from .options import NetworkOptions
-from .words import WIDTH, set_weights
+from .words import WIDTH, half_copy, set_weights
 
 SCHEDULE = {
     "num_train_timesteps": 1000,
@@ -34,7 +34,7 @@ def make_unet(options: NetworkOptions, seed: int) -> Any:
     from diffusers.models.attention_processor import AttnProcessor
 
     channels = 3 * options.unshuffle**2
-    unet = UNet2DConditionModel(
+    unet: Any = UNet2DConditionModel(
         sample_size=options.size // options.unshuffle, in_channels=channels, out_channels=channels,
         block_out_channels=options.channels, layers_per_block=1, cross_attention_dim=WIDTH,
         down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in options.attention),
@@ -50,20 +50,18 @@ def make_unet(options: NetworkOptions, seed: int) -> Any:
 
 def save_model(unet: Any, tower: Scorer, options: NetworkOptions, folder: Path) -> None:
     """Write the folder that priors.kinds.embedded reads, in half precision; `unet` itself stays as it is."""
-    from diffusers import DDPMScheduler, UNet2DConditionModel
+    from diffusers import UNet2DConditionModel
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    half = UNet2DConditionModel.from_config(unet.config)
+    half: Any = UNet2DConditionModel.from_config(unet.config)
     half.load_state_dict(unet.state_dict())
     half.half().save_pretrained(folder / "unet")
-    text = type(tower.text_encoder)(tower.text_encoder.config)
-    text.load_state_dict(tower.text_encoder.state_dict())
-    text.half().save_pretrained(folder / "text_encoder")
+    half_copy(tower.text_encoder).save_pretrained(folder / "text_encoder")
     tower.tokenizer.save_pretrained(folder / "tokenizer")
     projection = {k: v.half().contiguous() for k, v in tower.text_projection.state_dict().items()}
     save_file(projection, folder / "text_projection.safetensors")
-    DDPMScheduler(**SCHEDULE).save_pretrained(folder / "scheduler")
+    _scheduler().save_pretrained(folder / "scheduler")
     index = {
         "_class_name": "TinyPixelPrior",
         "unet": ["diffusers", "UNet2DConditionModel"],
@@ -83,6 +81,11 @@ def save_model(unet: Any, tower: Scorer, options: NetworkOptions, folder: Path) 
 
 def alphas_cumprod() -> torch.Tensor:
     """(1000,) cumulative products of the schedule, float64."""
+    return _scheduler().alphas_cumprod.double()
+
+
+def _scheduler() -> Any:
+    """diffusers' object of the schedule."""
     from diffusers import DDPMScheduler
 
-    return DDPMScheduler(**SCHEDULE).alphas_cumprod.double()
+    return DDPMScheduler(**SCHEDULE)

@@ -45,7 +45,7 @@ def plan(options: PictureOptions) -> list[Picture]:
             index // options.views_per_build,
             float(360 * u),
             float(low + (high - low) * v),
-            bool(subject.relation)
+            subject.relation is not None
             and relation_is_held_out(subject.kinds[0], subject.relation, subject.kinds[1]),
         )
         for index, (subject, (u, v)) in enumerate(zip(subjects, numbers.tolist(), strict=True))

@@ -60,7 +60,8 @@ def ddim(
 
 def _level(prior: Prior, t: Tensor) -> tuple[Tensor, Tensor]:
     """Signal and noise scale, (B, 1, 1, 1) float32."""
-    return tuple(v.float()[:, None, None, None] for v in (prior.schedule.alpha(t), prior.schedule.sigma(t)))
+    alpha, sigma = prior.schedule.alpha(t), prior.schedule.sigma(t)
+    return alpha.float()[:, None, None, None], sigma.float()[:, None, None, None]
 
 
 def _stack(conditions: Sequence[Cond]) -> Cond:

@@ -48,11 +48,18 @@ def make_text_encoder(vocabulary_size: int, streams: Streams) -> Any:
     config = CLIPTextConfig(
         vocab_size=vocabulary_size, hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=2,
         num_attention_heads=4, max_position_embeddings=MAX_TOKENS, projection_dim=WIDTH, bos_token_id=1,
-        eos_token_id=2, pad_token_id=0, attn_implementation="eager",
+        eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
-    model = CLIPTextModel(config)
+    model: Any = CLIPTextModel._from_config(config, attn_implementation="eager")
     set_weights(model, streams, "text", matrix_std=_INIT_STD)
     return model
+
+
+def half_copy(text_encoder: Any) -> Any:
+    """A copy of a text encoder in half precision."""
+    text = type(text_encoder)(text_encoder.config)
+    text.load_state_dict(text_encoder.state_dict())
+    return text.half()
 
 
 @torch.no_grad()
