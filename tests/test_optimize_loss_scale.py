@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 import sds3d.representations.gaussians as gaussians
@@ -94,23 +95,24 @@ class ConvPrior(ColorPrior):
         return super().encode(encoded)
 
 
-def faint(session: Session, factor: float) -> None:
-    """Make the guidance's cotangents that much smaller."""
-    guide = session.stage.guidance.guide
+class Faint:
+    """A guidance whose cotangents are that much smaller."""
 
-    def fainter(*args):
-        cotangents, state, log = guide(*args)
-        return {k: factor * v for k, v in cotangents.items()}, state, log
+    def __init__(self, guidance, factor: float):
+        self.guidance, self.factor = guidance, factor
 
-    object.__setattr__(
-        session.stage, "guidance", type("Faint", (), {"guide": staticmethod(fainter), "image_post": ()})
-    )
+    def __getattr__(self, name):
+        return getattr(self.guidance, name)
+
+    def guide(self, *args):
+        cotangents, state, log = self.guidance.guide(*args)
+        return {k: self.factor * v for k, v in cotangents.items()}, state, log
 
 
 def field_gradient(factor: float, **options) -> torch.Tensor:
     """The gradient of the first step over that factor, without regularisers, flattened."""
-    session = Session(toy_stage(prior=ConvPrior(), **options))
-    faint(session, factor)
+    stage = toy_stage(prior=ConvPrior(), **options)
+    session = Session(replace(stage, guidance=Faint(stage.guidance, factor)))
     object.__setattr__(session.stage.representation, "regularise", lambda *_: {})
     found = session.gradients().params
     assert session.stage.prior.dtype == getattr(torch, options.get("precision", "float32"))
