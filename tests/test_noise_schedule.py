@@ -168,3 +168,43 @@ def test_edm_style_v_is_the_same_v(kappa, seed):
 def test_unknown_prediction_is_named():
     with pytest.raises(ValueError, match=r"'noise'.*epsilon.*velocity"):
         to_eps_x0(torch.zeros(1), torch.zeros(1), torch.ones(1), torch.ones(1), "noise")
+
+
+# flows with a timestep shift
+
+
+@given(shift=st.floats(0.2, 10), t=st.floats(0.001, 0.999))
+def test_a_shift_multiplies_kappa_and_comes_back(shift: float, t: float) -> None:
+    plain, shifted = NoiseSchedule("rf"), NoiseSchedule("rf", shift=shift)
+    times = torch.tensor([t], dtype=torch.float64)
+    torch.testing.assert_close(shifted.kappa(times), shift * plain.kappa(times))
+    torch.testing.assert_close(shifted.t_of_kappa(shifted.kappa(times)), times)
+    torch.testing.assert_close(shifted.network_time(times), 1000 * shifted.sigma(times))
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    assert shifted.sigma(ends).tolist() == [0.0, 1.0]
+    assert shifted.t_of_kappa(torch.tensor([torch.inf])).item() == 1.0
+
+
+def test_a_schedulers_config_gives_its_noise_levels(tmp_path) -> None:
+    """The library's own schedulers, asked for a thousand steps, against the schedule read from their configs."""
+    from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
+
+    from sds3d.priors.scheduler_config import schedule_of
+
+    t = torch.linspace(1, 1000, 1000, dtype=torch.float64) / 1000
+    flow = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    schedule, prediction = schedule_of(dict(flow.config) | {"_class_name": type(flow).__name__}, tmp_path)
+    assert prediction == "velocity"
+    torch.testing.assert_close(schedule.sigma(t).flip(0), flow.sigmas.double(), rtol=1e-5, atol=1e-6)
+    dynamic = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, max_shift=1.15)
+    config = dict(dynamic.config) | {"_class_name": type(dynamic).__name__}
+    for tokens, mu in ((256, 0.5), (4096, 1.15), (2176, 0.825)):
+        schedule, _ = schedule_of(config, tmp_path, tokens)
+        dynamic.set_timesteps(sigmas=[1.0, 0.75, 0.5, 0.25], mu=mu)
+        found = schedule.sigma(torch.tensor([1.0, 0.75, 0.5, 0.25], dtype=torch.float64))
+        torch.testing.assert_close(found, dynamic.sigmas[:4].double(), rtol=1e-5, atol=1e-6)
+    sana = DPMSolverMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+    )
+    schedule, prediction = schedule_of(dict(sana.config) | {"_class_name": type(sana).__name__}, tmp_path)
+    assert (schedule.kind, schedule.shift, prediction) == ("rf", 3.0, "velocity")

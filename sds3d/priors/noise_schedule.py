@@ -62,7 +62,8 @@ class NoiseSchedule:
     def sigma(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Noise scale, float64."""
         if self.alpha_bar is None:
-            return self.shift * t.double() / (1.0 + (self.shift - 1.0) * t.double())
+            shifted = self.shift * t.double()
+            return shifted / (shifted + (1.0 - t.double()))
         return (1.0 - self._table(t.device)[self.index(t)]).sqrt()
 
     def kappa(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
@@ -80,7 +81,7 @@ class NoiseSchedule:
             return times[_nearest(self.kappa(times), k)]
         if self.alpha_bar is None:
             sigma = torch.where(torch.isinf(k), torch.ones_like(k), k / (1.0 + k))
-            return sigma / (self.shift - (self.shift - 1.0) * sigma)
+            return sigma / (self.shift * (1.0 - sigma) + sigma)
         alpha_bar = self._table(k.device)
         return _nearest(((1.0 - alpha_bar) / alpha_bar).sqrt(), k).double() / self.steps
 

@@ -72,4 +72,5 @@ def _alpha_bar(config: Mapping[str, Any]) -> Any:
     known = {k: config[k] for k in (*_BETAS, "rescale_betas_zero_snr") if k in config}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return DDPMScheduler(**known).alphas_cumprod.double()
+        scheduler: Any = DDPMScheduler(**known)
+    return scheduler.alphas_cumprod.double()

@@ -74,7 +74,8 @@ def self_check(prior: Prior) -> list[Finding]:
     count = prior.info.views_per_group
     picture = bundled_picture().expand(count, -1, -1, -1)
     white = torch.ones(count, 3)
-    look = Look(orbit([AZIMUTH_DEG] * count, ELEVATION_DEG), tuple(picture.shape[-2:]), white)
+    height, width = picture.shape[-2:]
+    look = Look(orbit([AZIMUTH_DEG] * count, ELEVATION_DEG), (height, width), white)
     cond = prior.condition(prior.prepare(Prompts(CAPTION)), look, {})
     z = prior.encode(picture)
     findings = [_reconstruction(prior, picture, z), _spread(z)]

@@ -28,8 +28,11 @@ from ..families.base import Layout
 from ..few_step import FewStep, known_times, told_by_name, told_by_scheduler
 from ..folder import best_cpu_dtype
 from ..model_folder import check_folder, weight_files_of
+from ..models.tiers import place_network, spare, tier_for
+from ..lora import Adapter, LoraSpec
 from ..noise_schedule import NoiseSchedule, over
 from ..perturb import PerturbOptions, check_perturb, perturbed
+from ..published_adapter import PublishedAdapter
 from ..self_check import refuse_failed, self_check
 from ..texts import check_texts, embed_texts, load_tokenizers, text_pipeline
 from ..views import VIEW_WORDS
@@ -68,6 +71,10 @@ class Options(BaseOptions):
     """LoRA files (.safetensors) to fuse into the model, each a file or {file: …, scale: …}."""
     embeddings: tuple[Embedding, ...] = ()
     """Textual inversion files (.safetensors), each a file or {file: …, token: …}."""
+    memory: Literal["auto", "roomy", "lean", "offload"] = "auto"
+    """How much memory of a GPU is used: roomy; lean: the autoencoder takes one view at a time and computes its
+    activations twice; offload: besides, the denoiser's layers stay in main memory and come one by one. auto takes the
+    first that fits what is free, as predicted."""
     perturb: PerturbOptions | None = None
     """Layers to leave out in a further branch, for the guider slg and for PAG."""
     debias: str | None = None
@@ -96,8 +103,8 @@ def create(options: Options, device: str = "cpu") -> DiffusersPrior:
 
 def weight_files(options: Options) -> list[Path]:
     """The safetensors files that a run with these options reads; errors as in `create`."""
-    added = [Path(one.file).expanduser() for one in (*options.loras, *options.embeddings)]
-    return [*weight_files_of(_checked(options)), *added]
+    added = [one.file for one in options.loras] + [one.file for one in options.embeddings]
+    return weight_files_of(_checked(options)) + [Path(file).expanduser() for file in added]
 
 
 def check_prompts(options: Options, text: str, negative: str, view_words: bool | None) -> None:
@@ -208,8 +215,9 @@ class DiffusersPrior:
         self.schedule, prediction = _noise_levels(layout, options)
         self.network = self.family.load_network(layout, self.dtype)
         fuse_loras(layout, self.network, options.loras)
-        self.network.to(device)
-        self.vae = self._load_vae()
+        tier = tier_for(layout, options, device, self.dtype)
+        place_network(self.network, device, tier)
+        self.vae = spare(self._load_vae(), tier)
         check_perturb(self.network, options.perturb)
         name = (layout.file or layout.folder).resolve().name
         self.info = PriorInfo(
@@ -285,6 +293,10 @@ class DiffusersPrior:
             output = self._forward_parts(z_t, time, tensors, skips)
         alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
         return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
+
+    def make_adapter(self, spec: LoraSpec) -> Adapter:
+        """A low-rank change of the denoiser; see priors.lora."""
+        return PublishedAdapter(self, spec)
 
     def _forward(self, z_t: Tensor, time: Tensor, tensors: dict[str, Tensor]) -> Tensor:
         """The network's native output, float32."""
