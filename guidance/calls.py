@@ -10,6 +10,7 @@ from sds3d.core.errors import ConfigError
 from sds3d.priors.base import Conditioning, Prediction, Prior, concatenate
 from sds3d.priors.noise_schedule import NoiseSchedule
 
+from .base import Log
 from .states import Noisy
 
 
@@ -20,12 +21,14 @@ class Calls:
         prior: asked without autograd. cond: the conditions of the step's views, by branch.
 
     `nfe` counts predictions as the literature does: one for each (state, condition), however they are batched.
+    `notes` is what a noise source wants logged: numbers, or the picture "x0".
     """
 
     def __init__(self, prior: Prior, cond: Conditioning):
         self._prior, self._cond = prior, cond
         self._known: dict[tuple[Noisy, str], Prediction] = {}
         self.nfe = 0
+        self.notes: Log = {}
 
     @property
     def schedule(self) -> NoiseSchedule:

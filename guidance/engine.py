@@ -89,7 +89,7 @@ class Engine:
             g = g + extra(views, t, now, schedule)
         for post in recipe.post:
             g = post(g, now.progress)
-        log: Log = {"t": float(t.mean()), "residual": _rms(residuals), "nfe": float(nfe)} | told
+        log: Log = {"t": float(t.mean()), "residual": _rms(residuals), "nfe": float(nfe)} | told | calls.notes
         if found[0]:
             log["x0"] = _shown(found[0]).x0
         if self.critic is not None:

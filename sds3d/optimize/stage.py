@@ -62,6 +62,7 @@ class Stage:
             cameras,
             (height, width),
             random_backgrounds(self.streams, step, ids, self.options.white_background),
+            want=frozenset({"rgb", "alpha"}) | self.guidance.needs.media,
             jitter=jitter,
             ray_offset=offset,
         )
