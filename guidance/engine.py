@@ -58,7 +58,9 @@ class Engine:
             cotangent = g / len(views.z)
             if "noise" in state:
                 state = state | {"noise": self.recipe.noise.advance(state["noise"], now)}
-            return {"z": cotangent}, state, log | {"gradient": float(cotangent.norm())}
+            loss = self.recipe.image_loss
+            pulls = {} if loss is None else loss(views, log.get("x0"), self.prior, now)  # type: ignore[arg-type]
+            return {"z": cotangent} | pulls, state, log | {"gradient": float(cotangent.norm())}
 
     def _gradient(self, views: Views, now: Moment, state: State) -> tuple[Tensor, Log]:
         """(B, C, h, w) g, and what is worth knowing about it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sds3d.core.errors import ConfigError
 
 from .critic import Critic
+from .denoised import ImageLoss
 from .draws import DrawWeights
 from .extra import Extra
 from .noise import Iid, NoiseSource
@@ -27,6 +28,7 @@ class Recipe:
         post: applied to the batch's gradient in order. image_post: applied to the gradient of the rendered picture.
         draws: independent noise draws a view; all share t. draw_weights: omega; the mean without it.
         critic: whom `rules.learned` asks. extra: terms beside the predictions.
+        image_loss: pulls the rendered picture itself towards the decoded prediction.
 
     Raises:
         ConfigError: the slots do not go together; the text says which and why.
@@ -42,6 +44,7 @@ class Recipe:
     draw_weights: DrawWeights | None = None
     critic: Critic | None = None
     extra: tuple[Extra, ...] = ()
+    image_loss: ImageLoss | None = None
 
     def __post_init__(self):
         symbols = self.rule.every_symbol()

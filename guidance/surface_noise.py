@@ -96,12 +96,11 @@ class SurfaceNoise(NoiseSource):
                     hint="Set guidance.noise to fixed.",
                 )
             depth, alpha = (views.media[name].to(views.z.device) for name in ("depth", "alpha"))
-            sides = self.sides(views.z.shape[-1])
-            texel, distance = surface_texels(
-                cameras.to(views.z.device), depth, alpha, tuple(views.z.shape[-2:]), sides
-            )
+            height, width = views.z.shape[-2:]
+            sides = self.sides(width)
+            texel, distance = surface_texels(cameras.to(views.z.device), depth, alpha, (height, width), sides)
             eps, owned = render_noise(memory["texture"][draw].to(views.z), texel, distance, eps)
-            solid = torch.nn.functional.adaptive_avg_pool2d(alpha, tuple(eps.shape[-2:]))[:, 0] > 0.5
+            solid = torch.nn.functional.adaptive_avg_pool2d(alpha, (height, width))[:, 0] > 0.5
             calls.notes["bare"] = float((solid & (owned == 0)).sum() / solid.sum().clamp(min=1))
         return {"t": noised(views.z, eps, t, calls.schedule)}
 
@@ -129,14 +128,12 @@ class SurfaceNoise(NoiseSource):
 
     def _slots(self, memory: Tree, shape: tuple[int, ...], count: int, streams: Streams) -> Tensor:
         """(n, draws, C, h, w), n at least `count`: what is in memory, and its beginning for slots never seen."""
-        kept = memory.get("screen")
-        start = 0 if kept is None else len(kept)
-        if start >= count:
+        kept: Tensor = memory.get("screen", torch.zeros(0, self.draws, *shape))
+        ids = range(len(kept), count)
+        if not ids:
             return kept
-        ids = range(start, count)
         new = [streams.normal(tuple(shape), "guidance-noise", d, ids=ids) for d in range(self.draws)]
-        made = torch.stack(new, dim=1)
-        return made if kept is None else torch.cat([kept, made.to(kept)])
+        return torch.cat([kept, torch.stack(new, dim=1).to(kept)])
 
 
 def sphere_to_square(direction: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 2"]:

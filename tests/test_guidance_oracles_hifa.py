@@ -1,0 +1,105 @@
+"""HiFA: one move is SDS, several are the sampler's; the loss on the picture; Magic3D's two uses of SDS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from guidance_cases import RF, SD, levels, noise_of, prior_of, random_gauss, random_z, residual_step, time_of
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle_cases import close, far, few, predictions, scales, schedules, sds_by_hand, seeds, table_of
+from sds3d.guidance.build import build_guidance
+from sds3d.guidance.registry import parse
+from toys import ColorPrior, store, toy_stage
+
+from sds3d.core.errors import ConfigError
+from sds3d.jobs import configs
+from sds3d.optimize.loop import Session, train
+
+VIEWS, CONFIGS = 2, Path(__file__).resolve().parents[1] / "configs"
+
+
+def at(index: int) -> dict:
+    return {"low": index / 1000, "high": index / 1000}
+
+
+@few
+@given(seeds, st.integers(40, 960), scales, schedules, predictions)
+def test_one_move_is_sds_with_a_twentieth_of_kappa(seed, index, scale, schedule, prediction):
+    """O1.7: an x0 residual with weight w is an epsilon residual with weight w kappa."""
+    table, z = table_of(seed), random_z(seed, VIEWS)
+    a, s = levels(index, schedule)
+    config = {"method": "hifa", "cfg_scale": scale, "times": at(index), "moves": 1, "image_loss": 0}
+    g, log = residual_step(config, prior_of(table, schedule, prediction), z, seed=seed)
+    residual = sds_by_hand(table, z, index, schedule, scale, noise_of(seed, 3, [0, 1]))
+    close(g, 0.05 * s / a * residual)
+    close(log["x0"].flatten(1), z - s / a * residual)
+
+
+@few
+@given(seeds, st.integers(100, 980), st.integers(2, 6), st.sampled_from([SD, RF]))
+def test_several_moves_are_the_samplers(seed, index, moves, schedule):
+    """g = 0.05 (z - z_hat), z_hat by DDIM on the Gaussian law in equal strides of Stable Diffusion's t."""
+    law, z = random_gauss(seed), random_z(seed, VIEWS)
+    config = {"method": "hifa", "cfg_scale": 1, "times": at(index), "moves": moves, "image_loss": 0}
+    g, log = residual_step(
+        config, prior_of({"y": law, "null": random_gauss(seed + 1)}, schedule), z, seed=seed
+    )
+    a, s = levels(index, schedule)
+    x = a * z + s * noise_of(seed, 3, [0, 1])
+    start = SD.index(torch.tensor([time_of(index, SD)])).item()
+    for move in range(1, moves + 1):
+        eps, x0 = law.eps(x, a, s), law.x0(x, a, s)
+        below = int(torch.tensor(start * (1 - move / moves), dtype=torch.float64).round())
+        if move < moves:
+            a, s = levels(below, schedule)
+            x = a * x0 + s * eps
+    close(log["x0"].flatten(1), x0)
+    close(g, 0.05 * (z - x0))
+    assert log["nfe"] == moves
+
+
+def stage_with(**config):
+    stage = toy_stage(prior=ColorPrior(), steps=3)
+    options = parse({"method": "hifa", "cfg_scale": 2.0, **config})
+    return replace(stage, guidance=build_guidance(options, stage.prior, 3))
+
+
+def test_the_picture_is_pulled_to_the_decoded_prediction(tmp_path):
+    """The cotangent of the render is lambda (x - D(z_hat)) / B, and the loop brings it to the parameters."""
+    stage = stage_with(image_loss=0.5)
+    session = Session(stage)
+    look = stage.look(0)
+    render = stage.representation.render(look)
+    views = session._views(look, render, stage.prior.encode(render["rgb"]))
+    cotangents, _, log = stage.guidance.guide(views, 0, stage.streams, {})
+    want = 0.5 * (views.media["rgb"] - stage.prior.decode(log["x0"])) / 2
+    torch.testing.assert_close(cotangents["rgb"], want)
+    both, without = (
+        torch.cat([g.flatten() for g in Session(s).gradients().params.values()])
+        for s in (stage, stage_with(image_loss=0))
+    )
+    far(both, without)
+    clipped = stage_with(image_loss=0.5, image_post=[{"clip_pixels": 1e9}])
+    found = torch.cat([g.flatten() for g in Session(clipped).gradients().params.values()])
+    torch.testing.assert_close(found, both, rtol=1e-4, atol=1e-6)
+    assert train(stage_with(), store(tmp_path)).step == 3
+
+
+def test_without_a_picture_the_loss_says_so():
+    with pytest.raises(ConfigError, match=r"guidance.image_loss: the loss on the picture needs a render"):
+        residual_step({"method": "hifa"}, prior_of(table_of(0)), random_z(0, VIEWS))
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "high"), [("magic3d-coarse", "uniform", 0.98), ("magic3d-refine", "sigma2", 0.5)]
+)
+def test_magic3ds_two_uses_of_sds(name, weight, high):
+    """Two configs of one method; each resolves, with the published weight and range."""
+    path = CONFIGS / f"{name}.yaml"
+    options = configs.read(path).guidance
+    assert (options.method, options.weight) == ("sds", weight)
+    assert (options.times.low(0.5), options.times.high(0.5)) == (0.02, high)
