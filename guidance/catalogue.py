@@ -16,7 +16,7 @@ from .registry import GROUP, PACKAGE, preset
 
 FAMILIES = MappingProxyType(
     {
-        "the original": ("sds", "sjc"),
+        "the original": ("sds", "sjc", "hifa"),
         "better noise": ("ism", "tsm", "sdi", "cfd"),
         "better reference": ("csd", "nfsd", "asd", "vsd", "esd"),
         "anchored to a source": ("dds", "pds"),

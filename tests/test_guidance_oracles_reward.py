@@ -14,6 +14,7 @@ from oracle_cases import VIEWS, close, far, few, indices, predictions, schedules
 from sds3d.guidance.build import bind, build_guidance
 from sds3d.guidance.draws import NORMALISE, STRATEGIES, Strategy
 from sds3d.guidance.registry import parse, preset
+from sds3d.guidance.reward_options import RewardOptions
 from sds3d.guidance.rewards import LinearReward
 
 from sds3d.core.errors import ConfigError
@@ -30,9 +31,15 @@ def direction(seed: int) -> torch.Tensor:
     return torch.randn(3, generator=g, dtype=f64)
 
 
+def of_reward(config):
+    """The config with the reward's own keys moved to where they belong."""
+    own = {k: v for k, v in config.items() if k in RewardOptions.model_fields}
+    return {"method": "rewardsds"} | {k: v for k, v in config.items() if k not in own} | {"reward": own}
+
+
 def step_of(config, prior, z, reward, *, step=3, steps=100, ids=None, group=None):
     """((B, D) g before the division by B, log) with a linear reward in the place of the model."""
-    options = parse({"method": "rewardsds", "weight": "uniform", "rollout_steps": 1} | config)
+    options = parse(of_reward({"weight": "uniform", "rollout_steps": 1} | config))
     recipe = preset(options.method)(options)
     weights = replace(recipe.draw_weights, reward=LinearReward(reward.view(SHAPE)))
     engine = bind(replace(recipe, draw_weights=weights), prior, steps)
@@ -255,13 +262,44 @@ def test_views_of_an_object_may_be_ranked_together():
         close(g[views], residuals[best][views])
 
 
+@few
+@given(seeds, indices, st.sampled_from(STRATEGIES))
+def test_o9_5_rewardvsd_is_zero_where_the_renders_follow_the_prior(seed, index, kind):
+    """With a critic that says what the prior says, q = p: no residual in any draw, whatever the weights."""
+
+    class Same:
+        """The exact critic of q = p."""
+
+        def bind(self, prior):
+            self.prior = prior
+            return self
+
+        def predict(self, memory, state, views, told):
+            return self.prior.predict(state.z_t, state.t, views.cond["y"])
+
+        def numbers(self, memory):
+            return {}
+
+    table, z = table_of(seed), random_z(seed, VIEWS)
+    prior = prior_of(table)
+    options = parse(
+        of_reward({"strategy": kind, "rollout_steps": 1}) | {"method": "rewardvsd", "cfg_scale": 1}
+    )
+    recipe = preset("rewardvsd")(options)
+    weights = replace(recipe.draw_weights, reward=LinearReward(direction(seed).view(SHAPE)))
+    engine = bind(replace(recipe, draw_weights=weights, critic=Same()), prior, 10)
+    cotangents, _, log = engine.guide(views_of(prior, z), 1, Streams(0), {})
+    assert float(cotangents["z"].abs().max()) < 1e-12
+    assert log["nfe"] > 2
+
+
 def test_o9_5_zero_where_target_is_reference_whatever_the_weights():
     """The residual of every draw is 0 if prompt and empty prompt agree and the rule is C - U."""
     from sds3d.guidance.rules import C, U
 
     table, z = table_of(2), random_z(2, VIEWS)
     prior = prior_of(table | {"y": table["null"]})
-    options = parse({"method": "rewardsds", "rollout_steps": 1})
+    options = parse(of_reward({"rollout_steps": 1}))
     recipe = preset("rewardsds")(options)
     for kind in STRATEGIES:
         weights = replace(
@@ -277,12 +315,12 @@ def test_o9_5_zero_where_target_is_reference_whatever_the_weights():
     [
         ({"draws": 3}, "2 best and 2 worst need 4 draws, got 3"),
         ({"high": 0.1, "normalise": "sum_to_one"}, "`high` is above `low`"),
-        ({"reward": "clipp"}, "'clip'"),
+        ({"kind": "clipp"}, "'clip'"),
     ],
 )
 def test_what_does_not_go_together(config, said):
     with pytest.raises(ConfigError, match=said):
-        preset("rewardsds")(parse({"method": "rewardsds"} | config))
+        preset("rewardsds")(parse(of_reward(config)))
 
 
 @pytest.mark.parametrize(
