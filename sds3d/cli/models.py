@@ -40,7 +40,7 @@ def list_models(
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         typer.echo("  ".join([*cells, row[-1]]).rstrip())
-    typer.echo("* predicted from the architecture, not measured. `sds3d models show NAME` tells more.")
+    typer.echo("* for 4 views with prior.memory=lean; predicted from the architecture, not measured.")
 
 
 def _row(name: str, entry: ModelEntry) -> tuple[str, ...]:

@@ -18,11 +18,27 @@ def command(
     ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
     as_json: bool = typer.Option(False, "--json", help="Print the outcomes as JSON; no progress."),
+    dry_run: bool = typer.Option(
+        False,
+        "--dry-run",
+        help="Tell steps, network calls, predicted memory and time, and files; make nothing.",
+    ),
+    gpu_gb: float | None = typer.Option(
+        None,
+        "--gpu-gb",
+        min=0.1,
+        help="With --dry-run: memory of the GPU to plan for; by default this machine's.",
+    ),
 ) -> int:
     """Make a 3D asset from a sentence or a config file."""
     from ..jobs import configs
     from ..jobs.batch import create_folders
     from .work import carry_out
 
-    folders, refused = create_folders(configs.from_words(words))
+    config = configs.from_words(words)
+    if dry_run:
+        from .dry_run import dry_run as tell
+
+        return tell(config, gpu_gb, as_json)
+    folders, refused = create_folders(config)
     return carry_out(folders, quiet, as_json, refused)

@@ -53,7 +53,7 @@ class ModelEntry(Options):
     download_gb: float | None = Field(default=None, gt=0)
     """Size of the files that are fetched, in GB (10^9 bytes)."""
     vram_gb: float | None = Field(default=None, gt=0)
-    """Predicted peak memory of a GPU in GB for 4 views a step in the roomiest tier; `sds3d run --dry-run` says more."""
+    """Predicted peak memory of a GPU in GB for 4 views a step with prior.memory=lean; see `sds3d run --dry-run`."""
     prediction: Literal["epsilon", "v", "x0", "velocity"] | None = None
     """What its network predicts."""
     size: int | None = Field(default=None, ge=8)

@@ -1,0 +1,119 @@
+"""Ways to use less memory of a GPU, from the quickest to the smallest, and choosing one by what is free.
+
+| tier | what it does | what it costs |
+|---|---|---|
+| roomy | everything stays on the GPU | nothing |
+| lean | the autoencoder takes one view at a time, and its activations twice | a sixth more arithmetic |
+| offload | lean, and the denoiser's layers stay in main memory and come one by one | traffic of all weights |
+
+In all of them the text encoders are loaded for one call, before the first step, and let go. Which tier fits is
+predicted from the architecture (memory.py), never tried out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..families.base import Layout
+from .architecture import Architecture, of_layout
+from .memory import GB, Prediction, Workload, predict, take_turns
+from .table import ModelError
+
+if TYPE_CHECKING:
+    from ..kinds.diffusers import Options
+
+log = logging.getLogger(__name__)
+
+TIERS: Mapping[str, tuple[bool, bool]] = {
+    "roomy": (False, False),
+    "lean": (True, False),
+    "offload": (True, True),
+}
+"""Tier -> (lean autoencoder, offloaded denoiser), the roomiest first."""
+
+
+def predict_tier(architecture: Architecture, work: Workload, tier: str) -> Prediction:
+    """What a step needs in one of TIERS."""
+    lean, offload = TIERS[tier]
+    return predict(architecture, work, lean, offload)
+
+
+def choose(needs: Mapping[str, float], free: float) -> str:
+    """The first tier that fits.
+
+    Args:
+        needs: tier -> predicted peak in bytes, in the order of TIERS. free: bytes.
+
+    Raises:
+        ModelError: none does; the text says what the smallest needs and what else helps.
+    """
+    for tier, need in needs.items():
+        if need <= free:
+            return tier
+    smallest = min(needs, key=lambda tier: needs[tier])
+    raise ModelError(
+        f"{free / GB:.1f} GB of GPU memory are free, and even prior.memory={smallest} is predicted to need "
+        f"{needs[smallest] / GB:.1f} GB. Lower optimize.views or prior.size, set prior.vae_precision=bfloat16, close "
+        "other programs on the GPU, or take a smaller model (`sds3d models`)."
+    )
+
+
+def workload_of(
+    options: Options, layout_size: int, dtype: torch.dtype, views: int = 4, branches: int = 2
+) -> Workload:
+    """The work that these options mean."""
+    text = None if options.text_precision == "auto" else getattr(torch, options.text_precision)
+    size = options.size or layout_size
+    return Workload(size, views, branches, dtype, getattr(torch, options.vae_precision), text)
+
+
+def tier_for(layout: Layout, options: Options, device: torch.device, dtype: torch.dtype) -> str:
+    """The tier of a model that is about to be loaded; what was chosen is said.
+
+    Raises:
+        ModelError: the GPU's free memory is too small for any tier.
+    """
+    if options.memory != "auto" or device.type != "cuda":
+        return "roomy" if options.memory == "auto" else options.memory
+    free, _ = torch.cuda.mem_get_info(device)
+    architecture, needs = of_layout(layout), {}
+    work = workload_of(options, max(layout.size), dtype)
+    for tier in TIERS:
+        needs[tier] = predict_tier(architecture, work, tier).peak
+        if needs[tier] <= free:
+            break
+    chosen = choose(needs, free)
+    log.warning(
+        "prior.memory=%s: predicted to need %.1f GB for %d views of %d px; %.1f GB are free",
+        chosen,
+        needs[chosen] / GB,
+        work.views,
+        work.size,
+        free / GB,
+    )
+    return chosen
+
+
+def place_network(network: Any, device: torch.device, tier: str) -> None:
+    """Bring the denoiser to the device, whole or layer by layer as it is called."""
+    if not TIERS[tier][1]:
+        network.to(device)
+        return
+    network.enable_group_offload(
+        onload_device=device,
+        offload_device=torch.device("cpu"),
+        offload_type="leaf_level",
+        use_stream=device.type == "cuda",
+    )
+
+
+def spare(vae: Any, tier: str) -> Any:
+    """The autoencoder, told to use little memory if the tier says so; None stays None."""
+    if vae is None or not TIERS[tier][0]:
+        return vae
+    take_turns(vae)
+    return vae
