@@ -40,6 +40,7 @@ RECOMMENDED = {
             "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"],
             "times": {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"},
         },
+        "cfd": {"cfg_scale": 5.0, "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"]},
     },
     "optimize": {"size": 64},
     "threads": 1,
