@@ -92,8 +92,10 @@ def test_march_kernels_are_the_twin(name, seed, resolution, samples, density) ->
             out = march(field, *rays, half=HALF, samples=samples, stop=0.0, implementation=use(patch, choice))
             out.backward(upstream)
             results.append((out.detach(), field.grad))
+    # a place rounds to one part in ten million, which an optical depth of hundreds makes visible
+    share = max(2e-5, 1e-6 * density)
     for twin, native in zip(*results, strict=True):
-        torch.testing.assert_close(native, twin, rtol=1e-4, atol=2e-5 * max(1.0, float(twin.abs().max())))
+        torch.testing.assert_close(native, twin, rtol=1e-4, atol=share * max(1.0, float(twin.abs().max())))
 
 
 @given(seeds, st.integers(2, 7))
