@@ -56,13 +56,13 @@ def parse(value: str | Mapping[str, Any] | GuidanceOptions) -> GuidanceOptions:
     expanded = method_of().expand(value)
     preset(expanded["method"])
     try:
-        return _adapter().validate_python(expanded)
+        return _adapter(tuple(method_of().words())).validate_python(expanded)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(first["msg"], key=".".join(["guidance", *map(str, first["loc"][1:])])) from error
 
 
 @cache
-def _adapter() -> TypeAdapter:
-    """Validation over all methods; building it takes longer than a step of guidance."""
+def _adapter(names: tuple[str, ...]) -> TypeAdapter:
+    """Validation over all methods, by their names; building it takes longer than a step of guidance."""
     return TypeAdapter(Annotated[GuidanceOptions, method_of()])
