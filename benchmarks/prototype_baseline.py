@@ -136,13 +136,9 @@ def main() -> None:
         results.setdefault(column, {})[prompt] = row
         results["settings"] = {**SETTINGS, "steps": args.steps}
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-        print(
-            f"{column} {prompt:18s} IoU {row['iou']:.3f} rank {row['rank']} {seconds:.0f} s", flush=True
-        )
+        print(f"{column} {prompt:18s} IoU {row['iou']:.3f} rank {row['rank']} {seconds:.0f} s", flush=True)
     rows = json.loads(RESULTS.read_text())[column]
-    print(
-        f"{column}: mean IoU {np.mean([r['iou'] for r in rows.values()]):.3f} over {len(rows)} prompts"
-    )
+    print(f"{column}: mean IoU {np.mean([r['iou'] for r in rows.values()]):.3f} over {len(rows)} prompts")
 
 
 if __name__ == "__main__":
