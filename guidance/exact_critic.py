@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from sds3d.core.streams import Streams
@@ -37,10 +36,8 @@ def fixed(law: Mixture) -> Law:
 
 
 def _points(means: Tensor) -> Mixture:
-    count = means.shape[-2]
-    return Mixture(
-        torch.full((count,), 1.0 / count).to(means), means, torch.zeros(count, means.shape[-1]).to(means)
-    )
+    count, width = means.shape[-2:]
+    return Mixture(means.new_full(means.shape[:-1], 1.0 / count), means, means.new_zeros(count, width))
 
 
 @dataclass(frozen=True)
