@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("SDS3D_CACHE", tempfile.mkdtemp(prefix="sds3d-cache-"))
 
 import pytest
 import torch

@@ -314,7 +314,7 @@ def test_the_command(sds3d):
 
 def test_the_command_refuses_what_is_missing(sds3d):
     Path("theirs.yaml").write_text(yaml.safe_dump(dreamfusion(system__guidance_type="zero123-guidance")))
-    status, out, err = sds3d("import", "threestudio", "theirs.yaml", "--out", "mine.yaml")
+    status, _, err = sds3d("import", "threestudio", "theirs.yaml", "--out", "mine.yaml")
     assert status == 1
     assert "zero123-guidance" in err
     assert not Path("mine.yaml").exists()

@@ -9,6 +9,7 @@ import pytest
 from family_cases import folder_of
 from hypothesis import given
 from hypothesis import strategies as st
+from small_run import SMALL
 from test_cli import one_paragraph
 
 from sds3d.cli import main as cli
@@ -270,3 +271,29 @@ def test_misuse_is_one_paragraph_before_anything_is_made(name, sds3d, tmp_path):
     assert text in err
     assert also in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_whole_run_by_name(sds3d, tmp_path, monkeypatch):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "sd15").symlink_to(folder_of("sd1"))
+    monkeypatch.setenv("SDS3D_MODELS", str(tmp_path / "store"))
+    words = [
+        f"{k}={v if isinstance(v, str) else json.dumps(v)}"
+        for k, v in SMALL.items()
+        if k not in ("prompt", "prior")
+    ]
+    more = [
+        "optimize.steps=1",
+        "prior.size=16",
+        "prior.memory=lean",
+        "prior.precision=float32",
+        "--json",
+        "--offline",
+    ]
+    status, out, err = sds3d("run", "A red fox!", "prior=sd15", *words, *more)
+    assert status == 0, err
+    (done,) = json.loads(out)
+    assert done["state"] == "finished"
+    text = (Path(done["run"]) / "config.yaml").read_text()
+    assert "folder: sd15" in text
+    assert str(tmp_path) not in text

@@ -29,7 +29,8 @@ _TAIL = """
 In this order: the folders in `SDS3D_MODELS` (separated as in PATH) and `./models`, each with a subfolder of \
 the model's or the repository's name; then the cache that the hub's tools share (`HF_HUB_CACHE`). With `--offline` or \
 `HF_HUB_OFFLINE=1` nothing is fetched, and what is missing is listed at once with the place where it goes. A gated \
-model needs its terms accepted on its page and `hf auth login`. Pickled weights and code that comes with a model are refused.
+model needs its terms accepted on its page and `hf auth login`. Pickled weights and code that comes with a \
+model are refused.
 
 ## Your own
 `./models.yaml` or `~/.config/sds3d/models.yaml` (the first wins, both win over the built-in table):

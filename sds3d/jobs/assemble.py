@@ -8,6 +8,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sds3d.guidance.build import build_guidance
 from sds3d.representations.base import Representation
 
@@ -15,9 +17,10 @@ from ..config.dump import config_hash
 from ..config.kinds import module_of
 from ..config.options import Options
 from ..core.streams import Streams
+from ..optimize.out_of_memory import not_loaded
 from ..optimize.stage import Stage
 from ..optimize.timing import Stopwatch, TimedPrior
-from ..priors import registry
+from ..priors import registry, text_cache
 from ..priors.base import Prior, Prompts
 from ..priors.models.resolve import ensure, resolved
 from . import configs
@@ -44,7 +47,10 @@ def load_prior(options: Options, cache: PriorCache | None = None) -> Prior:
     extras: dict[str, Any] = (
         {"render": file_renderer()} if "render" in inspect.signature(create).parameters else {}
     )
-    prior = registry.create_prior(options, **extras)
+    try:
+        prior = registry.create_prior(options, **extras)
+    except torch.OutOfMemoryError as error:
+        raise not_loaded(error, getattr(options, "folder", str(options.kind))) from error  # type: ignore[attr-defined]
     if cache is not None:
         cache[key] = prior
     return prior
@@ -103,7 +109,7 @@ def assemble(config: RunConfig, watch: Stopwatch, cache: PriorCache | None = Non
     assert config.prompt is not None, "a batch is split into one config a prompt first"
     prior = load_prior(config.prior, cache)
     view_words = not prior.info.uses_camera if config.view_words is None else config.view_words
-    embedded = prior.prepare(Prompts(config.prompt, config.negative_prompt, view_words))
+    embedded = text_cache.prepare(prior, Prompts(config.prompt, config.negative_prompt, view_words))
     return Stage(
         prior=TimedPrior(prior, watch),
         representation=build_representation(config),

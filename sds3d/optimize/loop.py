@@ -21,6 +21,7 @@ from .adam import Adam
 from .checkpoint import CheckpointStore
 from .events import Monitor, Silent, StepReport
 from .loss_scale import LossScaler
+from .out_of_memory import stopping
 from .sentinel import first_non_finite, stop_if_non_finite
 from .stage import Stage
 from .state import RunState
@@ -271,11 +272,13 @@ def _watch(session: Session, grads: Grads, store: CheckpointStore) -> None:
 def _one_step(session: Session, store: CheckpointStore, monitor: Monitor) -> None:
     """Gradients, sentinel, update, report."""
     stage, step = session.stage, session.step
-    grads = session.gradients()
+    with stopping(session.state, store):
+        grads = session.gradients()
     culprit = _to_skip(session, grads)
     if culprit is None:
         _watch(session, grads, store)
-        extra = session.apply(grads)
+        with stopping(session.state, store, whole=False):
+            extra = session.apply(grads)
     else:
         extra = session.skip(grads, culprit)
     extra |= session.scaler.metrics() if session.scaler else {}
