@@ -30,7 +30,9 @@ def command(
     else:
         for check in checks:
             typer.echo(_line(check))
-        typer.echo("sds3d can run here." if ok else "sds3d cannot run here until what is missing is fixed.")
+        typer.echo(
+            "sds3d can run here." if ok else "sds3d cannot run here until what is missing or wrong is fixed."
+        )
     return 0 if ok else 1
 
 

@@ -88,9 +88,9 @@ def _check_place(folder: Path) -> None:
         )
     if not folder.is_dir():
         raise Sds3dError(
-            f"prior.folder: there is no folder {folder}. It takes a folder on this disk; names of model hubs are "
-            f"not looked up. Fetch a model first, such as: {_EXAMPLE} (a gated model: accept its licence on its "
-            "page and run `hf auth login` before)"
+            f"prior.folder: there is no folder {folder}. `sds3d models` lists the models that have a name here; any "
+            f"other is fetched first, such as with: {_EXAMPLE} (a gated model: accept its licence on its page and run "
+            "`hf auth login` before)"
         )
     if not (folder / "model_index.json").is_file():
         raise Sds3dError(

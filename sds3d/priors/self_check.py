@@ -82,7 +82,7 @@ def self_check(prior: Prior) -> list[Finding]:
     mid, high = _Noised(prior, z, MID_KAPPA), _Noised(prior, z, HIGH_KAPPA)
     told, told_high = mid.ask(cond["y"]), high.ask(cond["y"])
     untold_high = high.ask(cond["null"])
-    findings.append(_error(prior, mid, told))
+    findings.append(_error(prior, mid, told, trusted=findings[1].ok))
     findings.append(_slope(prior, (mid, told), (high, told_high)))
     findings.append(_prompt(high.error(told_high), high.error(untold_high)))
     return findings
@@ -153,14 +153,15 @@ def _spread(z: Tensor) -> Finding:
     )
 
 
-def _error(prior: Prior, mid: _Noised, said: Prediction) -> Finding:
+def _error(prior: Prior, mid: _Noised, said: Prediction, trusted: bool) -> Finding:
+    """`trusted`: z has a spread by which another kind of prediction could be told."""
     error, native = mid.error(said), prior.info.prediction
     others = mid.errors_if(said, native)
     best = min(others, key=lambda kind: others[kind])
     advice = (
         "The network knows nothing about this picture: its weights, its inputs or its noise levels are wrong."
     )
-    if best != native and others[best] < MOST_ERROR:
+    if trusted and best != native and others[best] < MOST_ERROR:
         advice = (
             f"Read as {best} the same output would have an error of {others[best]:.3f}: the prediction type {native} "
             f"is wrong; set prior.prediction={best}, or prediction_type in scheduler_config.json."
