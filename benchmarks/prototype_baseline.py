@@ -93,8 +93,8 @@ def measure(modules, field, prompt: str, judge: Judge) -> dict[str, float]:
     seen = torch.cat([views(modules, field, elevation, 64)[0] for elevation in (15.0, 45.0)])
     verdict = judge.rank(seen, prompt)
     return {
-        "iou": float(iou.mean()), "iou_best_turn": max(turned), "iou_views": [round(v, 4) for v in iou.tolist()], "rank": verdict.rank,
-        "best": verdict.best,
+        "iou": float(iou.mean()), "iou_best_turn": max(turned),
+        "iou_views": [round(v, 4) for v in iou.tolist()], "rank": verdict.rank, "best": verdict.best,
     }  # fmt: skip
 
 
