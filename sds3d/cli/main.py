@@ -13,7 +13,21 @@ import sys
 import typer
 
 from ..core.errors import ConfigError, Sds3dError, StopRequested
-from . import doctor, export, import_, info, methods, models, prior, resume, run, schema, web
+from . import (
+    doctor,
+    export,
+    import_,
+    info,
+    lint,
+    methods,
+    models,
+    plot_schedule,
+    prior,
+    resume,
+    run,
+    schema,
+    web,
+)
 
 EPILOG = (
     "Exit status: 0 done, 1 a run or a command failed, 2 wrong usage or configuration, "
@@ -28,8 +42,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, resume, export, info, methods, doctor, schema, web):
-    app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
+for module in (run, resume, export, info, methods, lint, plot_schedule, doctor, schema, web):
+    app.command(module.__name__.rpartition(".")[2].replace("_", "-"), epilog=module.EPILOG)(module.command)
 app.add_typer(prior.app, name="prior")
 app.add_typer(models.app, name="models")
 app.add_typer(import_.app, name="import")

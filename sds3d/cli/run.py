@@ -33,9 +33,11 @@ def command(
     """Make a 3D asset from a sentence or a config file."""
     from ..jobs import configs
     from ..jobs.batch import create_folders
+    from .lint import tell as warn
     from .work import carry_out
 
     config = configs.from_words(words)
+    warn(config)
     if dry_run:
         from .dry_run import dry_run as tell
 

@@ -1,0 +1,130 @@
+"""Combinations that are legal and known to go wrong, told before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..core.schedules import Schedule
+from .schema import RunConfig
+
+_POINTS = 21
+
+
+def warnings(config: RunConfig) -> list[str]:
+    """What is known to go wrong with this config: a sentence each, with what to do. [] where nothing is known."""
+    return [text for rule in RULES if (text := rule(config))]
+
+
+def _most(value: object) -> float:
+    """The largest value of a schedule over the run; 0 where there is none."""
+    return max(value(k / (_POINTS - 1)) for k in range(_POINTS)) if isinstance(value, Schedule) else 0.0
+
+
+def _scale(config: RunConfig) -> float:
+    return _most(getattr(config.guidance, "cfg_scale", None))
+
+
+def strong_guidance_with_a_critic(config: RunConfig) -> str:
+    """VSD takes the scale of plain sampling."""
+    scale = _scale(config)
+    if getattr(config.guidance, "critic", None) is None or scale < 30:
+        return ""
+    return (
+        f"guidance.cfg_scale reaches {scale:g} with {config.guidance.method}: a trained critic replaces strong "
+        "guidance, and colours burn. Published runs take 7.5."
+    )
+
+
+def noisy_to_the_end(config: RunConfig) -> str:
+    """kappa grows without bound towards pure noise."""
+    guidance = config.guidance
+    last = guidance.times.high(1.0)
+    if guidance.weight not in ("kappa", "hifa") or last < 0.9 or guidance.times.law == "dreamtime":
+        return ""
+    return (
+        f"guidance.times.high is still {last:g} at the end with weight {guidance.weight}, which is sigma / alpha and "
+        "reaches 13 there: shapes never settle. Let it fall: guidance.times.high={sqrt: [0.98, 0.5]}."
+    )
+
+
+def no_way_back(config: RunConfig) -> str:
+    """CSD has no restoring force."""
+    guidance = config.guidance
+    tamed = getattr(guidance, "normalise", False) or guidance.post
+    if guidance.method != "csd" or tamed or config.optimize.steps <= 3000:
+        return ""
+    return (
+        f"csd without normalisation over {config.optimize.steps} steps: its force has no fixed point, so that contrast "
+        "grows with the run. Set guidance.normalise=true, or run at most 3000 steps."
+    )
+
+
+def strong_guidance_of_a_small_model(config: RunConfig) -> str:
+    """The prior in the box was measured at s = 5."""
+    scale, kind = _scale(config), getattr(config.prior, "kind", "")
+    if (
+        kind != "embedded"
+        or scale <= 30
+        or config.guidance.method not in ("sds", "sjc", "rewardsds", "cfd", "free")
+    ):
+        return ""
+    return (
+        f"guidance.cfg_scale reaches {scale:g} with the built-in prior, whose pictures over-saturate above about 10. "
+        "Try guidance.cfg_scale=5."
+    )
+
+
+def interval_too_long(config: RunConfig) -> str:
+    """ISM compares neighbours on one path."""
+    gap = _most(getattr(config.guidance, "gap", None))
+    if config.guidance.method not in ("ism", "tsm") or gap <= 0.3:
+        return ""
+    return (
+        f"guidance.gap reaches {gap:g}: over a long interval one move of the inversion is far off, and the reference "
+        "no longer cancels. Published runs take 0.025 to 0.1."
+    )
+
+
+def no_guidance(config: RunConfig) -> str:
+    """Without guidance SDS finds the mean of all that fits."""
+    scale = _scale(config)
+    if config.guidance.method not in ("sds", "sjc") or not 0.0 < scale < 2.0:
+        return ""
+    return f"guidance.cfg_scale is {scale:g}: SDS then seeks the mean of all that fits the prompt, which is a blur."
+
+
+def dear_reward(config: RunConfig) -> str:
+    """Every draw is followed to a clean sample."""
+    reward = getattr(config.guidance, "reward", None)
+    calls = (
+        0
+        if reward is None or reward.strategy in ("random", "all")
+        else reward.rollout_steps * config.guidance.draws
+    )
+    if calls * 2 <= 100:
+        return ""
+    return (
+        f"the reward follows {config.guidance.draws} draws over up to {reward.rollout_steps} steps, "
+        f"{2 * calls} predictions a view and step. Try guidance.reward.rollout_steps=2 guidance.draws=4."
+    )
+
+
+def judge_and_reward(config: RunConfig) -> str:
+    """A scorer that steers is no judge."""
+    reward = getattr(config.guidance, "reward", None)
+    if reward is None or reward.kind != "scorer":
+        return ""
+    return "the bundled scorer steers this run as its reward: R-precision by the same scorer says nothing about it."
+
+
+RULES: tuple[Callable[[RunConfig], str], ...] = (
+    strong_guidance_with_a_critic,
+    noisy_to_the_end,
+    no_way_back,
+    strong_guidance_of_a_small_model,
+    interval_too_long,
+    no_guidance,
+    dear_reward,
+    judge_and_reward,
+)
+"""A config -> a warning, or ""."""

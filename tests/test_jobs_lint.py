@@ -1,0 +1,82 @@
+"""Warnings of known-bad combinations, and the drawing of what changes over a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from sds3d.apps.report.schedules import drawing, panels
+
+from sds3d.cli.main import app
+from sds3d.core.errors import ConfigError
+from sds3d.jobs import configs
+from sds3d.jobs.lint import RULES, warnings
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+BAD = {
+    "strong_guidance_with_a_critic": ["guidance=vsd", "guidance.cfg_scale=100"],
+    "noisy_to_the_end": ["guidance=sdi", "guidance.times={low: 0.02, high: 0.98}"],
+    "no_way_back": ["guidance=csd", "optimize.steps=5000"],
+    "strong_guidance_of_a_small_model": ["guidance.cfg_scale=100"],
+    "interval_too_long": ["guidance=ism", "guidance.gap=0.5"],
+    "no_guidance": ["guidance.cfg_scale=1"],
+    "dear_reward": ["guidance=rewardsds"],
+    "judge_and_reward": ["guidance=rewardsds"],
+}
+GOOD = {
+    "strong_guidance_with_a_critic": ["guidance=vsd"],
+    "noisy_to_the_end": ["guidance=sdi"],
+    "no_way_back": ["guidance=csd", "optimize.steps=5000", "guidance.normalise=true"],
+    "strong_guidance_of_a_small_model": [],
+    "interval_too_long": ["guidance=ism"],
+    "no_guidance": ["guidance.cfg_scale=4"],
+    "dear_reward": ["guidance=rewardsds", "guidance.reward.rollout_steps=2"],
+    "judge_and_reward": ["guidance=rewardsds", "guidance.reward=clip"],
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
+def test_each_rule_warns_and_is_silent(rule):
+    bad = configs.from_words(["a red cube", *BAD[rule.__name__]])
+    assert rule(bad) in warnings(bad)
+    assert not rule(configs.from_words(["a red cube", *GOOD[rule.__name__]]))
+
+
+def test_our_own_configs_are_clean():
+    for path in sorted(CONFIGS.glob("*.yaml")):
+        assert warnings(configs.read(path)) == [], path.name
+
+
+def test_the_drawing_holds_every_number_that_changes():
+    config = configs.from_words(
+        [
+            "a red cube",
+            "guidance.cfg_scale={linear: [10, 2]}",
+            "optimize.size={piecewise: [[0, 16], [1, 64]]}",
+        ]
+    )
+    found = {p.title: p for p in panels(config)}
+    assert found["guidance.cfg_scale"].at(0.0) == "10"
+    assert found["guidance.cfg_scale"].at(1.0) == "2"
+    assert found["optimize.size"].at(0.5) == "40"
+    low, high = found["t between"].lines
+    assert all(a <= b for a, b in zip(low, high, strict=True))
+    assert low[-1] == config.guidance.times.low(1.0)
+    assert "optimize.lr" in found
+    root = ElementTree.fromstring(drawing(list(found.values()), 400))
+    assert len(root.findall("{*}g")) == len(found)
+    assert any(t.text == "step 400" for t in root.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_the_commands(tmp_path, capsys):
+    out = tmp_path / "s.svg"
+    app(["plot-schedule", "a red cube", "--out", str(out)], standalone_mode=False)
+    told = capsys.readouterr()
+    assert "t between" in told.out
+    assert ElementTree.parse(out).getroot().tag.endswith("svg")
+    assert app(["lint", "a red cube"], standalone_mode=False) == 0
+    assert app(["lint", "a red cube", "guidance.cfg_scale=100"], standalone_mode=False) == 1
+    assert "warning: guidance.cfg_scale reaches 100" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"\.svg"):
+        app(["plot-schedule", "a red cube", "--out", "s.png"], standalone_mode=False)
