@@ -27,9 +27,9 @@ from ..debias import SIDES, masked_language_model, without_contradictions
 from ..families.base import Layout
 from ..few_step import FewStep, known_times, told_by_name, told_by_scheduler
 from ..folder import best_cpu_dtype
+from ..lora import Adapter, LoraSpec
 from ..model_folder import check_folder, weight_files_of
 from ..models.tiers import place_network, spare, tier_for
-from ..lora import Adapter, LoraSpec
 from ..noise_schedule import NoiseSchedule, over
 from ..perturb import PerturbOptions, check_perturb, perturbed
 from ..published_adapter import PublishedAdapter
