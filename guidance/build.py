@@ -15,19 +15,20 @@ from .registry import preset
 from .weights import UNBOUNDED
 
 
-def build_guidance(options: GuidanceOptions, prior: Prior, steps: int) -> Guidance:
+def build_guidance(options: GuidanceOptions, prior: Prior, steps: int, maps: bool = False) -> Guidance:
     """The guidance that these options describe.
 
     Args:
         options: of a method, such as methods.sds.Options. prior: who is asked. steps: length of the run.
+        maps: log maps of what the gradient is made of.
 
     Raises:
         ConfigError: the method and the prior, or two choices, do not go together; the text says why.
     """
-    return bind(preset(options.method)(options), prior, steps)
+    return bind(preset(options.method)(options), prior, steps, maps)
 
 
-def bind(recipe: Recipe, prior: Prior, steps: int) -> Engine:
+def bind(recipe: Recipe, prior: Prior, steps: int, maps: bool = False) -> Engine:
     """A recipe on a prior; errors as in `build_guidance`."""
     if steps < 1:
         raise ConfigError(f"a run needs at least one step, got {steps}.", key="steps")
@@ -51,4 +52,4 @@ def bind(recipe: Recipe, prior: Prior, steps: int) -> Engine:
     if recipe.draw_weights is not None:
         recipe.draw_weights.check(prior)
     times.check(prior.schedule, finite_kappa=recipe.weight in UNBOUNDED)
-    return Engine(replace(recipe, times=times), prior, steps)
+    return Engine(replace(recipe, times=times), prior, steps, maps)

@@ -17,6 +17,7 @@ from sds3d.priors.noise_schedule import over
 
 from .base import Cotangents, Log, Moment, Needs, State, Views, moment
 from .calls import Calls
+from .maps import gradient_maps
 from .predictions import Epsilon, Guided, Learned, Plain, Symbol
 from .recipe import Recipe
 from .states import Noisy
@@ -28,10 +29,11 @@ class Engine:
 
     Args:
         recipe: the slots. prior: who is asked. steps: total optimisation steps, for everything that is scheduled.
+        maps: put maps of the gradient's parts ("map_target" and so on, of the first draw) into the log.
     """
 
-    def __init__(self, recipe: Recipe, prior: Prior, steps: int):
-        self.recipe, self.prior, self.steps = recipe, prior, steps
+    def __init__(self, recipe: Recipe, prior: Prior, steps: int, maps: bool = False):
+        self.recipe, self.prior, self.steps, self.maps = recipe, prior, steps, maps
         self.needs = Needs(recipe.branches, recipe.source, recipe.noise.media)
         self.critic = None if recipe.critic is None else recipe.critic.bind(prior)
         self.image_post = recipe.image_post
@@ -74,18 +76,11 @@ class Engine:
         symbols = recipe.rule.here(now.progress, t, schedule)
         found = _predict(calls, symbols, draws, now.progress)
         nfe = calls.nfe + self._ask_critic(symbols, draws, found, views, state)
-        residuals = torch.stack(
-            [
-                recipe.rule.residual(
-                    {s: states[s.at].eps if isinstance(s, Epsilon) else found[d][s].eps for s in symbols},
-                    now.progress,
-                    views.z,
-                    t,
-                    schedule,
-                )
-                for d, states in enumerate(draws)
-            ]
-        )
+        eps = [
+            {s: states[s.at].eps if isinstance(s, Epsilon) else answers[s].eps for s in symbols}
+            for states, answers in zip(draws, found, strict=True)
+        ]
+        residuals = torch.stack([recipe.rule.residual(e, now.progress, views.z, t, schedule) for e in eps])
         g = over(weigh(recipe.weight, t, schedule), views.z) * _over_draws(residuals, omega)
         for extra in recipe.extra:
             g = g + extra(views, t, now, schedule)
@@ -96,6 +91,10 @@ class Engine:
             log["x0"] = _shown(found[0]).x0
         if self.critic is not None:
             log |= self.critic.numbers(state.get("critic", {}))
+        if self.maps:
+            parts = gradient_maps(recipe.rule, eps[0], residuals[0], now.progress)
+            log |= {f"map_{name}": part for name, part in parts.items()}
+            log |= {f"norm_{name}": _rms(part) for name, part in parts.items()}
         return g, log
 
     def _choose(

@@ -9,12 +9,14 @@ from html import escape
 WIDTH, HEIGHT, MARGIN = 360, 150, 34
 
 
-def line_chart(title: str, points: Sequence[tuple[float, float]], log_scale: bool = False) -> str:
+def line_chart(
+    title: str, points: Sequence[tuple[float, float]], log_scale: bool = False, axis: str = "step"
+) -> str:
     """One curve with its range written at the axes.
 
     Args:
         points: (x, y) in order of x; non-finite ones are left out.
-        log_scale: logarithmic y axis where all values are positive.
+        log_scale: logarithmic y axis where all values are positive. axis: name of x.
 
     Returns:
         An <svg> element, or "" when fewer than two points are left.
@@ -40,7 +42,7 @@ def line_chart(title: str, points: Sequence[tuple[float, float]], log_scale: boo
         f'<line x1="{MARGIN}" y1="24" x2="{MARGIN}" y2="{bottom}" class="axis"/>'
         f'<text x="{MARGIN - 4}" y="28" class="tick end">{ends[1]:.3g}</text>'
         f'<text x="{MARGIN - 4}" y="{bottom}" class="tick end">{ends[0]:.3g}</text>'
-        f'<text x="{right}" y="{HEIGHT - 6}" class="tick end">step {xs[-1]:g}</text>'
+        f'<text x="{right}" y="{HEIGHT - 6}" class="tick end">{escape(axis)} {xs[-1]:g}</text>'
         f'<polyline points="{path}"/></svg>'
     )
 

@@ -49,7 +49,12 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "contact": data_uri(folder.contact),
         "turntable": data_uri(folder.turntable),
         "previews": [(p.stem, data_uri(p)) for p in _some(sorted(folder.previews.glob("*render*.png")), 8)],
-        "curves": curves(rows),
+        "gradients": [
+            (p.stem, data_uri(p))
+            for name in ("target", "reference", "residual")
+            for p in _some(sorted(folder.previews.glob(f"*_{name}.png")), 6)
+        ],
+        "curves": [*curves(rows), *by_time(rows)],
         "timings": timings(rows),
         "assets": [(p.name, f"{p.stat().st_size / 1e6:.2f} MB") for p in folder.assets().values()],
         "config": folder.config_file.read_text(),
@@ -72,6 +77,17 @@ def curves(rows: list[dict[str, Any]]) -> list[str]:
     for key, log_scale in wanted:
         points = [(row["step"], row[key]) for row in rows if isinstance(row.get(key), int | float)]
         charts.append(line_chart(key.removeprefix("loss_"), thin(points), log_scale))
+    return [c for c in charts if c]
+
+
+def by_time(rows: list[dict[str, Any]]) -> list[str]:
+    """Norms of the gradient's parts over t, for runs that noted them."""
+    charts = []
+    for name in ("target", "reference", "residual"):
+        points = sorted(
+            (row["t"], row[f"norm_{name}"]) for row in rows if f"norm_{name}" in row and "t" in row
+        )
+        charts.append(line_chart(f"{name}, by t", thin(points, 60), axis="t"))
     return [c for c in charts if c]
 
 

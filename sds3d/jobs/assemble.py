@@ -113,7 +113,9 @@ def assemble(config: RunConfig, watch: Stopwatch, cache: PriorCache | None = Non
     return Stage(
         prior=TimedPrior(prior, watch),
         representation=build_representation(config),
-        guidance=build_guidance(config.guidance, TimedPrior(prior, watch), config.optimize.steps),
+        guidance=build_guidance(
+            config.guidance, TimedPrior(prior, watch), config.optimize.steps, config.debug.gradients
+        ),
         sampler=config.cameras.sampler(),
         embedded=embedded,
         options=config.optimize,

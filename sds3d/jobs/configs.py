@@ -10,7 +10,7 @@ from ..core.errors import ConfigError
 from . import recommend
 from .schema import RunConfig
 
-_WHERE_ONLY = frozenset({"runs", "threads"})
+_WHERE_ONLY = frozenset({"runs", "threads", "debug"})
 
 
 def from_words(words: Iterable[str]) -> RunConfig:

@@ -97,6 +97,13 @@ def _split_words(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+class DebugOptions(Options):
+    """A closer look at a run; results stay the same."""
+
+    gradients: bool = False
+    """Save maps of the gradient's parts with every preview, and their norms with every step."""
+
+
 class RunConfig(Options):
     """A run: a sentence, the prior that judges, the representation that learns, and how.
 
@@ -132,6 +139,8 @@ class RunConfig(Options):
     """File kinds to write: glb, obj, ply (mesh), 3dgs (splats). Default: glb, and 3dgs where there are splats."""
     pictures: PictureOptions = Field(default_factory=PictureOptions)
     """Contact sheet and film."""
+    debug: DebugOptions = Field(default_factory=DebugOptions)
+    """A closer look."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """CPU threads; results are bit-identical for one number. Default: what torch takes."""
     runs: str = "runs"

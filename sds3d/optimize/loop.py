@@ -193,12 +193,20 @@ class Session:
         pictures = {"render": rendered, "views": sheet(views.media["rgb"])}
         if "x0" in log:
             pictures["x0"] = sheet(self.stage.prior.decode(log["x0"]))
+        pictures |= {k.removeprefix("map_"): heat(v) for k, v in log.items() if k.startswith("map_")}
         return {k: v.detach().clamp(0, 1) for k, v in pictures.items()}
 
 
 def sheet(images: Tensor) -> Tensor:
     """(B, 3, H, W) as one picture, as square as can be: four views two by two."""
     return grid(list(images), math.ceil(math.sqrt(len(images))), gap=0)
+
+
+def heat(maps: Tensor, side: int = 64) -> Tensor:
+    """Maps (B, h, w) >= 0 as one picture, white where they are largest; small ones are enlarged to `side` pixels."""
+    gray = (maps / maps.amax().clamp(min=1e-12)).float()[:, None].expand(-1, 3, -1, -1)
+    times = max(1, side // maps.shape[-1])
+    return sheet(gray.repeat_interleave(times, -1).repeat_interleave(times, -2))
 
 
 def train(
