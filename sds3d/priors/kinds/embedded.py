@@ -44,6 +44,11 @@ RECOMMENDED = {
         "vsd": _X0_LOSS | {"critic": {"lr": 1e-3}},
         "esd": _X0_LOSS | {"critic": {"lr": 1e-3}},
         "cfd": {"cfg_scale": 5.0, "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"]},
+        "hifa": {
+            "cfg_scale": 5.0,
+            "weight": "kappa",
+            "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"],
+        },
     },
     "optimize": {"size": 64},
     "threads": 1,
