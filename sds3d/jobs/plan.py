@@ -64,7 +64,7 @@ def make_plan(config: RunConfig, free: float | None = None) -> Plan:
         free: bytes of GPU memory to plan for; by default what is free on this machine's GPU.
     """
     calls, why_not = count_calls(config)
-    plan = {
+    plan: dict[str, Any] = {
         "prompts": config.all_prompts(),
         "steps": config.optimize.steps,
         "views": config.optimize.views,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,10 @@ class Outcome:
     differences: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+
+    def noting(self, key: str) -> Callable[[str], None]:
+        """What notes a difference of a key."""
+        return lambda text: self.differences.append(f"{key}: {text}")
 
     def set(self, key: str, value: Any) -> None:
         """Set a dotted key of our config."""

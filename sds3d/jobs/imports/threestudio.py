@@ -212,7 +212,7 @@ def _losses(read: Reader, out: Outcome, steps: int, factor: float) -> None:
         key = f"system.loss.{name}"
         if name in guidances.WEIGHTS:
             continue
-        converted = schedule(value, steps, lambda text, key=key: out.differences.append(f"{key}: {text}"))
+        converted = schedule(value, steps, out.noting(key))
         if converted in (0, 0.0):
             continue
         if name in _LOSSES and kind == "grid" and isinstance(converted, (int, float)):

@@ -105,7 +105,7 @@ def _scale(read: Reader, out: Outcome, steps: int, lack: float) -> None:
     if perp_neg:
         out.set("guidance.combine", "perp_neg")
         lack = 0.0
-    ours = schedule(value, steps, lambda text: out.differences.append(f"{key}: {text}"))
+    ours = schedule(value, steps, out.noting(key))
     if lack:
         ours = _shifted(ours, lack)
         out.differences.append(
@@ -143,7 +143,7 @@ def _times(read: Reader, out: Outcome, steps: int) -> None:
         if value is not None:
             out.set(
                 f"guidance.times.{ours}",
-                schedule(value, steps, lambda t, key=key: out.differences.append(f"{key}: {t}")),
+                schedule(value, steps, out.noting(key)),
             )
     if read.take("system.guidance.anneal_start_step") is not None or read.take(
         "system.guidance.trainer_max_steps"
@@ -157,7 +157,7 @@ def _post(read: Reader, out: Outcome, steps: int) -> None:
     key = "system.guidance.grad_clip"
     clip = read.take(key)
     if clip is not None:
-        value = schedule(clip, steps, lambda text: out.differences.append(f"{key}: {text}"))
+        value = schedule(clip, steps, out.noting(key))
         out.set("guidance.post", [{"clip_value": value}])
 
 
