@@ -13,7 +13,7 @@ from .lora_critic import LoraCritic
 
 
 class CriticOptions(Options):
-    """The network that learns what the renders look like."""
+    """A low-rank change of the prior's network that is trained on noised renders."""
 
     rank: int = Field(default=4, ge=1, le=512)
     """Rank of the low-rank change of each layer of the prior's network."""

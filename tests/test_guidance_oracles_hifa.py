@@ -99,7 +99,7 @@ def test_without_a_picture_the_loss_says_so():
 )
 def test_magic3ds_two_uses_of_sds(name, weight, high):
     """Two configs of one method; each resolves, with the published weight and range."""
-    path = CONFIGS / f"{name}.yaml"
+    path = CONFIGS / "sd" / f"{name}.yaml"
     options = configs.read(path).guidance
     assert (options.method, options.weight) == ("sds", weight)
     assert (options.times.low(0.5), options.times.high(0.5)) == (0.02, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,8 @@ def conforms(schema, part, value):
         return any(conforms(schema, p, value) for p in part.get("anyOf", part.get("oneOf")))
     if "const" in part or "enum" in part:
         return value in part.get("enum", [part.get("const")])
+    if "pattern" in part:
+        return isinstance(value, str) and re.search(part["pattern"], value) is not None
     types = {
         "object": dict,
         "array": list,

@@ -34,6 +34,10 @@ class Shorthand:
         """The mapping that a word stands for; other values unchanged."""
         return {self.key: value} if isinstance(value, str) else value
 
+    def more_words(self) -> list[str]:
+        """Names that are valid beside `words`; where there are some, paths are valid too."""
+        return []
+
     def words(self) -> list[str]:
         """The words that are known to be valid, or [] where any may be."""
         return []
@@ -42,10 +46,14 @@ class Shorthand:
         return core_schema.no_info_before_validator_function(self.expand, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict:
-        word: dict[str, Any] = {"type": "string", "description": f"short for {{{self.key}: …}}"}
+        told = f"short for {{{self.key}: …}}"
+        word: dict[str, Any] = {"type": "string", "description": told}
         if self.words():
-            word["enum"] = self.words()
-        return {"anyOf": [word, handler(schema)]}
+            word["enum"] = [*self.words(), *self.more_words()]
+        shapes: list[dict[str, Any]] = [word, handler(schema)]
+        if self.more_words():
+            shapes.insert(1, {"type": "string", "pattern": r"[/\\]", "description": "a folder or a file"})
+        return {"anyOf": shapes}
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,10 @@ class KindOf(Shorthand):
     def choices(self) -> dict[str, type[Options]]:
         """Kind -> option class."""
         return {name: module.Options for name, module in modules(self.package, self.group, self.key).items()}
+
+    def more_words(self) -> list[str]:
+        """The names."""
+        return [] if self.names is None else sorted(self.names.words())
 
     def words(self) -> list[str]:
         """The kinds."""
