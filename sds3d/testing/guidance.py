@@ -1,0 +1,143 @@
+"""Checks that a guidance of one's own keeps the promises that the loop relies on.
+
+from sds3d.testing.guidance import check_guidance
+check_guidance(my_recipe)              # a Recipe, or the name or options of an installed method
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from sds3d.guidance.base import Guidance, State, Views
+from sds3d.guidance.build import bind, build_guidance
+from sds3d.guidance.recipe import Recipe
+from sds3d.guidance.registry import parse
+
+from ..core.cameras import orbit
+from ..core.look import Look
+from ..core.streams import Streams
+from ..core.tree import tree_hash
+from ..priors.base import Prior, Prompts
+from ..priors.kinds.analytic import AnalyticPrior, Options
+
+STEPS, VIEWS = 8, 2
+
+
+def small_prior() -> AnalyticPrior:
+    """An exact prior of (3, 8, 8) with the branches y, null, neg, src."""
+    from ..priors.kinds.analytic import create
+
+    laws = {"y": 0.5, "null": 0.0, "neg": -0.4, "src": 0.2}
+    return create(Options(conditions={name: [{"mean": mean, "std": 0.5}] for name, mean in laws.items()}))
+
+
+def views_of(prior: Prior, seed: int = 0, device: str = "cpu") -> Views:
+    """Two views of an object, and of a source beside it, with every output a guidance may ask for."""
+    look = Look(orbit([0.0, 90.0], 15.0), prior.info.size, torch.ones(VIEWS, 3))
+    source = _views(prior, look, seed + 1, device, None)
+    return _views(prior, look, seed, device, source)
+
+
+def _views(prior: Prior, look: Look, seed: int, device: str, source: Views | None) -> Views:
+    streams, (height, width) = Streams(seed), prior.info.size
+    draw = streams.uniform((3, height, width), "check-pictures", ids=range(VIEWS)).float().to(device)
+    ones = torch.ones(VIEWS, 1, height, width, device=device)
+    media = {"rgb": draw, "alpha": ones, "depth": 2.0 * ones, "normal": 0.0 * draw}
+    cond = prior.condition(prior.prepare(Prompts("a red cube")), look, media)
+    return Views(look, media, prior.encode(draw).detach(), cond, source, "a red cube")
+
+
+def check_guidance(
+    what: Recipe | str | Mapping[str, Any], prior: Prior | None = None, device: str = "cpu"
+) -> Guidance:
+    """Run a guidance on a small exact prior and check what the loop relies on.
+
+    Shapes and finiteness of the cotangents; the same bits for the same (views, step, seed, state), whatever was
+    asked in between; other bits for another seed or step, unless it has no noise; arguments left as they were; and a
+    state that, stored and taken up again, goes on as if nothing had happened.
+
+    Args:
+        what: a recipe, or a method's name or options. prior: whom to ask, by default `small_prior()`.
+
+    Returns:
+        The guidance that was checked.
+
+    Raises:
+        AssertionError: a promise is broken; the text says which.
+    """
+    prior = small_prior() if prior is None else prior
+    views = views_of(prior, device=device)
+    guidance = (
+        bind(what, prior, STEPS) if isinstance(what, Recipe) else build_guidance(parse(what), prior, STEPS)
+    )
+    missing = guidance.needs.branches - set(views.cond)
+    assert not missing, f"needs the branches {missing}, which the views do not have"
+    state = guidance.init(Streams(0))
+    _check_shapes(guidance, views, state)
+    _check_purity(guidance, views, state)
+    _check_state(guidance, views, state)
+    return guidance
+
+
+def _check_shapes(guidance: Guidance, views: Views, state: State) -> None:
+    cotangents, _, log = guidance.guide(views, 0, Streams(0), state)
+    assert cotangents, "says nothing about any tensor"
+    for name, g in cotangents.items():
+        judged = views.z if name == "z" else views.media[name]
+        assert g.shape == judged.shape, (
+            f"the cotangent of {name} is {tuple(g.shape)}, not {tuple(judged.shape)}"
+        )
+        assert g.device == judged.device, f"the cotangent of {name} is on {g.device}, not on {judged.device}"
+        assert bool(torch.isfinite(g).all()), f"the cotangent of {name} is not finite"
+        assert not g.requires_grad, f"the cotangent of {name} hangs on a graph"
+    for name in ("t", "nfe"):
+        assert name in log, f"the log lacks {name!r}"
+
+
+def _check_purity(guidance: Guidance, views: Views, state: State) -> None:
+    before, z = tree_hash(state), views.z.clone()
+    first = _bits(guidance, views, 3, 0, state)
+    other_step, other_seed = _bits(guidance, views, 4, 0, state), _bits(guidance, views, 3, 1, state)
+    again = _bits(guidance, views, 3, 0, state)
+    assert torch.equal(first, again), "the same (views, step, seed, state) gives other bits the second time"
+    moved = not torch.equal(first, other_step) or not torch.equal(first, other_seed)
+    assert moved, (
+        "neither the step nor the seed changes anything: noise and times are not drawn from the streams"
+    )
+    assert tree_hash(state) == before, "guide changes the state that it was given"
+    assert torch.equal(views.z, z), "guide changes the views that it was given"
+
+
+def _check_state(guidance: Guidance, views: Views, state: State) -> None:
+    """Two steps, the state copied between them as a checkpoint would, against two steps straight on."""
+    straight, copied = state, state
+    for step in range(2):
+        straight = _advanced(guidance, views, step, straight)
+        copied = _advanced(guidance, views, step, _copied(copied))
+        assert tree_hash(straight) == tree_hash(copied), (
+            f"a copy of the state goes another way at step {step}"
+        )
+    first, second = (_bits(guidance, views, 2, 0, s) for s in (straight, copied))
+    assert torch.equal(first, second), "a copy of the state gives other bits"
+
+
+def _advanced(guidance: Guidance, views: Views, step: int, state: State) -> State:
+    _, state, _ = guidance.guide(views, step, Streams(0), state)
+    return guidance.learn(views, step, Streams(0), state)
+
+
+def _bits(guidance: Guidance, views: Views, step: int, seed: int, state: State) -> torch.Tensor:
+    cotangents, _, _ = guidance.guide(views, step, Streams(seed), state)
+    return torch.cat([g.flatten() for _, g in sorted(cotangents.items())])
+
+
+def _copied(tree: Any) -> Any:
+    """The tree with tensors of its own, as a checkpoint gives back."""
+    if isinstance(tree, torch.Tensor):
+        return tree.clone()
+    if isinstance(tree, Mapping):
+        return {k: _copied(v) for k, v in tree.items()}
+    return type(tree)(_copied(v) for v in tree) if isinstance(tree, (list, tuple)) else tree
