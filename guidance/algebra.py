@@ -131,7 +131,7 @@ class _Parser:
     def scale(self) -> float | Schedule:
         """A number, or the value of a name."""
         token = self.here
-        if token in self.words.values:
+        if token is not None and token in self.words.values:
             self.at += 1
             self.used.add(token)
             return self.words.values[token]

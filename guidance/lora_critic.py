@@ -97,10 +97,10 @@ class BoundLoraCritic:
         new = {part: {name: value.clone() for name, value in memory[part].items()} for part in parts}
         with torch.no_grad():
             adamw(
-                *(
-                    [new[part][name] if part in new else grads[name] for name in grads]
-                    for part in ("weights", "grads", "first", "second")
-                ),
+                [new["weights"][name] for name in grads],
+                list(grads.values()),
+                [new["first"][name] for name in grads],
+                [new["second"][name] for name in grads],
                 [],
                 [torch.tensor(float(done)) for _ in grads],
                 foreach=True,
@@ -116,10 +116,10 @@ class BoundLoraCritic:
 
     def _loss(self, weights: Weights, views: Views, now: Moment, k: int) -> tuple[float, dict[str, Tensor]]:
         """(mean squared error over views and elements, its gradient by name), at random times."""
-        z, draw = views.z, {"step": now.step, "ids": now.ids}
-        t = now.streams.uniform((), "critic-time", k, **draw).to(z.device)
-        eps = now.streams.normal(tuple(z.shape[1:]), "critic-noise", k, **draw).to(z)
-        kept = now.streams.uniform((), "critic-camera", k, **draw) >= self.choice.camera_dropout
+        z, streams, step, ids = views.z, now.streams, now.step, now.ids
+        t = streams.uniform((), "critic-time", k, step=step, ids=ids).to(z.device)
+        eps = streams.normal(tuple(z.shape[1:]), "critic-noise", k, step=step, ids=ids).to(z)
+        kept = streams.uniform((), "critic-camera", k, step=step, ids=ids) >= self.choice.camera_dropout
         leaves = {name: value.detach().requires_grad_() for name, value in weights.items()}
         with torch.enable_grad():
             state = noised(z, eps, t, self.prior.schedule)

@@ -43,10 +43,10 @@ class Options(GuidedOptions):
     """Names in the rule and their numbers, which may change over the run."""
     noise: NoiseOptions = IidOptions()
     """Whose states: iid, fixed, later, paired, inverted, inverted_prompt, neighbour."""
-    weight: (  # type: ignore[assignment]
+    weight: (
         Literal["sigma2", "uniform", "kappa", "inv_kappa", "fantasia", "hifa", "rf_uniform"]
         | PosteriorOptions
-    ) = "sigma2"
+    ) = "sigma2"  # type: ignore[assignment]
     """w(t) on the epsilon-residual, or {posterior: 2}."""
     critic: CriticOptions | None = None
     """The trained network behind CRITIC."""

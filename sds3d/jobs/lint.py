@@ -96,11 +96,9 @@ def no_guidance(config: RunConfig) -> str:
 def dear_reward(config: RunConfig) -> str:
     """Every draw is followed to a clean sample."""
     reward = getattr(config.guidance, "reward", None)
-    calls = (
-        0
-        if reward is None or reward.strategy in ("random", "all")
-        else reward.rollout_steps * config.guidance.draws
-    )
+    if reward is None or reward.strategy in ("random", "all"):
+        return ""
+    calls = reward.rollout_steps * config.guidance.draws
     if calls * 2 <= 100:
         return ""
     return (
