@@ -186,7 +186,10 @@ def _on_disk(kind: Any, model: str) -> Any:
     """`from_pretrained` without asking the network."""
     try:
         return kind.from_pretrained(model, local_files_only=True)
-    except OSError as error:
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # ValueError: a path that is not there is no repository's name either
         raise ConfigError(
             f"the reward model {model} is not on this disk, or is not a whole {kind.__name__}.",
             key="guidance.reward_model",
