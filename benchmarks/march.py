@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,6 +18,7 @@ from sds3d.representations.grid import Options, create
 from sds3d.representations.raster.dispatch import native_status
 from sds3d.representations.raster.march import compose, march, total_variation
 from sds3d.representations.raster.march_twin import intervals
+from timing import least, peak_flops
 
 from sds3d.core.cameras import orbit, rays
 from sds3d.core.streams import Streams
@@ -30,22 +29,6 @@ OPS_SAMPLE_BACK = OPS_SAMPLE + 20 + 8 * 4 * 2 + 8  # ... suffix sums, eight weig
 OPS_VOXEL = 4 * (3 * 3 + 2 * 22)  # three levels interpolated along z, exponential and logarithm
 OPS_VOXEL_BACK = 4 * (25 + 3 * 4)
 OPS_VARIATION = 4 * (3 * 3 + 3 * 6)
-
-
-def least(call: Callable[[], object], repeats: int) -> float:
-    """Milliseconds of CPU time of the fastest of several calls."""
-    times = []
-    for _ in range(repeats):
-        start = time.thread_time()
-        call()
-        times.append(time.thread_time() - start)
-    return 1e3 * min(times)
-
-
-def peak_flops() -> float:
-    """Operations per second of a 768 x 768 float32 matrix product."""
-    a = torch.rand(768, 768)
-    return 2 * 768**3 / (1e-3 * least(lambda: a @ a, 20))
 
 
 def measure(implementation: str, views: int, size: int, samples: int, repeats: int) -> dict[str, float]:
@@ -85,7 +68,7 @@ def measure(implementation: str, views: int, size: int, samples: int, repeats: i
 
 def estimate(views: int, size: int, samples: int) -> dict[str, float]:
     """Milliseconds if every operation ran at the matrix product's rate."""
-    options, rate = Options(), peak_flops()
+    options, rate = Options(), peak_flops(torch.float32, 20)
     cameras = orbit([360.0 * k / views + 10 for k in range(views)], 20.0)
     origins, directions = (v.reshape(-1, 3) for v in rays(cameras, (size, size)))
     count = float(intervals(origins, directions, options.half_extent, samples)[2].sum())

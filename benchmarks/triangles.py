@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,6 +19,7 @@ from sds3d.representations.raster.dispatch import native_status
 from sds3d.representations.raster.triangles import Fragments, camera_positions, interpolate, rasterize
 from sds3d.representations.raster.triangles_antialias import antialias, topology
 from sds3d.representations.raster.triangles_texture import mip_level, pyramid, texture
+from timing import least, peak_flops
 
 from sds3d.core.cameras import Cameras, orbit
 
@@ -35,22 +34,6 @@ OPS_PIXEL_BACK = 3 * 9 + 3 * 5 + 20 + 3 * 18
 OPS_MIX, OPS_MIX_BACK = 5 * CHANNELS, 9 * CHANNELS
 OPS_STEP = 3 * 9 + 6 * 5 + 30  # one triangle of a walk between two pixels
 OPS_SAMPLE, OPS_SAMPLE_BACK = 12 + 8 * CHANNELS, 24 + 20 * CHANNELS
-
-
-def least(call: Callable[[], object], repeats: int) -> float:
-    """Milliseconds of CPU time of the fastest of several calls."""
-    times = []
-    for _ in range(repeats):
-        start = time.thread_time()
-        call()
-        times.append(time.thread_time() - start)
-    return 1e3 * min(times)
-
-
-def peak_flops() -> float:
-    """Operations per second of a 768 x 768 float64 matrix product."""
-    a = torch.rand(768, 768, dtype=torch.float64)
-    return 2 * 768**3 / (1e-3 * least(lambda: a @ a, 10))
 
 
 def sphere(detail: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -108,7 +91,7 @@ def cameras_of(views: int) -> Cameras:
 def estimate(detail: int, views: int, size: int) -> dict[str, float]:
     """Milliseconds if every operation ran at the matrix product's rate; functions that only fetch are left out."""
     vertices, faces = sphere(detail)
-    cameras, rate = cameras_of(views), peak_flops()
+    cameras, rate = cameras_of(views), peak_flops(torch.float64, 10)
     seen = rasterize(vertices, faces, cameras, (size, size))
     place = camera_positions(vertices, cameras)
     spot = cameras.focal(size)[:, None, None] * place[..., :2] / place[..., 2:] + size / 2

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
-import numpy as np
-
 from ..core.streams import Streams
 from .catalogue import ObjectError, catalogue
-from .colours import FIXED
 from .kind import MAIN, SECOND, Kind
 from .shape import Shape, build, join
 
@@ -124,8 +121,3 @@ def scene_of_three(kinds: tuple[Kind, Kind, Kind], streams: Streams | None = Non
         for i, (kind, paint) in enumerate(zip(kinds, (MAIN, SECOND, THIRD), strict=True))
     )
     return _next_to(_on(a, b), c).fitted(SCENE_RADIUS)
-
-
-def paint_table(shape: Shape, colours: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(P, 3) sRGB of a shape's paints: the given ones, then the fixed ones."""
-    return np.array([colours.get(paint, FIXED.get(paint, (0.7, 0.7, 0.7))) for paint in shape.paints])

@@ -119,10 +119,17 @@ class Scorer(nn.Module):
                 f"the bundled scorer does not know {near}. It serves captions such as 'a red car'; "
                 "see assets/README.md for its words."
             )
-        ids = self.tokenizer(list(texts), padding="max_length", return_tensors="pt")["input_ids"]
+        return self.text_vectors(texts)
+
+    def text_vectors(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
+        """As `embed_texts`, (N, D), but with gradients to the weights and without checks: for training."""
+        ids = self.tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")[
+            "input_ids"
+        ]
         states = self.text_encoder(ids).last_hidden_state
         end = (ids == self.tokenizer.eos_token_id).int().argmax(1)
-        return functional.normalize(self.text_projection(states[torch.arange(len(ids)), end]), dim=-1)
+        rows = self.text_projection(states[torch.arange(len(ids)), end])
+        return functional.normalize(rows.float(), dim=-1)
 
     def score(self, rgb: Float[Tensor, "b 3 h w"], texts: Sequence[str]) -> Float[Tensor, "b n"]:
         """Cosines in [-1, 1] of every picture with every caption, (B, N)."""

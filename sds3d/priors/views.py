@@ -14,11 +14,15 @@ def view_index(cameras: Cameras, overhead_deg: float = 55.0, front_deg: float = 
         overhead_deg: elevation above which a view is overhead.
         front_deg: half width in azimuth of "front view" and of "back view".
     """
-    out = []
-    for azimuth, elevation in zip(cameras.azimuth_deg.tolist(), cameras.elevation_deg.tolist(), strict=True):
-        off_front = abs((azimuth + 180.0) % 360.0 - 180.0)
-        if elevation > overhead_deg:
-            out.append(3)
-        else:
-            out.append(0 if off_front < front_deg else 2 if off_front > 180.0 - front_deg else 1)
-    return out
+    angles = zip(cameras.azimuth_deg.tolist(), cameras.elevation_deg.tolist(), strict=True)
+    return [side_seen(azimuth, elevation, overhead_deg, front_deg) for azimuth, elevation in angles]
+
+
+def side_seen(
+    azimuth_deg: float, elevation_deg: float, overhead_deg: float = 55.0, front_deg: float = 45.0
+) -> int:
+    """Index into VIEW_WORDS for one direction; arguments as in `view_index`."""
+    if elevation_deg > overhead_deg:
+        return 3
+    off_front = abs((azimuth_deg + 180.0) % 360.0 - 180.0)
+    return 0 if off_front < front_deg else 2 if off_front > 180.0 - front_deg else 1

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..core.streams import Streams
 from ..objects.captions import NUMBERS_NEEDED, draw_caption
 from ..objects.colours import FIXED
-from ..priors.views import VIEW_WORDS
+from ..priors.views import VIEW_WORDS, side_seen
 from .layers import compose
 from .plan import Picture
 
@@ -71,7 +71,8 @@ class Batches:
         for row, drawn in zip(rows, numbers, strict=True):
             picture = self.pictures[row]
             caption = draw_caption(picture.subject, drawn[:NUMBERS_NEEDED].tolist(), self.every_pair)
-            words = f", {view_word(picture)}" if drawn[NUMBERS_NEEDED + 2] < self.view_words else ""
+            side = VIEW_WORDS[side_seen(picture.azimuth_deg, picture.elevation_deg)]
+            words = f", {side}" if drawn[NUMBERS_NEEDED + 2] < self.view_words else ""
             captions.append(caption.text + words)
             named = [caption.colours.get(p, "gray") for p in ("main", "second", "third")]
             colours.append([FIXED[name] for name in named])
@@ -98,11 +99,3 @@ class Batches:
             return layers
         count, side = len(layers), self.size
         return layers.reshape(count, side, ratio, side, ratio, -1).mean((2, 4))
-
-
-def view_word(picture: Picture) -> str:
-    """ "front view" and so on, by the rule of priors.views."""
-    if picture.elevation_deg > 55.0:
-        return VIEW_WORDS[3]
-    off_front = abs((picture.azimuth_deg + 180.0) % 360.0 - 180.0)
-    return VIEW_WORDS[0 if off_front < 45.0 else 2 if off_front > 135.0 else 1]

@@ -22,7 +22,7 @@ from ..objects.patterns import PATTERNS
 from ..priors.scorer import ImageTower, Scorer
 from .batches import Batches
 from .options import TextOptions
-from .words import WIDTH, half_copy, make_text_encoder, set_weights, token_ids
+from .words import WIDTH, half_copy, make_text_encoder, set_weights
 
 MAX_SCALE = 60.0
 
@@ -66,14 +66,6 @@ def augment(rgb: Float[Tensor, "b 3 s s"], streams: Streams, step: int) -> Float
     ).clamp(0, 1)
 
 
-def embed_captions(scorer: Scorer, captions: Sequence[str]) -> Float[Tensor, "n d"]:
-    """Unit vectors of captions, with gradients (Scorer.embed_texts has none)."""
-    ids = token_ids(scorer.tokenizer, captions)
-    states = scorer.text_encoder(ids).last_hidden_state
-    end = (ids == scorer.tokenizer.eos_token_id).int().argmax(1)
-    return F.normalize(scorer.text_projection(states[torch.arange(len(ids)), end]).float(), dim=-1)
-
-
 def contrastive_loss(
     images: Float[Tensor, "b d"], texts: Float[Tensor, "n d"], captions: Sequence[str], scale: Tensor
 ) -> Tensor:
@@ -112,7 +104,7 @@ def train_scorer(
         rgb = augment(batch.rgb, streams, step)
         with torch.autocast("cpu", torch.bfloat16):
             images = F.normalize(scorer.image(rgb * 2 - 1).float(), dim=-1)
-            texts = embed_captions(scorer, [*batch.captions, *wrong])
+            texts = scorer.text_vectors([*batch.captions, *wrong])
         scale = scorer.log_scale.exp().clamp(max=MAX_SCALE)
         loss = contrastive_loss(images, texts, batch.captions, scale)
         optimizer.zero_grad()

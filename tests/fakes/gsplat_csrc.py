@@ -172,8 +172,9 @@ class Extension:
                 self._empty(total, dtype=INT),
             )
         drawn = (radii > 0).all(-1)
-        first = (means2d - radii).nan_to_num() / tile_size
-        last = (means2d + radii).nan_to_num() / tile_size
+        # what is not drawn has no place that means anything, and may be NaN
+        place = torch.where(drawn[..., None], means2d, torch.zeros_like(means2d))
+        first, last = (place - radii) / tile_size, (place + radii) / tile_size
         limit = torch.tensor([tile_width, tile_height])
         first, last = first.floor().int().clamp(min=0), torch.minimum(last.ceil().int(), limit)
         tile_bits = (tile_width * tile_height).bit_length()
