@@ -21,7 +21,9 @@ Cotangents = dict[str, Tensor]
 """Name of a judged tensor ("z", or a name in Views.media) -> d loss / d that tensor, same shape."""
 
 Log = dict[str, float | Tensor]
-"""Numbers for the metrics, and pictures: "t", "residual", "gradient", "nfe", tensor "x0" (B, C, h, w)."""
+"""Numbers for the metrics, and pictures: tensor "x0" (B, C, h, w), "t", "residual", "gradient", and the step's cost:
+"nfe" (predictions of the network a view: guided, along inversions and rollouts, of the critic, and the forwards of its
+training), "nfe_train" (those of training among them; each has a backward beside), "rows" (nfe times views)."""
 
 
 @dataclass(frozen=True)

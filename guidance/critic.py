@@ -15,6 +15,9 @@ from .states import Noisy
 class BoundCritic(Protocol):
     """A critic beside its prior; its memory (weights, optimizer) is explicit and saved with the run."""
 
+    trains: int
+    """Forwards of the prior's network a view that `learn` makes in every step."""
+
     def init(self, streams: Streams) -> Tree:
         """The memory at step 0."""
         ...

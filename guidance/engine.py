@@ -75,7 +75,7 @@ class Engine:
         draws, omega, told = self._choose(draws, views, now, calls)
         symbols = recipe.rule.here(now.progress, t, schedule)
         found = _predict(calls, symbols, draws, now.progress)
-        nfe = calls.nfe + self._ask_critic(symbols, draws, found, views, state)
+        asked = calls.nfe + self._ask_critic(symbols, draws, found, views, state)
         eps = [
             {s: states[s.at].eps if isinstance(s, Epsilon) else answers[s].eps for s in symbols}
             for states, answers in zip(draws, found, strict=True)
@@ -86,7 +86,8 @@ class Engine:
             g = g + extra(views, t, now, schedule)
         for post in recipe.post:
             g = post(g, now.progress)
-        log: Log = {"t": float(t.mean()), "residual": _rms(residuals), "nfe": float(nfe)} | told | calls.notes
+        log: Log = {"t": float(t.mean()), "residual": _rms(residuals)} | told | calls.notes
+        log |= _cost(asked, 0 if self.critic is None else self.critic.trains, len(views.z))
         if found[0]:
             log["x0"] = _shown(found[0]).x0
         if self.critic is not None:
@@ -146,6 +147,12 @@ def _predict(
             )
         out.append(found)
     return out
+
+
+def _cost(asked: int, trained: int, views: int) -> Log:
+    """What a step asks of the network: predictions a view, those of training among them, and rows of all views."""
+    nfe = float(asked + trained)
+    return {"nfe": nfe, "nfe_train": float(trained), "rows": nfe * views}
 
 
 def _over_draws(residuals: Tensor, omega: Tensor | None) -> Tensor:

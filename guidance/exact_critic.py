@@ -59,6 +59,8 @@ class ExactCritic:
 class BoundExactCritic:
     """See critic.BoundCritic."""
 
+    trains = 0
+
     def __init__(self, choice: ExactCritic, prior: Prior):
         self.choice, self.prior = choice, prior
 

@@ -58,6 +58,7 @@ class BoundLoraCritic:
     def __init__(self, choice: LoraCritic, prior: Prior, adapter: Adapter):
         self.choice, self.prior, self.adapter = choice, prior, adapter
         self.target = prior.info.prediction if choice.target == "native" else choice.target
+        self.trains = choice.updates
 
     def init(self, streams: Streams) -> Tree:
         """A change that changes nothing: the critic is the prior without guidance."""

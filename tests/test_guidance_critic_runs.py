@@ -40,7 +40,11 @@ def test_vsd_from_the_command_line(tmp_path):
     assert guidance["weight"] == "kappa"
     assert guidance["critic"]["lr"] == 1e-3
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [row["nfe"] for row in rows] == [3.0] * 3
+    assert [(row["nfe"], row["nfe_train"], row["rows"]) for row in rows] == [(4.0, 1.0, 8.0)] * 3
+    told = (
+        "24 pictures went through the prior&#39;s network, 4 a view and step; 6 of them to train the critic"
+    )
+    assert told in (folder / "report.html").read_text()
     assert rows[0]["critic_loss"] == 0.0 < rows[1]["critic_loss"]
     assert all(row["critic_skipped"] == 0.0 for row in rows)
     critic = CheckpointStore(folder / "checkpoints").latest().guidance["critic"]

@@ -203,7 +203,10 @@ def test_draws_are_averaged_at_one_time():
 def test_the_log_holds_numbers_and_a_picture():
     prior = three()
     g, log = run({"method": "sds", "cfg_scale": 3}, prior, views=4)
-    assert {k for k, v in log.items() if isinstance(v, float)} == {"t", "residual", "gradient", "nfe"}
+    assert {k for k, v in log.items() if isinstance(v, float)} == {
+        *("t", "residual", "gradient", "nfe", "nfe_train", "rows")
+    }
+    assert (log["nfe"], log["nfe_train"], log["rows"]) == (2.0, 0.0, 8.0)
     assert log["x0"].shape == (4, *SHAPE)
     assert 0.02 <= log["t"] <= 0.98
     assert log["gradient"] == pytest.approx(float(g.norm()) / 4)

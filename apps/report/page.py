@@ -56,6 +56,7 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         ],
         "curves": [*curves(rows), *by_time(rows)],
         "timings": timings(rows),
+        "calls": network_calls(rows),
         "assets": [(p.name, f"{p.stat().st_size / 1e6:.2f} MB") for p in folder.assets().values()],
         "config": folder.config_file.read_text(),
         "provenance": _flat(folder.provenance()),
@@ -100,6 +101,18 @@ def timings(rows: list[dict[str, Any]]) -> str:
     totals.pop("total", None)
     shares = sorted(((k, v) for k, v in totals.items() if v > 0), key=lambda s: -s[1])
     return split_bar(shares) if shares else ""
+
+
+def network_calls(rows: list[dict[str, Any]]) -> str:
+    """What the run asked of the prior's network, in words; "" for rows that do not tell."""
+    counted = [row for row in rows if row.get("nfe")]
+    if not counted:
+        return ""
+    total = sum(row["rows"] for row in counted)
+    trained = sum(row["rows"] * row["nfe_train"] / row["nfe"] for row in counted)
+    mean = sum(row["nfe"] for row in counted) / len(counted)
+    text = f"{total:,.0f} pictures went through the prior's network, {mean:.3g} a view and step"
+    return text + (f"; {trained:,.0f} of them to train the critic, with a backward each." if trained else ".")
 
 
 def _some(paths: list[Path], most: int) -> Iterable[Path]:
