@@ -17,6 +17,7 @@ from toys import ColorPrior, store, toy_stage
 
 from sds3d.core.errors import ConfigError
 from sds3d.jobs import configs
+from sds3d.optimize.judging import views_of
 from sds3d.optimize.loop import Session, train
 
 VIEWS, CONFIGS = 2, Path(__file__).resolve().parents[1] / "configs"
@@ -74,7 +75,7 @@ def test_the_picture_is_pulled_to_the_decoded_prediction(tmp_path):
     session = Session(stage)
     look = stage.look(0)
     render = stage.representation.render(look)
-    views = session._views(look, render, stage.prior.encode(render["rgb"]))
+    views = views_of(stage, look, render, stage.prior.encode(render["rgb"]))
     cotangents, _, log = stage.guidance.guide(views, 0, stage.streams, {})
     want = 0.5 * (views.media["rgb"] - stage.prior.decode(log["x0"])) / 2
     torch.testing.assert_close(cotangents["rgb"], want)

@@ -25,6 +25,7 @@ from toys import ColorPrior, Recorder, store, toy_stage
 from sds3d.core.cameras import orbit, rays
 from sds3d.core.errors import ConfigError, StopRequested
 from sds3d.core.streams import Streams
+from sds3d.optimize.judging import views_of
 from sds3d.optimize.loop import Session, train
 
 f64 = torch.float64
@@ -267,8 +268,11 @@ def test_depth_is_needed():
     stage = cfd_stage()
     session = Session(stage)
     render = stage.representation.render(stage.look(0))
-    views = session._views(
-        stage.look(0), {k: v for k, v in render.items() if k != "depth"}, stage.prior.encode(render["rgb"])
+    views = views_of(
+        stage,
+        stage.look(0),
+        {k: v for k, v in render.items() if k != "depth"},
+        stage.prior.encode(render["rgb"]),
     )
     with pytest.raises(
         ConfigError, match=r"guidance.noise: .*needs the depth of the views.* Set guidance.noise to fixed"

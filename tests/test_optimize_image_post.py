@@ -11,6 +11,7 @@ from sds3d.guidance.registry import parse
 from toys import ColorPrior, store, toy_stage
 
 from sds3d.core.errors import ConfigError
+from sds3d.optimize.judging import views_of
 from sds3d.optimize.loop import Session, train
 
 
@@ -45,7 +46,7 @@ def by_hand(stage, limit: float) -> torch.Tensor:
     look = stage.look(0)
     render = stage.representation.render(look)
     z = stage.prior.encode(render["rgb"])
-    cotangents, *_ = stage.guidance.guide(session._views(look, render, z), 0, stage.streams, {})
+    cotangents, *_ = stage.guidance.guide(views_of(stage, look, render, z), 0, stage.streams, {})
     clipped = []
 
     def clip(g):
