@@ -26,12 +26,20 @@ def _options(words: list[str]):
 def train(
     words: list[str] = typer.Argument(None, metavar="CONFIG.yaml [key=value ...]", help="What to train."),
     workers: int = typer.Option(1, "--workers", help="Processes that render the pictures."),
+    data: Path | None = typer.Option(
+        None, "--data", help="Folder of your own GLB, glTF, OBJ, PLY files; their names are the captions."
+    ),
+    start: str = typer.Option("", "--from", help="Model to go on from: prior32, prior64 or a folder."),
 ) -> None:
-    """Train from nothing, or go on where a run in the same folder stopped (Ctrl-C saves)."""
+    """Train from nothing, fine-tune on your own assets, or go on where a run in the same folder stopped.
+
+    Ctrl-C saves.
+    """
     from ..jobs.interrupt import stop_on_signals
     from ..training.run import train as carry_on
 
-    options = _options(list(words or []))
+    said = {"data": data and str(data), "start": start}
+    options = _options([*(words or []), *(f"{k}={v}" for k, v in said.items() if v)])
     with stop_on_signals() as flag:
         folder = carry_on(options, workers, lambda: flag.requested, typer.echo)
     if folder is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -36,6 +37,14 @@ class Batch:
     azimuth_deg: Float[Tensor, " b"]
     elevation_deg: Float[Tensor, " b"]
     background: Float[Tensor, "b 3"]
+
+
+class Source(Protocol):
+    """Anything that says what a step sees."""
+
+    def draw(self, step: int, count: int) -> Batch:
+        """The batch of a step."""
+        ...
 
 
 class Batches:

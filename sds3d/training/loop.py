@@ -6,6 +6,7 @@ checkpoint that was pinned where the decay began.
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -22,10 +23,11 @@ from ..optimize.checkpoint import CheckpointStore
 from ..optimize.state import RunState
 from ..priors.pixel_unet import pool_text, unet_output
 from ..priors.scorer import Scorer
-from .batches import Batches
+from .batches import Source
 from .network import alphas_cumprod, make_unet, view_features
 from .options import TrainOptions
-from .words import token_ids
+from .start import Start
+from .words import TextTower, token_ids
 
 WARM_UP = 200
 BETAS = (0.9, 0.99)
@@ -53,19 +55,21 @@ def learning_rate(options: TrainOptions, step: int, steps: int) -> float:
 
 def train_prior(
     options: TrainOptions,
-    batches: Batches,
-    tower: Scorer,
+    batches: Source,
+    tower: Scorer | TextTower,
     should_stop: Callable[[], bool],
     report: Callable[[Progress], None],
     preview: Callable[[Any, int], None],
+    start: Start | None = None,
 ) -> Any:
     """Train until `options.images`, or until `should_stop`; returns the averaged UNet.
 
     Args:
         tower: the frozen contrastive model whose text side the network reads.
         report: every 50 steps. preview: (averaged UNet, step), every options.preview_every_s.
+        start: a finished model to go on from, of the form that options.network describes.
     """  # fmt: skip
-    run = _Run(options, batches, tower)
+    run = _Run(options, batches, tower, start)
     store = CheckpointStore(options.folder / "checkpoints")
     saved = store.latest()
     if saved is not None:
@@ -109,10 +113,13 @@ def _log(folder: Path, step: int, images: int, loss: float, speed: float) -> Non
 class _Run:
     """The network, its average and its moments at a step."""
 
-    def __init__(self, options: TrainOptions, batches: Batches, tower: Scorer):
+    def __init__(
+        self, options: TrainOptions, batches: Source, tower: Scorer | TextTower, start: Start | None = None
+    ):
         self.options, self.batches, self.tower, self.step = options, batches, tower, 0
-        self.unet = make_unet(options.network, options.seed).train()
-        self.averaged = make_unet(options.network, options.seed).eval().requires_grad_(False)
+        first = make_unet(options.network, options.seed) if start is None else start.unet
+        self.unet = copy.deepcopy(first).train().requires_grad_(True)
+        self.averaged = copy.deepcopy(first).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.unet.parameters(),
             lr=options.learning_rate,

@@ -12,7 +12,7 @@ from ..core.streams import Streams
 from ..priors.pixel_unet import ViewFeatures
 from ..priors.scorer import Scorer
 from .options import NetworkOptions
-from .words import WIDTH, half_copy, set_weights
+from .words import WIDTH, TextTower, half_copy, set_weights
 
 SCHEDULE = {
     "num_train_timesteps": 1000,
@@ -48,7 +48,7 @@ def make_unet(options: NetworkOptions, seed: int) -> Any:
     return unet
 
 
-def save_model(unet: Any, tower: Scorer, options: NetworkOptions, folder: Path) -> None:
+def save_model(unet: Any, tower: Scorer | TextTower, options: NetworkOptions, folder: Path) -> None:
     """Write the folder that priors.kinds.embedded reads, in half precision; `unet` itself stays as it is."""
     from diffusers import UNet2DConditionModel
     from safetensors.torch import save_file

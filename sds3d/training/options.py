@@ -89,7 +89,15 @@ class TrainOptions(Options):
     )
     """The metric scorer: other seed, captions and architecture; it has seen every pair and relation."""
     network: NetworkOptions = NetworkOptions()
-    """The network."""
+    """The network; where `start` is given, that model's own takes its place."""
+    start: str = ""
+    """A finished model to go on from: prior32, prior64 or a model folder. Without it the weights are drawn."""
+    data: Path | None = None
+    """A folder of your own GLB, glTF, OBJ or PLY files; red_dragon.glb is "a red dragon", or see captions.yaml."""
+    data_share: float = Field(0.5, gt=0, le=1)
+    """Share of each step's pictures that show them; at 1 no procedural picture is made."""
+    data_views: int = Field(96, ge=1)
+    """Pictures of each of them."""
     images: int = Field(2_400_000, ge=1)
     """Pictures to train on in all, repeats counted."""
     decay_share: float = Field(0.25, ge=0, le=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,24 @@ import torch
 
 from ..assetio.pictures import contact_sheet
 from ..core.cameras import orbit
+from ..core.errors import Sds3dError
 from ..core.streams import Streams
 from ..objects.captions import vocabulary
 from ..priors.base import Prior
 from ..priors.kinds.embedded import Options as EmbeddedOptions
 from ..priors.kinds.embedded import load_folder
 from ..priors.scorer import Scorer, load_scorer
-from .batches import Batches
+from ..priors.views import VIEW_WORDS
+from .batches import Batches, Source
 from .contrast import make_scorer, save_scorer, train_scorer
 from .loop import Progress, train_prior
 from .network import save_model
 from .options import TextOptions, TrainOptions
+from .own import Mixed, OwnAsset, OwnBatches, find_assets, own_words
 from .plan import learned_kinds
 from .render import open_set, render_set
 from .sampling import ddim
+from .start import Start, load_start
 from .words import make_tokenizer
 
 PREVIEW_PROMPTS = (
@@ -45,12 +49,17 @@ def train(
         The model folder, or None if it was stopped before the end (its checkpoint says where).
     """
     folder = options.folder
-    render_set(options.pictures, folder / "pictures", workers, lambda d, n: say(f"pictures {d}/{n}"))
-    tower = prepare_scorer(options, options.text, folder / "tower", say)
-    layers, pictures = open_set(options.pictures, folder / "pictures")
-    batches = Batches(
-        layers, pictures, Streams(options.seed), options.network.size, view_words=options.view_words
-    )
+    procedural = options.data is None or options.data_share < 1
+    if procedural:
+        render_set(options.pictures, folder / "pictures", workers, lambda d, n: say(f"pictures {d}/{n}"))
+    own = [] if options.data is None else find_assets(options.data)
+    start = _start(options, own, procedural)
+    if start is not None:
+        options = options.model_copy(update={"network": start.network})
+    elif own:
+        raise Sds3dError("data: your own pictures need a model to go on from; say start=prior64 (or --from)")
+    tower = prepare_scorer(options, options.text, folder / "tower", say) if start is None else start.tower
+    batches = _batches(options, own, procedural)
     stopped = False
 
     def stop() -> bool:
@@ -60,13 +69,37 @@ def train(
 
     def preview(unet: Any, step: int) -> None:
         save_model(unet, tower, options.network, folder / "model")
-        sheet = preview_sheet(load_folder(folder / "model", EmbeddedOptions()))
+        prompts = [a.captions[0] for a in own[: len(PREVIEW_PROMPTS)]] or PREVIEW_PROMPTS
+        sheet = preview_sheet(load_folder(folder / "model", EmbeddedOptions()), prompts)
         path = contact_sheet(sheet, folder / "previews" / f"step_{step:07d}.png", 16, overwrite=True)
         say(f"preview {path}")
 
     (folder / "previews").mkdir(parents=True, exist_ok=True)
-    train_prior(options, batches, tower, stop, lambda p: say(progress_line(p)), preview)
+    train_prior(options, batches, tower, stop, lambda p: say(progress_line(p)), preview, start)
     return None if stopped else folder / "model"
+
+
+def _start(options: TrainOptions, own: Sequence[OwnAsset], procedural: bool) -> Start | None:
+    """The model to go on from, with every word that the captions of this run may hold."""
+    if not options.start:
+        return None
+    words = [*own_words(own), *(" ".join(VIEW_WORDS).split() if own else [])]
+    if procedural:
+        words += vocabulary(learned_kinds(options.pictures))
+    return load_start(options.start, words, options.seed)
+
+
+def _batches(options: TrainOptions, own: Sequence[OwnAsset], procedural: bool) -> Source:
+    """Where the steps' pictures come from."""
+    streams, size, share = Streams(options.seed), options.network.size, options.view_words
+    sources: list[Source] = []
+    if procedural:
+        layers, pictures = open_set(options.pictures, options.folder / "pictures")
+        sources.append(Batches(layers, pictures, streams, size, view_words=share))
+    if own:
+        tilt = options.pictures.elevation_deg
+        sources.append(OwnBatches(own, streams, size, options.data_views, tilt, share))
+    return sources[0] if len(sources) == 1 else Mixed(sources[0], sources[1], options.data_share)
 
 
 def prepare_scorer(
@@ -89,13 +122,15 @@ def prepare_scorer(
     return load_scorer(folder)
 
 
-def preview_sheet(prior: Prior, steps: int = 20) -> list[torch.Tensor]:
-    """Samples of PREVIEW_PROMPTS from four sides, the last on green."""
+def preview_sheet(
+    prior: Prior, captions: Sequence[str] = PREVIEW_PROMPTS, steps: int = 20
+) -> list[torch.Tensor]:
+    """Samples of the captions from four sides, the last on green."""
     sides = (20.0, 110.0, 200.0, 290.0)
-    prompts = [p for p in PREVIEW_PROMPTS for _ in sides]
+    prompts = [p for p in captions for _ in sides]
     background = torch.ones(len(prompts), 3)
     background[3::4] = torch.tensor([0.3, 0.5, 0.4])
-    cameras = orbit([*sides] * len(PREVIEW_PROMPTS), 20.0)
+    cameras = orbit([*sides] * len(captions), 20.0)
     return list(ddim(prior, prompts, cameras, background, steps))
 
 

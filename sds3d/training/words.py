@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,10 +19,22 @@ _SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 _INIT_STD = 0.05
 
 
+@dataclass(frozen=True)
+class TextTower:
+    """The text side of a model: what training reads captions with (a Scorer serves as well).
+
+    Args:
+        text_encoder, tokenizer: transformers objects. text_projection: a linear layer from state to pooled text.
+    """
+
+    text_encoder: Any
+    tokenizer: Any
+    text_projection: torch.nn.Linear
+
+
 def make_tokenizer(words: Sequence[str]) -> Any:
     """A transformers tokenizer: lower case, one token a word, numbered in this order."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
 
     numbers = {word: i for i, word in enumerate([*_SPECIAL, *words])}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="<unk>"))
@@ -30,9 +43,16 @@ def make_tokenizer(words: Sequence[str]) -> Any:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<bos> $A <eos>", special_tokens=[("<bos>", 1), ("<eos>", 2)]
     )
+    return tokenizer_of(tokenizer, MAX_TOKENS)
+
+
+def tokenizer_of(backend: Any, max_tokens: int) -> Any:
+    """The transformers object around a `tokenizers.Tokenizer` whose prompts have at most `max_tokens` tokens."""
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", bos_token="<bos>", eos_token="<eos>",
-        model_max_length=MAX_TOKENS,
+        tokenizer_object=backend, unk_token="<unk>", pad_token="<pad>", bos_token="<bos>", eos_token="<eos>",
+        model_max_length=max_tokens,
     )  # fmt: skip
 
 

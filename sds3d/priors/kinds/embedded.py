@@ -66,6 +66,8 @@ class Options(BaseOptions):
     """The name of this kind of prior."""
     model: Literal["prior32", "prior64"] = "prior32"
     """Which of the two shipped models, by the side of its pictures in pixels; prior32 makes the better shapes in 3D."""
+    folder: Path | None = None
+    """A model that `sds3d prior train` made, in place of the shipped ones."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network; auto takes bfloat16 where the CPU has it."""
     condition_on_camera: bool = True
@@ -79,9 +81,14 @@ def assets_folder() -> Path:
     return ASSETS if ASSETS.is_dir() else ASSETS.parents[1] / "assets"
 
 
+def model_folder(options: Options) -> Path:
+    """Where the model lies that the options name."""
+    return options.folder or assets_folder() / options.model
+
+
 def weight_files(options: Options) -> list[Path]:
     """The files whose hashes tell which model it is."""
-    return sorted((assets_folder() / options.model).rglob("*.safetensors"))
+    return sorted(model_folder(options).rglob("*.safetensors"))
 
 
 def check_prompts(options: Options, text: str, negative: str, view_words: bool | None) -> None:
@@ -93,7 +100,7 @@ def check_prompts(options: Options, text: str, negative: str, view_words: bool |
     Raises:
         PromptError: as `EmbeddedPrior.prepare`. Sds3dError: the model's word list is missing or broken.
     """
-    folder = assets_folder() / options.model / "tokenizer"
+    folder = model_folder(options) / "tokenizer"
     try:
         words = json.loads((folder / "tokenizer.json").read_bytes())["model"]["vocab"]
         room = int(json.loads((folder / "tokenizer_config.json").read_bytes())["model_max_length"])
@@ -122,8 +129,8 @@ def _check_texts(texts: Mapping[str, str], vocabulary: Collection[str], max_toke
 
 
 def create(options: Options, device: str = "cpu") -> EmbeddedPrior:
-    """Load the shipped model that the options name."""
-    return load_folder(assets_folder() / options.model, options, device)
+    """Load the model that the options name."""
+    return load_folder(model_folder(options), options, device)
 
 
 def load_folder(folder: Path, options: Options, device: str = "cpu") -> EmbeddedPrior:
@@ -147,7 +154,7 @@ class EmbeddedPrior:
         self.view_features = ViewFeatures.of(parts.index)
         side = int(parts.index["image_size"])
         self.info = PriorInfo(
-            name=f"embedded/{options.model}",
+            name=f"embedded/{options.folder.name if options.folder else options.model}",
             media="image",
             size=(side, side),
             latent_shape=(3, side, side),

@@ -1,0 +1,87 @@
+"""Going on from a finished model: its network, and its text tower with room for new words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import Sds3dError
+from ..core.streams import Streams
+from ..priors.folder import load_components
+from ..priors.kinds.embedded import assets_folder
+from ..priors.pixel_unet import ViewFeatures
+from .network import SCHEDULE
+from .options import NetworkOptions
+from .words import TextTower, tokenizer_of
+
+
+@dataclass(frozen=True)
+class Start:
+    """A finished model in float32: UNet, text tower, and the network options that describe it."""
+
+    unet: Any
+    tower: TextTower
+    network: NetworkOptions
+
+
+def load_start(word: str, new_words: Sequence[str], seed: int) -> Start:
+    """A shipped model (prior32, prior64) or a model folder, its vocabulary widened by the words it lacks.
+
+    A new word's vector is drawn with the spread of the known ones; the text tower stays frozen, the network learns
+    what the word means.
+
+    Raises:
+        Sds3dError: there is no such model, or its pictures' noise schedule is not the one that training uses.
+    """
+    from safetensors.torch import load_file
+
+    folder = Path(word) if Path(word).is_dir() else assets_folder() / word
+    if not folder.is_dir():
+        raise Sds3dError(f"start: {word!r} is neither a model folder nor prior32 nor prior64")
+    parts = load_components(folder, torch.float32)
+    if parts.prediction != SCHEDULE["prediction_type"].removesuffix("_prediction"):
+        raise Sds3dError(
+            f"start: {folder} predicts {parts.prediction}; training goes on from v-prediction only"
+        )
+    weights = load_file(folder / "text_projection.safetensors")
+    projection = torch.nn.Linear(*weights["weight"].shape[::-1])
+    projection.load_state_dict({name: value.float() for name, value in weights.items()})
+    tokenizer = widen(parts.text_encoder, parts.tokenizer, new_words, Streams(seed))
+    tower = TextTower(parts.text_encoder, tokenizer, projection.requires_grad_(False))
+    return Start(parts.unet, tower, _described(parts.index, parts.unet))
+
+
+def widen(text_encoder: Any, tokenizer: Any, words: Sequence[str], streams: Streams) -> Any:
+    """A tokenizer that knows these words too; the encoder gets a row of its embedding for each new one, in place."""
+    from tokenizers import Tokenizer
+
+    known = tokenizer.get_vocab()
+    fresh = [w for w in dict.fromkeys(words) if w not in known]
+    if not fresh:
+        return tokenizer
+    count = max(known.values()) + 1
+    # words belong to the model's own table: tokens "added" later would match inside of other words
+    table = json.loads(tokenizer.backend_tokenizer.to_str())
+    table["model"]["vocab"] |= {word: count + i for i, word in enumerate(fresh)}
+    spread = float(text_encoder.get_input_embeddings().weight.detach().std())
+    text_encoder.resize_token_embeddings(count + len(fresh), mean_resizing=False)
+    rows = text_encoder.get_input_embeddings().weight.requires_grad_(False)
+    rows[count:] = streams.normal((len(fresh), rows.shape[1]), "new words")[0].float() * spread
+    return tokenizer_of(Tokenizer.from_str(json.dumps(table)), int(tokenizer.model_max_length))
+
+
+def _described(index: dict[str, Any], unet: Any) -> NetworkOptions:
+    """Network options that say what the folder says."""
+    features = ViewFeatures.of(index)
+    return NetworkOptions(
+        size=int(index["image_size"]), unshuffle=int(index["pixel_unshuffle"]),
+        channels=tuple(unet.config.block_out_channels),
+        attention=tuple("CrossAttn" in name for name in unet.config.down_block_types),
+        azimuth_harmonics=features.azimuth_harmonics, elevation_harmonics=features.elevation_harmonics,
+        camera_gain=features.gain,
+    )  # fmt: skip
