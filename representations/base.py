@@ -4,15 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from sds3d.config.options import Options
 from sds3d.core.assets import Asset, Box
+from sds3d.core.cameras import OrbitSampler, Sampler
 from sds3d.core.look import Look, Render
 from sds3d.core.schedules import Schedule
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
+
+
+class RepresentationOptions(Options):
+    """What the options of every representation can tell before one is made.
+
+    A module of representations offers `Options`, of this class, and `create(options, streams)`. One whose `create`
+    takes a further argument `canvas` is handed a function that returns the Canvas.
+    """
+
+    forms: ClassVar[frozenset[str]] = frozenset({"mesh"})
+    """What `to_asset` makes: mesh, splats, picture."""
+
+    @property
+    def flat(self) -> bool:
+        """Whether it is a picture, which no camera goes around."""
+        return "picture" in self.forms
+
+    def sampler(self, orbit: OrbitSampler) -> Sampler:
+        """Where the training views stand, given the cameras that the config asks for."""
+        return orbit
+
+    def backdrop(self) -> tuple[float, float, float] | None:
+        """The one background that the prior is told of, RGB in [0, 1]; None where each view has its own."""
+        return None
+
+
+class Canvas(Protocol):
+    """What a picture is made for: the parts of a prior that tell its size and its latents."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        ...
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of one latent."""
+        ...
+
+    def encode(self, media: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hh ww"]:
+        """RGB in [0, 1] -> latents."""
+        ...
+
+    def decode(self, z: Float[Tensor, "b c hh ww"]) -> Float[Tensor, "b 3 h w"]:
+        """Latents -> RGB in [0, 1]; no gradient."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,13 +95,17 @@ class Moments(Protocol):
 
 @runtime_checkable
 class Representation(Protocol):
-    """A differentiable scene.
+    """A differentiable scene, or a picture.
 
     `provides` names the outputs of `render`; `bounds` is the box that holds the object.
     """
 
     provides: frozenset[str]
     bounds: Box
+
+    def to(self, device: torch.device) -> None:
+        """Move every tensor to a device, where it renders from then on; states that are loaded later go there too."""
+        ...
 
     def render(self, look: Look) -> Render:
         """Differentiable outputs for one request; see core.look for names and ranges."""
@@ -84,5 +138,5 @@ class Representation(Protocol):
         ...
 
     def to_asset(self, kind: str) -> Asset:
-        """Export as "mesh" or "splats"; raises AssetError when the representation has no such form."""
+        """Export as "mesh", "splats" or "picture"; raises AssetError when the representation has no such form."""
         ...

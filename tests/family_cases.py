@@ -31,9 +31,11 @@ def folder_of(name: str) -> Path:
 
 
 def load(folder: Path, **options: Any) -> kind.DiffusersPrior:
-    """The prior of a folder in float32 at 16 pixels, on the CPU."""
+    """The prior of a folder in float32 at 16 pixels, on the CPU, its networks in memory."""
     given = {"folder": str(folder), "precision": "float32", "device": "cpu", "size": SIDE} | options
-    return kind.create(kind.Options(**given))
+    prior = kind.create(kind.Options(**given))
+    prior.load()
+    return prior
 
 
 @functools.cache

@@ -136,7 +136,7 @@ WRONG = {
     "syntax": ("prompt: a duck\nexport: [glb\n", "is not valid YAML"),
     "export": (
         "prompt: a duck\nexport: [glb, stl]\n",
-        '2: export[1]: expected one of glb, obj, ply, 3dgs, got "stl"',
+        '2: export[1]: expected one of glb, obj, ply, 3dgs, png, jpg, got "stl"',
     ),
 }
 

@@ -78,7 +78,7 @@ def test_view_words_are_left_out_where_nobody_asks(sd1: Path) -> None:
 def test_text_is_padded_as_the_folder_says(model: Path) -> None:
     """2.x models were trained with token 0 as padding, 1.x models with the end token."""
     prior = load(model)
-    pipe = text_pipeline(prior.layout, prior.network, prior.device, "float32")
+    pipe = text_pipeline(prior.layout, "float32")
     ids = pipe.tokenizer(["", "aa"], padding="max_length", return_tensors="pt")["input_ids"]
     pad = {"epsilon": 513, "v_prediction": 0}[model.name]
     assert ids.shape == (2, 77)

@@ -118,7 +118,9 @@ def write_model(folder: Path, prediction: str, pad: str) -> Path:
 
 
 def load(folder: Path, **options: object) -> kind.DiffusersPrior:
-    """The prior of a folder in float32, as a run creates it."""
-    return create_prior(
+    """The prior of a folder in float32, as a run creates it, its networks in memory."""
+    prior = create_prior(
         kind.Options(**{"folder": str(folder), "precision": "float32", "device": "cpu"} | options)
     )
+    prior.load()
+    return prior

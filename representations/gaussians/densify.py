@@ -89,7 +89,8 @@ class Densify:
         keep = (~large).nonzero()[:, 0]
         kept, cloned = parameters.take(keep), parameters.take(clone)
         if o.keep_opacity:
-            kept = replace(kept, logit_opacities=torch.where(hot[keep], halved(kept), kept.logit_opacities))
+            mine = hot[keep].to(kept.means.device)
+            kept = replace(kept, logit_opacities=torch.where(mine, halved(kept), kept.logit_opacities))
             cloned = replace(cloned, logit_opacities=halved(cloned))
         noise = between.streams.normal((2, len(split), 3), "gaussians-split", step=between.step)[0]
         halves = [half_of(parameters.take(split), noise[side], o) for side in range(2)]

@@ -59,10 +59,10 @@ class Mcmc:
         u = between.streams.uniform((len(dead),), "gaussians-relocate", step=between.step)[0]
         source = alive[draw(opacity[alive], u)]
         self.relocated += len(dead)
-        rows = torch.arange(len(parameters))
+        rows = torch.arange(len(parameters), device=opacity.device)
         rows[dead] = source
         new, touched = copies(parameters, rows)
-        inherit = torch.arange(len(parameters))
+        inherit = torch.arange(len(parameters), device=opacity.device)
         inherit[touched] = -1
         return rearrange(new, inherit, between.moments)
 
@@ -73,10 +73,11 @@ class Mcmc:
         if extra <= 0:
             return parameters
         u = between.streams.uniform((extra,), "gaussians-grow", step=between.step)[0]
-        rows = torch.cat([torch.arange(count), draw(parameters.opacities, u)])
+        device = parameters.means.device
+        rows = torch.cat([torch.arange(count, device=device), draw(parameters.opacities, u)])
         self.added += extra
         new, touched = copies(parameters, rows)
-        inherit = torch.arange(count + extra)
+        inherit = torch.arange(count + extra, device=device)
         inherit[touched] = -1
         return rearrange(new, inherit, between.moments)
 
@@ -92,7 +93,7 @@ class Mcmc:
 def draw(weights: Float[Tensor, " n"], uniform: Float[Tensor, " m"]) -> Int[Tensor, " m"]:
     """Indices drawn with probability proportional to the weights, from uniform numbers in (0, 1)."""
     cumulative = weights.detach().double().cumsum(0)
-    return torch.searchsorted(cumulative, uniform.double() * cumulative[-1]).clamp(max=len(weights) - 1)
+    return torch.searchsorted(cumulative, uniform.to(cumulative) * cumulative[-1]).clamp(max=len(weights) - 1)
 
 
 def copies(parameters: Parameters, rows: Int[Tensor, " m"]) -> tuple[Parameters, Int[Tensor, " t"]]:

@@ -40,6 +40,10 @@ class GaussianModel:
         h = options.half_extent
         self.bounds = Box((-h, -h, -h), (h, h, h))
 
+    def to(self, device: torch.device) -> None:
+        """Move the Gaussians; the strategy's memory stays on the CPU."""
+        self.parameters = self.parameters.map(lambda value: value.detach().to(device))
+
     def render(self, look: Look) -> Render:
         """rgb over the background, alpha, depth, radii (B, N); with gradients also means2d (B, N, 2), zeros whose
         gradient is that of the Gaussians' positions in the picture, in pixels."""
@@ -59,6 +63,7 @@ class GaussianModel:
             look.size,
             look.background.to(device),
             probe=probe,
+            implementation=self.options.rasterizer,
         )
         render = {
             "rgb": regularise.gamut(out.rgb),

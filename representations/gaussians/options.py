@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from sds3d.config.options import Options as Base
 from sds3d.config.options import Scalar
 from sds3d.core import schedules
+
+from ..base import RepresentationOptions
 
 
 class InitOptions(Base):
@@ -90,8 +92,10 @@ class McmcOptions(Base):
     """Noise on faint Gaussians' positions, times the positions' learning rate and the covariance; 1 / world unit."""
 
 
-class Options(Base):
+class Options(RepresentationOptions):
     """3D Gaussians, drawn by splatting: sharp, quick, exported as splats or as a mesh."""
+
+    forms: ClassVar[frozenset[str]] = frozenset({"mesh", "splats"})
 
     kind: Literal["gaussians"] = "gaussians"
     """Name of the representation."""
@@ -101,6 +105,9 @@ class Options(Base):
     """Degree of the colours' spherical harmonics; 0 is one colour from all sides."""
     sh_every: float = Field(0.2, ge=0.0, le=1.0)
     """Progress between two degrees, starting at 0; 0 switches all of them on at once."""
+    rasterizer: Literal["auto", "native", "warp", "gsplat", "twin"] = "auto"
+    """Kernels that draw: auto takes the fastest of the device; native: C++ on the CPU; warp: NVIDIA Warp, what a GPU
+    gets, on the CPU too; gsplat: that package's, on a GPU; twin: plain PyTorch, slow."""
     half_extent: float = Field(0.85, gt=0.0)
     """Radius of the ball that holds the centres, world units; centres that leave it are put back on its surface."""
     min_scale: float = Field(0.01, gt=0.0)

@@ -37,10 +37,16 @@ class GridField:
         self.bounds = Box((-h, -h, -h), (h, h, h))
         self._bias = blob(options, options.resolutions[-1]).to(levels[0].device)
 
+    def to(self, device: torch.device) -> None:
+        """Move the grids."""
+        self.levels = [level.detach().to(device) for level in self.levels]
+        self._bias = self._bias.to(device)
+
     def volume(self) -> Float[Tensor, "r r r 4"]:
         """The activated field, axes z, y, x: extinction per world unit and display-referred RGB."""
         o = self.options
-        return compose(self.levels[: self.active], self._bias, o.density_gain, o.color_gain)
+        levels = self.levels[: self.active]
+        return compose(levels, self._bias, o.density_gain, o.color_gain, implementation=o.rasterizer)
 
     def render(self, look: Look) -> Render:
         """rgb over the background, alpha, depth; with gradients also "volume", which `regularise` reads."""
@@ -53,7 +59,8 @@ class GridField:
         losses = {}
         if weight := o.tv(progress):
             volume = render["volume"] if "volume" in render else self.volume()
-            losses["tv"] = total_variation(volume, (weight / o.density_gain**2, weight, weight, weight))
+            weights = (weight / o.density_gain**2, weight, weight, weight)
+            losses["tv"] = total_variation(volume, weights, implementation=o.rasterizer)
         if weight := o.opacity(progress):
             losses["opacity"] = (alpha + 1e-4).sqrt().sum() * (weight / len(alpha))
         if weight := o.entropy(progress):
@@ -107,7 +114,7 @@ class GridField:
             raise AssetError(f'a grid field exports as "mesh", not as "{kind}"')
         from .surface import to_mesh
 
-        return to_mesh(self.volume().detach(), self.options)
+        return to_mesh(self.volume().detach().cpu(), self.options)
 
 
 def render_volume(volume: Float[Tensor, "r r r 4"], look: Look, options: Options) -> Render:
@@ -126,6 +133,7 @@ def render_volume(volume: Float[Tensor, "r r r 4"], look: Look, options: Options
         half=options.half_extent,
         samples=samples,
         stop=options.stop,
+        implementation=options.rasterizer,
     )
     color, alpha, moment = out.reshape(views, height, width, 5).permute(0, 3, 1, 2).split([3, 1, 1], dim=1)
     background = look.background.to(volume)[:, :, None, None]

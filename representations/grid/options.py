@@ -7,9 +7,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from sds3d.config.options import Options as Base
 from sds3d.config.options import Scalar
 from sds3d.core import schedules
+
+from ..base import RepresentationOptions as Base
 
 
 class Options(Base):
@@ -27,6 +28,9 @@ class Options(Base):
     """Width of the shell inside that ball which stays empty, in world units."""
     samples: int = Field(48, ge=1, le=4096)
     """Samples along a diameter of the ball in training."""
+    rasterizer: Literal["auto", "native", "warp", "twin"] = "auto"
+    """Kernels that draw: auto takes the fastest of the device; native: C++ on the CPU; warp: NVIDIA Warp, what a GPU
+    gets, on the CPU too; twin: plain PyTorch, slow."""
     picture_samples: int = Field(96, ge=1, le=4096)
     """The same for renders without gradients (previews, turntables, metrics)."""
     stop: float = Field(1e-3, ge=0.0, lt=1.0)

@@ -48,7 +48,8 @@ def _outlines(volume: Tensor, options: Options) -> tuple[Float[Tensor, " n"], Bo
     cameras = orbit([0.0, 60.0, 120.0, 180.0, 240.0, 300.0], [0.0, 30.0, 60.0, -30.0, 15.0, 45.0])
     origins, directions = (v.reshape(-1, 3).to(volume) for v in rays(cameras, (VIEW_SIZE, VIEW_SIZE)))
     samples, half = options.picture_samples, options.half_extent
-    alpha = march(volume, origins, directions, half=half, samples=samples, stop=options.stop)[:, 3]
+    limits = {"half": half, "samples": samples, "stop": options.stop}
+    alpha = march(volume, origins, directions, **limits, implementation=options.rasterizer)[:, 3]
     near, step, count = (v.to(volume) for v in intervals(origins, directions, half, samples))
     density, peak = volume[..., :1], torch.zeros_like(near)
     for i in range(samples):  # one layer of samples at a time bounds the memory
@@ -72,7 +73,8 @@ def seen_color(
     slope = density[:, :3] - density[:, 3:]
     inward = torch.nn.functional.normalize(slope, dim=-1)
     samples = 4 * options.resolutions[-1]
-    out = march(volume, points - cell * inward, inward, half=half, samples=samples, stop=options.stop)
+    limits = {"half": half, "samples": samples, "stop": options.stop}
+    out = march(volume, points - cell * inward, inward, **limits, implementation=options.rasterizer)
     clear = (out[:, 3:4] > 0.05) & (slope.norm(dim=-1, keepdim=True) > 0)
     own = sample_volume(volume[..., 1:], points, half)
     return torch.where(clear, out[:, :3] / out[:, 3:4].clamp_min(0.05), own)

@@ -2,8 +2,8 @@
 
 Every function of the rasterization core has one signature and several implementations: "native" (C++ on the
 CPU), "twin" (plain torch, the definition), and where the function has them "warp" (NVIDIA Warp kernels, CUDA;
-they run on the CPU too, for tests) and "gsplat" (that package's compiled CUDA kernels). What a device cannot
-serve is an error, not a slow surprise.
+they run on the CPU too, for tests), "gsplat" and "tcnn" (compiled CUDA kernels of gsplat and of tiny-cuda-nn). What a
+device cannot serve is an error, not a slow surprise.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import torch
 
 from sds3d.core.errors import Sds3dError
 
-Implementation = Literal["auto", "native", "twin", "warp", "gsplat"]
+Implementation = Literal["auto", "native", "twin", "warp", "gsplat", "tcnn"]
 
 IMPLEMENTATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"cpu": ("native", "twin"), "cuda": ("gsplat", "warp")}
+    {"cpu": ("native", "twin"), "cuda": ("gsplat", "tcnn", "warp")}
 )
 """Device type -> implementations that "auto" may choose there, the preferred first."""
 
@@ -109,6 +109,10 @@ def _obstacle(
         from .warp.runtime import warp_status
 
         return warp_status(device)
+    if choice == "tcnn":
+        from .hash_grid_tcnn import tcnn_status
+
+        return tcnn_status(device)
     from .gaussians_gsplat import gsplat_status
 
     return gsplat_status(device)

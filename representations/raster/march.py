@@ -5,7 +5,6 @@ Conventions, formulas and the reference implementation are in `march_twin`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -13,10 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sds3d.core.errors import NonFiniteError
-
 from . import march_native, march_twin
 from .dispatch import Implementation, RasterError, choose
+from .finite import require_finite as _require_finite
 
 
 def compose(
@@ -160,15 +158,3 @@ def _require_same(function: str, name: str, value: Tensor, like: Tensor) -> None
         raise RasterError(
             f"{function}: {name} is {value.dtype} on {value.device}, the others {like.dtype} on {like.device}"
         )
-
-
-def _require_finite(function: str, name: str, value: Tensor) -> None:
-    """Refuse NaN and infinity by name and index; a finite sum means that every term is."""
-    flat = value.detach().reshape(-1)
-    if math.isfinite(float(flat.sum())):
-        return
-    bad = (~torch.isfinite(flat)).nonzero()
-    if len(bad):
-        at = int(bad[0])
-        index = [int(i) for i in torch.unravel_index(torch.tensor(at), value.shape)]
-        raise NonFiniteError(f"{function}: {name}{index} is {float(flat[at])}")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.assets import Asset, Mesh, PointCloud, Splats
+from ..core.assets import Asset, Mesh, Picture, PointCloud, Splats
 from ..core.errors import AssetError
 
 
@@ -22,9 +22,12 @@ def check_asset(asset: Asset, path: Path) -> None:
         _shape(asset.points, (None, 3), "points", path)
         _finite(asset.points, "points", path)
         _rows_like(asset.colors, 3, len(asset.points), "colors", path)
+    elif isinstance(asset, Picture):
+        _shape(asset.pixels, (3, None, None), "pixels", path)
+        _finite(asset.pixels.flatten(1), "pixels", path)
     else:
         raise AssetError(
-            f"{path}: {type(asset).__name__} is not an asset; give a Mesh, Splats or PointCloud."
+            f"{path}: {type(asset).__name__} is not an asset; give a Mesh, Splats, PointCloud or Picture."
         )
 
 

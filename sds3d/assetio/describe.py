@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.assets import Mesh, PointCloud, Splats
+from ..core.assets import Mesh, Picture, PointCloud, Splats
 from .check import as_numpy
 from .files import read_bytes
 from .kinds import read
@@ -15,11 +15,12 @@ from .topology import is_watertight, merge_equal
 
 
 def describe(path: str | Path) -> dict[str, object]:
-    """Facts about a 3D file, ready for JSON.
+    """Facts about an asset file, ready for JSON.
 
     Returns:
         file, bytes, sha256, notes, and for what the file holds "mesh" (vertices, faces, low, high, watertight,
-        colors, normals, texture), "splats" (count, sh_degree, low, high, mean_opacity) or "points" (count, …).
+        colors, normals, texture), "splats" (count, sh_degree, low, high, mean_opacity), "points" (count, …) or "picture" (width, height,
+        mean_rgb).
 
     Raises:
         AssetError: as `read`.
@@ -38,6 +39,8 @@ def describe(path: str | Path) -> dict[str, object]:
         out["splats"] = _splats(scene.splats)
     if scene.points is not None:
         out["points"] = _points(scene.points)
+    if scene.picture is not None:
+        out["picture"] = _picture(scene.picture)
     out["notes"] = list(scene.notes)
     return out
 
@@ -69,6 +72,12 @@ def _points(points: PointCloud) -> dict[str, object]:
         **_extent(as_numpy(points.points)),
         "colors": points.colors is not None,
     }
+
+
+def _picture(picture: Picture) -> dict[str, object]:
+    _, height, width = picture.pixels.shape
+    mean = [round(float(v), 4) for v in picture.pixels.mean(dim=(1, 2))]
+    return {"width": width, "height": height, "mean_rgb": mean}
 
 
 def _extent(rows: np.ndarray) -> dict[str, object]:

@@ -1,9 +1,10 @@
-"""Images in memory: PNG out, PNG or JPEG in."""
+"""Images in memory: PNG and JPEG, out and in."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,11 +19,20 @@ MAX_PIXELS = 16384 * 16384
 
 def encode_png(image: Float[Tensor, "3 h w"]) -> bytes:
     """An 8-bit PNG without metadata; equal images give equal bytes."""
+    return _encode(image, format="PNG")
+
+
+def encode_jpeg(image: Float[Tensor, "3 h w"]) -> bytes:
+    """A JPEG of high quality, colours at full resolution, without metadata."""
+    return _encode(image, format="JPEG", quality=95, subsampling=0)
+
+
+def _encode(image: Float[Tensor, "3 h w"], **how: Any) -> bytes:
     from PIL import Image
 
     pixels = to_bytes(as_numpy(image).transpose(1, 2, 0))
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(out, format="PNG")
+    Image.fromarray(np.ascontiguousarray(pixels)).save(out, **how)
     return out.getvalue()
 
 

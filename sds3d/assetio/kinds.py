@@ -6,30 +6,44 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.assets import Asset, Mesh, PointCloud, Scene, Splats
+from ..core.assets import Asset, Mesh, Picture, PointCloud, Scene, Splats
 from ..core.errors import AssetError
 from .check import check_asset
 from .files import read_bytes, refuse_existing, write_atomic
 from .gltf_read import decode_gltf
 from .gltf_write import encode_glb
+from .image_bytes import decode_image, encode_jpeg, encode_png
 from .obj_read import decode_obj
 from .obj_write import encode_obj
 from .ply import decode_ply, encode_ply
 from .splats import encode_splats
 
-KINDS: dict[str, str] = {"glb": ".glb", "obj": ".obj", "ply": ".ply", "3dgs": ".3dgs.ply"}
-"""Kind -> the suffix of its files. glb and obj hold meshes, ply meshes and point clouds, 3dgs splats."""
+KINDS: dict[str, str] = {
+    "glb": ".glb",
+    "obj": ".obj",
+    "ply": ".ply",
+    "3dgs": ".3dgs.ply",
+    "png": ".png",
+    "jpg": ".jpg",
+}
+"""Kind -> the suffix of its files. glb and obj hold meshes, ply meshes and point clouds, 3dgs splats, png and jpg
+pictures."""
+
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+"""How PNG and JPEG files begin."""
 
 _HOLDS: dict[str, tuple[type, ...]] = {
     "glb": (Mesh,),
     "obj": (Mesh,),
     "ply": (Mesh, PointCloud),
     "3dgs": (Splats,),
+    "png": (Picture,),
+    "jpg": (Picture,),
 }
 
 
 def read(path: str | Path) -> Scene:
-    """What a GLB, glTF, OBJ or PLY file holds (recognised by its content), checked.
+    """What a GLB, glTF, OBJ, PLY, PNG or JPEG file holds (recognised by its content), checked.
 
     Raises:
         AssetError: the file is missing, cut off, malformed, of another format, or holds numbers that no
@@ -42,16 +56,18 @@ def read(path: str | Path) -> Scene:
         decode = decode_gltf
     elif data.startswith(b"ply"):
         decode = decode_ply
+    elif data.startswith(_PICTURES):
+        decode = _decode_picture
     elif path.suffix.lower() == ".obj":
         decode = decode_obj
     else:
         raise AssetError(
-            f"{path}: is not a 3D file that sds3d reads: its first bytes are {data[:8]!r}. It reads GLB, glTF, "
-            "OBJ (name ending in .obj), PLY meshes, points and splats."
+            f"{path}: is not a 3D file or picture that sds3d reads: its first bytes are {data[:8]!r}. It reads GLB, glTF, "
+            "OBJ (name ending in .obj), PLY meshes, points and splats, PNG and JPEG."
         )
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is named by check_asset
         scene = decode(data, path)
-    for asset in (scene.mesh, scene.splats, scene.points):
+    for asset in (scene.mesh, scene.splats, scene.points, scene.picture):
         if asset is not None:
             check_asset(asset, path)
     return scene
@@ -103,7 +119,13 @@ def kind_of(path: str | Path) -> str:
     )
 
 
+def _decode_picture(data: bytes, path: Path) -> Scene:
+    return Scene(picture=Picture(decode_image(data, path.name, path), path.stem))
+
+
 def _encode(asset: Asset, path: Path, kind: str) -> dict[Path, bytes]:
+    if isinstance(asset, Picture):
+        return {path: encode_png(asset.pixels) if kind == "png" else encode_jpeg(asset.pixels)}
     if isinstance(asset, Splats):
         return {path: encode_splats(asset)}
     if isinstance(asset, Mesh) and kind == "glb":

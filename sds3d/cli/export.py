@@ -31,7 +31,7 @@ def command(
     # writing beside a running process would race with its own export
     with folder.lock() if out is None else nullcontext():
         representation, step = load_representation(folder)
-        kinds = wanted(kinds or config.export, representation)
+        kinds = wanted(kinds or config.export, config.representation)
         stem = folder.path / "asset" if out is None else out / folder.path.name
         files = write_assets(representation, kinds, stem, config.prompt or "asset", overwrite or out is None)
     if as_json:

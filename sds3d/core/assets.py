@@ -86,16 +86,25 @@ class PointCloud:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture: (3, H, W) display-referred (sRGB) in [0, 1]."""
+
+    pixels: Float[Tensor, "3 h w"]
+    name: str = "picture"
+
+
+@dataclass(frozen=True)
 class Scene:
     """What a file held: at most one of each kind, and notes on what was left out."""
 
     mesh: Mesh | None = None
     splats: Splats | None = None
     points: PointCloud | None = None
+    picture: Picture | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
-Asset = Mesh | Splats | PointCloud
+Asset = Mesh | Splats | PointCloud | Picture
 
 
 def sample_surface(mesh: Mesh, count: int, uniform: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -153,6 +154,32 @@ def turntable(
     return orbit([start_deg + 360.0 * k / count for k in range(count)], elevation_deg, distance, fov_y_deg)
 
 
+class Sampler(Protocol):
+    """Where the views of a step stand."""
+
+    def sample(self, streams: Streams, step: int, views: int) -> Cameras | None:
+        """`views` cameras of one object with ids 0 … views-1, or None: a pure function of (seed, step)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Still:
+    """No camera, for media that have none; or one direction for every view, which only the prior hears of.
+
+    Args:
+        azimuth_deg, elevation_deg: degrees, both or none.
+    """
+
+    azimuth_deg: float | None = None
+    elevation_deg: float | None = None
+
+    def sample(self, streams: Streams, step: int, views: int) -> Cameras | None:
+        """The same at every step."""
+        if self.azimuth_deg is None or self.elevation_deg is None:
+            return None
+        return orbit([self.azimuth_deg] * views, self.elevation_deg)
+
+
 @dataclass(frozen=True)
 class OrbitSampler:
     """Random orbit cameras of a step, stratified in azimuth over the batch.
@@ -222,6 +249,24 @@ def rays(
     directions = torch.einsum("bij,bhwj->bhwi", cameras.c2w[:, :3, :3], local)
     origins = cameras.position[:, None, None].expand_as(directions)
     return origins, torch.nn.functional.normalize(directions, dim=-1)
+
+
+def of_objects(sampler: Sampler, streams: Streams, step: int, views: int, objects: int) -> Cameras | None:
+    """The cameras of a step that sees several objects, each from `views` places of its own.
+
+    Returns:
+        Cameras whose group is the object and whose ids are distinct, object by object; None as the sampler.
+    """
+    each = [sampler.sample(streams.particle(k), step, views) for k in range(objects)]
+    if objects == 1:
+        return each[0]
+    kept = [cameras for cameras in each if cameras is not None]
+    if not kept:
+        return None
+    numbered = [
+        replace(c, group=torch.full_like(c.group, k), ids=c.ids + k * views) for k, c in enumerate(kept)
+    ]
+    return Cameras(*(torch.cat([getattr(c, n) for c in numbered]) for n in Cameras.__dataclass_fields__))
 
 
 def with_ids(cameras: Cameras, ids: Tensor) -> Cameras:

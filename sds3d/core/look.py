@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .cameras import Cameras
@@ -29,6 +30,7 @@ class Look:
         want: names of the outputs needed; a representation may give more.
         jitter: (B, H, W, 2) pixel offsets for anti-aliased training rays, or None for pixel centres.
         ray_offset: (B, H, W) in [0, 1): where in its first interval each ray starts, or None for the middle.
+        group: (B,) int64, what Cameras.group is for views that have cameras; None: all views are of one object.
     """
 
     cameras: Cameras | None
@@ -39,3 +41,27 @@ class Look:
     want: frozenset[str] = field(default_factory=lambda: frozenset({"rgb", "alpha"}))
     jitter: Float[Tensor, "b h w 2"] | None = None
     ray_offset: Float[Tensor, "b h w"] | None = None
+    group: Int[Tensor, " b"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.background)
+
+    @property
+    def objects(self) -> Int[Tensor, " b"]:
+        """(B,) int64 on the CPU: the number of the object that each view shows."""
+        found = self.group if self.cameras is None else self.cameras.group
+        return torch.zeros(len(self), dtype=torch.int64) if found is None else found.cpu()
+
+    def rows(self, index: Int[Tensor, " n"]) -> Look:
+        """The views of an index, in its order."""
+        lights = self.lights
+        if lights is not None:
+            lights = Lights(lights.direction[index], lights.key[index], lights.ambient[index])
+        one = {name: getattr(self, name) for name in ("time", "jitter", "ray_offset", "group")}
+        return replace(
+            self,
+            cameras=None if self.cameras is None else self.cameras[index],
+            background=self.background[index],
+            lights=lights,
+            **{name: None if value is None else value[index] for name, value in one.items()},
+        )

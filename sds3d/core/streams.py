@@ -25,14 +25,19 @@ class Streams:
 
     Args:
         seed: any integer; two runs with the same seed and code draw the same numbers.
+        key: labels that stand before every draw's own, such as those of a particle.
     """
 
-    def __init__(self, seed: int):
-        self.seed = int(seed)
+    def __init__(self, seed: int, *key: int | str):
+        self.seed, self.key = int(seed), key
+
+    def particle(self, index: int) -> Streams:
+        """The streams of one of several particles; those of particle 0 are the run's own."""
+        return Streams(self.seed, *self.key, "particle", index) if index else self
 
     def _raw(self, count: int, tag: str, key: tuple, step: int | None, view_id: int) -> np.ndarray:
         """(count,) uint64 for one id; a different (tag, key) is a different Philox key."""
-        text = repr((self.seed, tag, key)).encode()
+        text = repr((self.seed, tag, self.key + key)).encode()
         digest = hashlib.blake2b(text, digest_size=16).digest()
         philox_key = np.frombuffer(digest, dtype=np.uint64)
         counter = np.array(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sds3d.guidance.build import build_guidance
+from sds3d.representations import particles
 from sds3d.representations.base import Representation
 
 from ..config.dump import config_hash
@@ -90,11 +94,38 @@ def check_model(config: RunConfig) -> None:
     weight_files(config.prior)
 
 
-def build_representation(config: RunConfig) -> Representation:
-    """A fresh representation, drawn from the run's seed."""
+def build_representation(config: RunConfig, prior: Callable[[], Prior] | None = None) -> Representation:
+    """A fresh representation, drawn from the run's seed; several particles in one where the config asks for them.
+
+    Args:
+        prior: returns the run's prior for kinds that need a canvas; by default it is loaded when it is asked for.
+    """
     options = config.representation
-    module = module_of(REPRESENTATIONS.package, options.kind, REPRESENTATIONS.group)  # type: ignore[attr-defined]
-    return module.create(options, Streams(config.seed))
+    create = module_of(REPRESENTATIONS.package, options.kind, REPRESENTATIONS.group).create  # type: ignore[attr-defined]
+    extras: dict[str, Any] = {}
+    if "canvas" in inspect.signature(create).parameters:
+        extras["canvas"] = functools.cache(lambda: PriorCanvas(prior() if prior else load_prior(config.prior)))
+    return particles.create(
+        config.particles, lambda streams: create(options, streams, **extras), Streams(config.seed)
+    )
+
+
+@dataclass(frozen=True)
+class PriorCanvas:
+    """See representations.base.Canvas."""
+
+    prior: Prior
+
+    size = property(lambda self: self.prior.info.size, doc="(height, width) in pixels.")
+    latent_shape = property(lambda self: self.prior.info.latent_shape, doc="(C, h, w) of one latent.")
+
+    def encode(self, media: Tensor) -> Tensor:
+        """RGB in [0, 1] -> latents."""
+        return self.prior.encode(media)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Latents -> RGB in [0, 1]."""
+        return self.prior.decode(z)
 
 
 def assemble(config: RunConfig, watch: Stopwatch, cache: PriorCache | None = None) -> Stage:
@@ -112,14 +143,16 @@ def assemble(config: RunConfig, watch: Stopwatch, cache: PriorCache | None = Non
     embedded = text_cache.prepare(prior, Prompts(config.prompt, config.negative_prompt, view_words))
     return Stage(
         prior=TimedPrior(prior, watch),
-        representation=build_representation(config),
+        representation=build_representation(config, lambda: prior),
         guidance=build_guidance(
             config.guidance, TimedPrior(prior, watch), config.optimize.steps, config.debug.gradients
         ),
-        sampler=config.cameras.sampler(),
+        sampler=config.representation.sampler(config.cameras.sampler()),
         embedded=embedded,
         options=config.optimize,
         streams=Streams(config.seed),
         config_hash=configs.hash_of(config),
         prompt=config.prompt,
+        particles=config.particles,
+        backdrop=config.representation.backdrop(),
     )

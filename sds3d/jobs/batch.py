@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..core.errors import PromptError, Sds3dError, StopRequested
 from ..optimize.events import Monitor
-from .assemble import PriorCache, build_representation, check_model, check_prompt
+from .assemble import PriorCache, check_model, check_prompt
 from .execute import Finisher, execute
 from .export import wanted
 from .runfolder import RunFolder
@@ -40,7 +40,7 @@ def create_folder(config: RunConfig) -> RunFolder:
     """A queued run folder for a config of one prompt.
 
     Raises:
-        ConfigError: splats are asked of a representation that has none.
+        ConfigError: a file kind is asked of a representation that has no such form.
         PromptError: the prior cannot serve the prompt. ModelError: its model is not on this disk. Nothing was made.
         RunFolderError: the place cannot be written.
     """
@@ -55,7 +55,7 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
 
     Raises:
         PromptError: the config names one prompt, and it cannot be served.
-        ConfigError: splats are asked of a representation that has none. In both cases nothing was made.
+        ConfigError: a file kind is asked of a representation that has no such form. In both cases nothing was made.
         RunFolderError: the place cannot be written.
     """
     if config.prompt is not None:
@@ -74,8 +74,7 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
 
 
 def _check_export(config: RunConfig) -> None:
-    if config.export and "3dgs" in config.export:
-        wanted(config.export, build_representation(config))
+    wanted(config.export, config.representation)
 
 
 def run_batch(

@@ -80,7 +80,7 @@ def _carry_out(folder: RunFolder, status: Status, watcher: Monitor, cache: Prior
     _use_threads(folder, config)
     watch = Stopwatch()
     stage = assemble(config, watch, cache)
-    export = wanted(config.export, stage.representation)
+    export = wanted(config.export, config.representation)
     store = CheckpointStore(folder.checkpoints, config.optimize.keep_checkpoints)
     start = _start(folder, store, stage)
     _note_provenance(folder, config, stage, start)
@@ -88,7 +88,7 @@ def _carry_out(folder: RunFolder, status: Status, watcher: Monitor, cache: Prior
     with metrics.MetricsWriter(folder.metrics_file) as writer:
         recorder = Recorder(folder, writer, watcher, replace(status, steps=config.optimize.steps))
         train(stage, store, recorder, start, watch)
-    write_pictures(folder, stage.representation, config.pictures)
+    write_pictures(folder, stage.representation, config)
     write_assets(
         stage.representation, export, folder.path / "asset", config.prompt or "asset", overwrite=True
     )

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from sds3d.representations.base import Representation
+from sds3d.representations.base import Representation, RepresentationOptions
+from sds3d.representations.particles import members_of
 
 from ..assetio import kinds
 from ..config.suggest import nearest
 from ..core.assets import Asset
-from ..core.errors import AssetError, ConfigError, RunFolderError
+from ..core.errors import ConfigError, RunFolderError
 from ..optimize.checkpoint import CheckpointStore
 from .assemble import build_representation
-from .runfolder import RunFolder
+from .runfolder import RunFolder, particle_name
 
-FORMS = {"glb": "mesh", "obj": "mesh", "ply": "mesh", "3dgs": "splats"}
+FORMS = {
+    "glb": "mesh",
+    "obj": "mesh",
+    "ply": "mesh",
+    "3dgs": "splats",
+    "png": "picture",
+    "jpg": "picture",
+}
 """File kind -> the form of the representation that it holds."""
 
 
@@ -38,30 +47,27 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     return words
 
 
-def has_splats(representation: Representation) -> bool:
-    """Whether a representation can be exported as splats."""
-    try:
-        representation.to_asset("splats")
-    except AssetError:
-        return False
-    return True
+USUAL = {"mesh": "glb", "splats": "3dgs", "picture": "png"}
+"""Form -> the file kind that is written where none is asked for."""
 
 
-def wanted(export: Sequence[str] | None, representation: Representation) -> tuple[str, ...]:
-    """The file kinds to write; None asks for glb, and 3dgs where there are splats.
+def wanted(export: Sequence[str] | None, options: RepresentationOptions) -> tuple[str, ...]:
+    """The file kinds to write; None asks for the usual one of each form that the representation has.
 
     Raises:
-        ConfigError: splats are asked of a representation that has none.
+        ConfigError: a kind is asked of a representation that cannot be written so.
     """
-    splats = has_splats(representation)
     if export is None:
-        return ("glb", "3dgs") if splats else ("glb",)
-    if "3dgs" in export and not splats:
-        raise ConfigError(
-            "asks for 3dgs, but this representation has no splats.",
-            key="export",
-            hint="Take representation=gaussians, or leave 3dgs out.",
-        )
+        return tuple(kind for form, kind in USUAL.items() if form in options.forms)
+    for kind in export:
+        if FORMS[kind] not in options.forms:
+            fits = [k for k, form in FORMS.items() if form in options.forms]
+            others = " Take representation=gaussians for splats." if FORMS[kind] == "splats" else ""
+            raise ConfigError(
+                f"asks for {kind}, but this representation has no {FORMS[kind]}.",
+                key="export",
+                hint=f"It is written as {', '.join(fits)}.{others}",
+            )
     return tuple(dict.fromkeys(export))
 
 
@@ -72,25 +78,24 @@ def write_assets(
     name: str,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write `<stem>.glb` and the like.
+    """Write `<stem>.glb` and the like, of further particles `<stem>_2.glb` and so on.
 
     Args:
         stem: path without suffix. name: the label inside the files.
         overwrite: replace files that exist; otherwise AssetError says which is in the way.
 
     Returns:
-        The files, in the order of the kinds.
+        The files, particle by particle, in the order of the kinds.
     """
-    from dataclasses import replace
-
-    forms: dict[str, Asset] = {}
     written: list[Path] = []
-    for kind in wanted_kinds:
-        form = FORMS[kind]
-        if form not in forms:
-            forms[form] = replace(representation.to_asset(form), name=name)
-        path = stem.with_name(stem.name + kinds.KINDS[kind])
-        written += kinds.write(forms[form], path, kind, overwrite)
+    for index, member in enumerate(members_of(representation)):
+        forms: dict[str, Asset] = {}
+        for kind in wanted_kinds:
+            form = FORMS[kind]
+            if form not in forms:
+                forms[form] = replace(member.to_asset(form), name=name)
+            path = stem.with_name(particle_name(stem.name, index) + kinds.KINDS[kind])
+            written += kinds.write(forms[form], path, kind, overwrite)
     return written
 
 

@@ -1,17 +1,21 @@
-"""Pictures of a finished asset: a contact sheet and a turntable film."""
+"""Pictures of a finished asset: a contact sheet and a turntable film; of a flat one, the sheet alone."""
 
 from __future__ import annotations
+
+from itertools import chain
 
 import torch
 from torch import Tensor
 
 from sds3d.representations.base import Representation
+from sds3d.representations.particles import members_of
 
 from ..assetio import pictures
 from ..core.cameras import Cameras, turntable
 from ..core.look import Look
+from ..optimize.loop import sheet
 from .runfolder import RunFolder
-from .schema import PictureOptions
+from .schema import RunConfig
 
 _AT_ONCE = 4
 
@@ -27,13 +31,26 @@ def render_views(representation: Representation, cameras: Cameras, side: int) ->
     return images
 
 
-def write_pictures(folder: RunFolder, representation: Representation, options: PictureOptions) -> None:
-    """contact.png and turntable.mp4, as far as the options ask for them."""
+def write_pictures(folder: RunFolder, representation: Representation, config: RunConfig) -> None:
+    """contact.png and turntable.mp4, as far as the options ask for them; no film of what is flat.
+
+    Several particles: rows of the sheet (of flat ones: its pictures), and one frame of the film shows all.
+    """
+    options, members = config.pictures, members_of(representation)
+    if config.representation.flat:
+        if options.contact_views:
+            look = Look(None, (options.contact_size, options.contact_size), torch.ones(1, 3))
+            with torch.no_grad():
+                views = [member.render(look)["rgb"][0].clamp(0, 1).cpu() for member in members]
+            pictures.contact_sheet(views, folder.contact, overwrite=True)
+        return
     if options.contact_views:
         cameras = turntable(options.contact_views, options.elevation_deg)
-        views = render_views(representation, cameras, options.contact_size)
-        pictures.contact_sheet(views, folder.contact, overwrite=True)
+        each = [render_views(member, cameras, options.contact_size) for member in members]
+        columns = 4 if len(members) == 1 else options.contact_views
+        pictures.contact_sheet(list(chain(*each)), folder.contact, columns, overwrite=True)
     if options.turntable_frames:
         cameras = turntable(options.turntable_frames, options.elevation_deg)
-        frames = render_views(representation, cameras, options.turntable_size)
+        each = [render_views(member, cameras, options.turntable_size) for member in members]
+        frames = [sheet(torch.stack(views)) for views in zip(*each, strict=True)]
         pictures.turntable(frames, folder.turntable, options.turntable_fps, overwrite=True)

@@ -3,7 +3,7 @@
 config.yaml      every option, resolved            status.json    state, reason, step, format version
 provenance.json  versions, weights, hardware       metrics.jsonl  one line a step
 previews/        pictures during the run           checkpoints/   states to resume from
-asset.*          the result                        turntable.mp4, contact.png, report.html
+asset*.*         the result, one a particle        turntable.mp4, contact.png, report.html
 """
 
 from __future__ import annotations
@@ -211,11 +211,25 @@ class RunFolder:
         return max(self.previews.glob(f"step_*_{name}.png"), default=None)
 
     def assets(self) -> dict[str, Path]:
-        """The asset files there are: kind -> path."""
+        """The asset files there are, of the first particle: kind -> path."""
+        return self._assets_of(0)
+
+    def particles(self) -> list[dict[str, Path]]:
+        """The asset files of each particle that has any: kind -> path."""
+        each = (self._assets_of(k) for k in itertools.count())
+        return list(itertools.takewhile(bool, each))
+
+    def _assets_of(self, index: int) -> dict[str, Path]:
         from ..assetio.kinds import KINDS
 
-        found = {kind: self.path / f"asset{suffix}" for kind, suffix in KINDS.items()}
+        name = particle_name("asset", index)
+        found = {kind: self.path / f"{name}{suffix}" for kind, suffix in KINDS.items()}
         return {kind: path for kind, path in found.items() if path.is_file()}
+
+
+def particle_name(stem: str, index: int) -> str:
+    """The beginning of a particle's file names: asset, asset_2, asset_3 …"""
+    return stem if index == 0 else f"{stem}_{index + 1}"
 
 
 def list_runs(root: str | Path) -> list[RunFolder]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from sds3d.guidance.options import GuidanceOptions
 from sds3d.guidance.registry import method_of
+from sds3d.representations.base import RepresentationOptions
 
 from ..config.kinds import KindOf, Names
 from ..config.options import Options
@@ -27,8 +28,8 @@ PRIORS = KindOf(
 REPRESENTATIONS = KindOf("sds3d.representations", default="grid", group="sds3d.representations")
 GUIDANCE = method_of()
 
-ExportKind = Literal["glb", "obj", "ply", "3dgs"]
-"""File kinds: glb, obj and ply hold the mesh, 3dgs the splats (as PLY)."""
+ExportKind = Literal["glb", "obj", "ply", "3dgs", "png", "jpg"]
+"""File kinds: glb, obj and ply hold the mesh, 3dgs the splats (as PLY), png and jpg a picture."""
 
 
 def _increasing(value: tuple[float, float]) -> tuple[float, float]:
@@ -127,8 +128,10 @@ class RunConfig(Options):
     """Seed of every random number."""
     prior: Annotated[Options, PRIORS] = Field(default_factory=PRIORS.make_default)
     """The model that judges the renders."""
-    representation: Annotated[Options, REPRESENTATIONS] = Field(default_factory=REPRESENTATIONS.make_default)
+    representation: Annotated[RepresentationOptions, REPRESENTATIONS] = Field(default_factory=REPRESENTATIONS.make_default)
     """What is optimised."""
+    particles: Annotated[int, Field(ge=1, le=256)] = 1
+    """How many of it are optimised together, each from noise of its own, under one guidance whose critic is shared."""
     guidance: Annotated[GuidanceOptions, GUIDANCE] = Field(default_factory=GUIDANCE.make_default)
     """How the prior's judgement becomes a gradient."""
     cameras: CameraOptions = Field(default_factory=CameraOptions)
@@ -136,7 +139,8 @@ class RunConfig(Options):
     optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
     """The loop."""
     export: Annotated[tuple[ExportKind, ...] | None, BeforeValidator(_split_words)] = None
-    """File kinds to write: glb, obj, ply (mesh), 3dgs (splats). Default: glb, and 3dgs where there are splats."""
+    """File kinds to write: glb, obj, ply (mesh), 3dgs (splats), png, jpg (pictures). Default: glb, and 3dgs where
+    there are splats; png of a picture."""
     pictures: PictureOptions = Field(default_factory=PictureOptions)
     """Contact sheet and film."""
     debug: DebugOptions = Field(default_factory=DebugOptions)

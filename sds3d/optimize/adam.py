@@ -44,7 +44,8 @@ class Adam:
                 [self.first[n] for n in names],
                 [self.second[n] for n in names],
                 [],
-                [torch.tensor(float(self.count)) for _ in names],
+                # beside the parameter: the fused CUDA kernel reads it there
+                [torch.tensor(float(self.count), device=params[n].device) for n in names],
                 fused=True,
                 amsgrad=False,
                 beta1=self.betas[0],
@@ -60,6 +61,7 @@ class Adam:
         """Row i of the new parameter inherits the moments of old row rows[i]; -1 starts at zero."""
         if name not in self.first:
             return
+        rows = rows.to(value.device)
         keep = (rows >= 0).reshape(-1, *[1] * (value.ndim - 1))
         for moments in (self.first, self.second):
             gathered = moments[name][rows.clamp(min=0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,15 @@ from sds3d.guidance.base import Views
 
 from ..assetio.pictures import grid
 from ..core.errors import StopRequested
-from ..core.look import Look, Render
+from ..core.look import Render
 from ..core.tree import Tree
 from .adam import Adam
 from .checkpoint import CheckpointStore
 from .events import Monitor, Silent, StepReport
+from .judging import Judgement, initial_state, judge, learned, merged_log, merged_state, placed_state, to_pull_back
 from .loss_scale import LossScaler
 from .out_of_memory import stopping
+from .placing import place_look, place_tree
 from .sentinel import first_non_finite, stop_if_non_finite
 from .stage import Stage
 from .state import RunState
@@ -36,6 +38,7 @@ class Grads:
         params: parameter name -> gradient. views: what the guidance saw. render: with its graph's leaves.
         losses: regularisers by name. log: the guidance's own numbers and pictures. guidance: its new state.
         checked: tensors for the sentinel in the order in which they were computed.
+        judged: what each term saw and said; views, render and the pictures of the log are the first one's.
     """
 
     params: dict[str, Tensor]
@@ -45,6 +48,7 @@ class Grads:
     log: dict[str, Any]
     guidance: Tree
     checked: dict[str, Tensor]
+    judged: tuple[Judgement, ...]
 
 
 class Session:
@@ -61,13 +65,13 @@ class Session:
         self.step = 0
         self.scaler = LossScaler(stage.options.loss_scale) if stage.options.scales_loss() else None
         if state is None:
-            self.guidance_state = stage.guidance.init(stage.streams)
+            self.guidance_state = placed_state(stage, initial_state(stage))
         else:
             stage.representation.load_state_dict(state.representation)
-            self.adam.load_state_dict(state.optimizer)
+            self.adam.load_state_dict(place_tree(state.optimizer, stage.device))
             if self.scaler:
                 self.scaler.load_state_dict(state.optimizer["loss_scale"])
-            self.guidance_state, self.step = state.guidance, state.step
+            self.guidance_state, self.step = placed_state(stage, state.guidance), state.step
 
     def state(self) -> RunState:
         """The present state; its tensors are the live ones, copy or save them before the next step."""
@@ -90,72 +94,37 @@ class Session:
         for p in params.values():
             p.requires_grad_(True)
             p.grad = None
-        look = stage.look(step)
-        with section("render"):
-            render = stage.representation.render(look)
-        z = self._encode(render["rgb"])
-        views = self._views(look, render, z)
-        with section("guidance"):
-            cotangents, guidance, log = stage.guidance.guide(views, step, stage.streams, self.guidance_state)
+        found = judge(stage, step, self.guidance_state, section)
+        # the first one's render also serves the regularisers, and densification
+        views, render = found[0].views, found[0].render
         with section("regularise"):
             losses = stage.representation.regularise(render, stage.progress(step))
         with section("backward"):
-            self._pull_back(cotangents, losses, render, z, params)
+            self._pull_back(found, losses, params)
         grads = {k: p.grad for k, p in params.items() if p.grad is not None}
-        checked = (
-            {f"render.{k}": v for k, v in render.items() if k in ("rgb", "alpha")}
-            | {"z": z}
-            | {f"guidance.{k}": v for k, v in cotangents.items()}
-            | {f"regulariser.{k}": v for k, v in losses.items()}
-            | {f"gradient.{k}": v for k, v in grads.items()}
-        )
-        return Grads(grads, views, render, losses, log, guidance, checked)
-
-    def _encode(self, rgb: Tensor) -> Tensor:
-        """z in float32, computed in the precision that the options name."""
-        if self.stage.options.precision == "float32":
-            return self.stage.prior.encode(rgb)
-        with torch.autocast(rgb.device.type, getattr(torch, self.stage.options.precision)):
-            z = self.stage.prior.encode(rgb)
-        return z.float()
+        checked: dict[str, Tensor] = {}
+        for one in found:
+            checked |= {one.name(f"render.{k}"): v for k, v in one.render.items() if k in ("rgb", "alpha")}
+            checked |= {one.name("z"): one.z}
+            checked |= {one.name(f"guidance.{k}"): v for k, v in one.cotangents.items()}
+        checked |= {f"regulariser.{k}": v for k, v in losses.items()}
+        checked |= {f"gradient.{k}": v for k, v in grads.items()}
+        log, guidance = merged_log(stage, found), merged_state(stage, self.guidance_state, found)
+        return Grads(grads, views, render, losses, log, guidance, checked, tuple(found))
 
     def _pull_back(
-        self,
-        cotangents: Mapping[str, Tensor],
-        losses: Mapping[str, Tensor],
-        render: Render,
-        z: Tensor,
-        params: Mapping[str, Tensor],
+        self, found: Sequence[Judgement], losses: Mapping[str, Tensor], params: Mapping[str, Tensor]
     ) -> None:
-        """One backward of everything that was judged; leaves .grad on the parameters and the render's probes."""
+        """One backward of everything that was judged; leaves .grad on the parameters and the renders' probes."""
         scale = self.scaler.scale if self.scaler else 1.0
-        if self.stage.guidance.image_post:
-            cotangents = self._at_the_picture(cotangents, render, z, scale)
-        judged = [(z if name == "z" else render[name], scale * g) for name, g in cotangents.items()]
+        judged = to_pull_back(found, self.stage.progress(self.step), scale)
         judged += [(loss, torch.full_like(loss, scale)) for loss in losses.values() if loss.requires_grad]
         torch.autograd.backward([t for t, _ in judged], [g for _, g in judged])
         if self.scaler:
-            probes = (t for t in render.values() if isinstance(t, Tensor) and (t.is_leaf or t.retains_grad))
+            renders = {id(one.render): one.render for one in found}.values()
+            tensors = (t for render in renders for t in render.values() if isinstance(t, Tensor))
+            probes = (t for t in tensors if t.is_leaf or t.retains_grad)
             self.scaler.unscale(t.grad for t in (*params.values(), *probes) if t.grad is not None)
-
-    def _at_the_picture(
-        self, cotangents: Mapping[str, Tensor], render: Render, z: Tensor, scale: float
-    ) -> dict[str, Tensor]:
-        """The cotangents with those of z and rgb become one of rgb, through the encoder and the guidance's steps.
-
-        What regularisers ask of the picture is not part of it.
-        """
-        out = {name: g for name, g in cotangents.items() if name != "z"}
-        g = torch.autograd.grad(z, render["rgb"], scale * cotangents["z"])[0] / scale
-        g = g + out["rgb"] if "rgb" in out else g
-        for post in self.stage.guidance.image_post:
-            g = post(g, self.stage.progress(self.step))
-        return out | {"rgb": g}
-
-    def _views(self, look: Look, render: Render, z: Tensor) -> Views:
-        media = {k: v.detach() for k, v in render.items() if isinstance(v, Tensor)}
-        cond = self.stage.prior.condition(self.stage.embedded, look, media)
-        return Views(look, media, z.detach(), cond, prompt=self.stage.prompt)
 
     def apply(self, grads: Grads) -> dict[str, float]:
         """Take the step: parameters, then what the representation changes between steps, then the critics."""
@@ -183,18 +152,22 @@ class Session:
 
     def _advance(self, grads: Grads) -> None:
         stage = self.stage
-        self.guidance_state = stage.guidance.learn(grads.views, self.step, stage.streams, grads.guidance)
+        self.guidance_state = learned(stage, self.step, grads.guidance, grads.judged)
         self.step += 1
 
-    def preview(self, log: dict[str, Any], views: Views) -> dict[str, Tensor]:
-        """Pictures of the present step: an orbiting render, the training views, the prior's x0."""
+    def preview(self, grads: Grads) -> dict[str, Tensor]:
+        """Pictures of the present step: an orbiting render of each particle, the training views, the prior's x0."""
+        log, views, prior = grads.log, grads.views, grads.judged[0].term.stage.prior
         with torch.no_grad():
-            rendered = self.stage.representation.render(self.stage.preview_look(self.step))["rgb"][0]
-        pictures = {"render": rendered, "views": sheet(views.media["rgb"])}
+            look = place_look(self.stage.preview_look(self.step), self.stage.device)
+            rendered = self.stage.representation.render(look)["rgb"]
+        pictures = {"render": sheet(rendered)}
+        if "rgb" in views.media:
+            pictures["views"] = sheet(views.media["rgb"])
         if "x0" in log:
-            pictures["x0"] = sheet(self.stage.prior.decode(log["x0"]))
+            pictures["x0"] = sheet(prior.decode(log["x0"]))
         pictures |= {k.removeprefix("map_"): heat(v) for k, v in log.items() if k.startswith("map_")}
-        return {k: v.detach().clamp(0, 1) for k, v in pictures.items()}
+        return {k: v.detach().clamp(0, 1).cpu() for k, v in pictures.items()}
 
 
 def sheet(images: Tensor) -> Tensor:
@@ -292,10 +265,9 @@ def _one_step(session: Session, store: CheckpointStore, monitor: Monitor) -> Non
     extra |= session.scaler.metrics() if session.scaler else {}
     numbers = {k: float(v) for k, v in grads.log.items() if not isinstance(v, Tensor) or v.ndim == 0}
     numbers |= {f"loss_{k}": float(v.detach()) for k, v in grads.losses.items()} | extra
-    numbers["alpha"] = (
-        float(grads.views.media["alpha"].mean()) if "alpha" in grads.views.media else float("nan")
-    )
+    if "alpha" in grads.views.media:
+        numbers["alpha"] = float(grads.views.media["alpha"].mean())
     monitor.on_step(StepReport(session.step, stage.options.steps, numbers, session.watch.read()))
     every = stage.options.preview_steps
     if every and (step % every == 0 or session.step == stage.options.steps):
-        monitor.on_preview(session.step, session.preview(grads.log, grads.views))
+        monitor.on_preview(session.step, session.preview(grads))

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from sds3d.guidance.base import Guidance
 from sds3d.representations.base import Representation
 
 from ..core.backgrounds import random_backgrounds
-from ..core.cameras import OrbitSampler
+from ..core.cameras import Cameras, Sampler, Still, of_objects, orbit
 from ..core.look import Look
 from ..core.streams import Streams
 from ..priors.base import Embedded, Prior
 from .options import OptimizeOptions
+from .terms import Mix, Term, active, check_terms
 
 
 @dataclass(frozen=True)
@@ -23,21 +25,61 @@ class Stage:
 
     Args:
         prior, representation, guidance: the three that never know each other.
-        sampler: training cameras. embedded: the prompts, encoded once by the prior.
+        sampler: where the training views of an object stand. embedded: the prompts, encoded once by the prior.
         options: the loop. streams: the run's random numbers. config_hash: hash of the resolved config.
         index: number of the stage in the run. prompt: the words, for rewards.
+        device: where the scene lies: the representation, its optimizer, the looks.
+        particles: objects that are optimised together; each has `options.views` views a step.
+        backdrop: RGB of the one background of all views, for flat media; None where each view has its own.
+        terms: several guidances in the place of the one; prior, guidance, sampler and embedded are then those of the
+            first. mix: how they become one; see terms.
     """
 
     prior: Prior
     representation: Representation
     guidance: Guidance
-    sampler: OrbitSampler
+    sampler: Sampler
     embedded: Embedded
     options: OptimizeOptions
     streams: Streams
     config_hash: str
     index: int = 0
     prompt: str = ""
+    device: torch.device = torch.device("cpu")
+    particles: int = 1
+    backdrop: tuple[float, float, float] | None = None
+    terms: tuple[Term, ...] = ()
+    mix: Mix = "sum"
+
+    def __post_init__(self):
+        if self.terms:
+            check_terms(self.terms)
+
+    @property
+    def wants(self) -> frozenset[str]:
+        """Outputs that the training renders have to hold."""
+        return frozenset({"rgb", "alpha"}) | self.guidance.needs.media
+
+    @property
+    def judges(self) -> tuple[Term, ...]:
+        """The terms; a stage without any is its own, with the name ""."""
+        return self.terms or (Term("", self),)
+
+    def active(self, step: int) -> tuple[tuple[Term, float], ...]:
+        """The terms that judge a step, with their factors: a pure function of (seed, step)."""
+        return active(self.judges, self.mix, step, self.progress(step), self.streams)
+
+    def sight(self, step: int) -> tuple[object, ...]:
+        """What decides the look of a step: stages of the same sight see the same pictures."""
+        options, streams = self.options, self.streams
+        shown = (self.sampler, self.size(step), options.views, options.jitter, options.white_background)
+        return (*shown, streams.seed, streams.key, self.particles, self.backdrop)
+
+    @property
+    def judge(self) -> torch.device:
+        """Where the guidance's state lies: with the latents, which a prior may keep on a device of its own."""
+        own = getattr(self.prior, "device", None)
+        return self.device if own is None else torch.device(own)
 
     def progress(self, step: int) -> float:
         """Share of the stage done before that step, in [0, 1)."""
@@ -52,24 +94,36 @@ class Stage:
 
     def look(self, step: int) -> Look:
         """The training request of a step: a pure function of (seed, step)."""
-        cameras = self.sampler.sample(self.streams, step, self.options.views)
-        ids, (height, width) = cameras.ids.tolist(), self.size(step)
+        views = self.options.views
+        cameras = of_objects(self.sampler, self.streams, step, views, self.particles)
+        ids, (height, width) = list(range(views * self.particles)), self.size(step)
         jitter = offset = None
-        if self.options.jitter:
+        if self.options.jitter and self.backdrop is None:
             u = self.streams.uniform((height, width, 3), "rays", step=step, ids=ids).float()
             jitter, offset = u[..., :2] - 0.5, u[..., 2]
         return Look(
             cameras,
             (height, width),
-            random_backgrounds(self.streams, step, ids, self.options.white_background),
-            want=frozenset({"rgb", "alpha"}) | self.guidance.needs.media,
+            self._backgrounds(step, ids),
+            want=self.wants,
             jitter=jitter,
             ray_offset=offset,
+            group=self._objects(views),
         )
 
-    def preview_look(self, step: int) -> Look:
-        """One orbiting view on white for the preview of that step: a turn in 160 steps."""
-        from ..core.cameras import orbit
+    def _backgrounds(self, step: int, ids: list[int]) -> Tensor:
+        if self.backdrop is not None:
+            return torch.tensor(self.backdrop).expand(len(ids), 3)
+        return random_backgrounds(self.streams, step, ids, self.options.white_background)
 
-        side = self.options.preview_size
-        return Look(orbit([step * 2.25], 15.0), (side, side), torch.ones(1, 3))
+    def _objects(self, views: int) -> Tensor:
+        """(particles * views,) int64: `views` of each object, one object after another."""
+        return torch.arange(self.particles).repeat_interleave(views)
+
+    def preview_look(self, step: int) -> Look:
+        """A view of each particle on white for the preview of that step, orbiting: a turn in 160 steps."""
+        side, count, group = self.options.preview_size, self.particles, self._objects(1)
+        cameras: Cameras | None = None
+        if not isinstance(self.sampler, Still):
+            cameras = orbit([step * 2.25] * count, 15.0, group=group)
+        return Look(cameras, (side, side), torch.ones(count, 3), group=group)

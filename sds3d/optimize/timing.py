@@ -52,6 +52,7 @@ class TimedPrior:
     def __init__(self, prior: Prior, watch: Stopwatch):
         self._prior, self._watch = prior, watch
         self.info, self.schedule = prior.info, prior.schedule
+        self.device = getattr(prior, "device", None)
 
     def prepare(self, prompts: Prompts) -> Embedded:
         """See Prior."""

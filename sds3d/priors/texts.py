@@ -29,18 +29,27 @@ def text_precision(layout: Layout, name: str, asked: str) -> torch.dtype:
     return torch.bfloat16 if sum(f.stat().st_size for f in files) > BIG_BYTES else torch.float32
 
 
-def text_pipeline(layout: Layout, network: Any, device: torch.device, precision: str) -> Any:
-    """The family's pipeline around freshly loaded text encoders; nothing else in it but the denoiser.
+def text_pipeline(layout: Layout, precision: str) -> Any:
+    """The family's pipeline around freshly loaded text encoders, in main memory, and a denoiser without weights.
 
     Raises:
         Sds3dError: encoder or tokenizer cannot be loaded.
     """
     encoders = {
-        name: load_component(layout, name, text_precision(layout, name, precision)).to(device)
+        name: load_component(layout, name, text_precision(layout, name, precision))
         for name in layout.family.encoders
         if name in layout.configs
     }
-    return shell(layout, network, encoders | load_tokenizers(layout))
+    return shell(layout, _without_weights(layout), encoders | load_tokenizers(layout))
+
+
+def _without_weights(layout: Layout) -> Any:
+    """The denoiser on the meta device: pipelines ask it for its config."""
+    from .models.architecture import build, of_layout
+
+    if "model_channels" in layout.configs[layout.family.network]:
+        return None  # a published UNet that no pipeline of the library reads
+    return build(of_layout(layout), layout.family.network, torch.float32)
 
 
 def shell(layout: Layout, network: Any, parts: Mapping[str, Any]) -> Any:

@@ -7,20 +7,19 @@ sees in the prompt, as in Poole et al., "DreamFusion", 2022, arXiv 2209.14988, �
 
 from __future__ import annotations
 
+import functools
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor
 
-from ...config.options import Options as BaseOptions
 from ...core.errors import Sds3dError
 from ...core.look import Look, Render
-from ..adapters import Embedding, Lora, change_texts, check_additions, fuse_loras
+from ..adapters import change_texts, check_additions, fuse_loras
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..branches import Branches
 from ..debias import SIDES, masked_language_model, without_contradictions
@@ -31,8 +30,9 @@ from ..lora import Adapter, LoraSpec
 from ..model_folder import check_folder, weight_files_of
 from ..models.tiers import place_network, spare, tier_for
 from ..noise_schedule import NoiseSchedule, over
-from ..perturb import PerturbOptions, check_perturb, perturbed
+from ..perturb import check_perturb, perturbed
 from ..published_adapter import PublishedAdapter
+from ..published_options import Options
 from ..self_check import refuse_failed, self_check
 from ..texts import check_texts, embed_texts, load_tokenizers, text_pipeline
 from ..views import VIEW_WORDS
@@ -41,51 +41,8 @@ from ..weights import header_names, load_component, quiet_loading
 _log = logging.getLogger(__name__)
 
 
-class Options(BaseOptions):
-    """A published model, its weights on this disk; in practice it wants a GPU."""
-
-    kind: Literal["diffusers"] = "diffusers"
-    """The name of this kind of prior."""
-    folder: str = Field(min_length=1)
-    """The model's folder on this disk, with model_index.json and safetensors weights; nothing is downloaded."""
-    file: str | None = None
-    """A single-file checkpoint (.safetensors) whose weights replace those in the folder, which still gives the
-    tokenizers, the configs and what the file does not hold."""
-    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Arithmetic of the denoiser; auto takes float16 on a GPU, bfloat16 where the CPU has it."""
-    vae_precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Arithmetic of the autoencoder, which carries the gradient; float16 overflows in SDXL's."""
-    text_precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the text encoders, which run once; auto takes bfloat16 for those above 2 GB."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the model runs; auto takes a GPU if there is one."""
-    size: int | None = Field(default=None, ge=8)
-    """Side of the pictures that the model judges, in pixels; by default the size it was trained at."""
-    embedded_guidance: float | None = Field(default=None, ge=0.0)
-    """Guidance scale that models distilled with one are told (FLUX dev, LCM, SANA-Sprint); by default theirs."""
-    prediction: Literal["auto", "epsilon", "v", "x0", "velocity"] = "auto"
-    """What the network's output is, where the scheduler's config is wrong about it."""
-    few_step: Literal["auto", "none", "lcm", "turbo", "lightning", "hyper"] = "auto"
-    """How the model was distilled to few steps; auto tells by its scheduler and its name."""
-    loras: tuple[Lora, ...] = ()
-    """LoRA files (.safetensors) to fuse into the model, each a file or {file: …, scale: …}."""
-    embeddings: tuple[Embedding, ...] = ()
-    """Textual inversion files (.safetensors), each a file or {file: …, token: …}."""
-    memory: Literal["auto", "roomy", "lean", "offload"] = "auto"
-    """How much memory of a GPU is used: roomy; lean: the autoencoder takes one view at a time and computes its
-    activations twice; offload: besides, the denoiser's layers stay in main memory and come one by one. auto takes the
-    first that fits what is free, as predicted."""
-    perturb: PerturbOptions | None = None
-    """Layers to leave out in a further branch, for the guider slg and for PAG."""
-    debias: str | None = None
-    """Folder of a masked language model (such as BERT) that leaves words out of each view's prompt that contradict the
-    view; only where view words are in the prompt."""
-    self_check: bool = False
-    """Try the model on a known picture when it is loaded, and refuse it if its answers make no sense."""
-
-
 def create(options: Options, device: str = "cpu") -> DiffusersPrior:
-    """Check the folder, then load the denoiser and the autoencoder.
+    """Check the folder; the networks are loaded when they are first used, or by `load`.
 
     Args:
         device: where the model runs if the options leave it open and there is no GPU.
@@ -206,19 +163,18 @@ def _noise_levels(layout: Layout, options: Options) -> tuple[NoiseSchedule, str]
 
 
 class DiffusersPrior:
-    """See the module docstring and priors.base.Prior; z lies on the model's device, text states in float32."""
+    """See the module docstring and priors.base.Prior; z lies on the model's device, text states in float32.
+
+    The denoiser and the autoencoder are loaded by `load`, or when they are first used: after the words were encoded,
+    so that text encoders and networks never share the memory.
+    """
 
     def __init__(self, layout: Layout, options: Options, device: torch.device):
         quiet_loading()
         self.layout, self.family, self.options, self.device = layout, layout.family, options, device
         self.dtype = _precision(options.precision, device)
         self.schedule, prediction = _noise_levels(layout, options)
-        self.network = self.family.load_network(layout, self.dtype)
-        fuse_loras(layout, self.network, options.loras)
-        tier = tier_for(layout, options, device, self.dtype)
-        place_network(self.network, device, tier)
-        self.vae = spare(self._load_vae(), tier)
-        check_perturb(self.network, options.perturb)
+        self.tier = tier_for(layout, options, device, self.dtype)
         name = (layout.file or layout.folder).resolve().name
         self.info = PriorInfo(
             name=f"diffusers/{name}",
@@ -232,22 +188,46 @@ class DiffusersPrior:
             licence=f"see the model card of {name}",
         )
 
-    def _load_vae(self) -> Any:
+    @functools.cached_property
+    def network(self) -> Any:
+        """The denoiser, loaded now if it was not.
+
+        Raises:
+            Sds3dError: its files are broken, or a LoRA or `perturb` is for another model.
+        """
+        network = self.family.load_network(self.layout, self.dtype)
+        fuse_loras(self.layout, network, self.options.loras)
+        place_network(network, self.device, self.tier)
+        check_perturb(network, self.options.perturb)
+        return network
+
+    @functools.cached_property
+    def vae(self) -> Any:
+        """The autoencoder, loaded now if it was not; None for pixel models.
+
+        Raises:
+            Sds3dError: its files are broken.
+        """
         if not self.family.vae:
             return None
         dtype = getattr(torch, self.options.vae_precision)
-        return load_component(self.layout, "vae", dtype).to(self.device)
+        return spare(load_component(self.layout, "vae", dtype).to(self.device), self.tier)
+
+    def load(self) -> None:
+        """Have the networks in memory; errors as those of `network` and `vae`."""
+        _ = self.network, self.vae
 
     def close(self) -> None:
-        """Let go of the networks, and of the memory that the GPU keeps for them."""
-        self.network = self.vae = None
+        """Let go of the networks, and of the memory that the GPU keeps for them; the next use loads them again."""
+        for name in ("network", "vae"):
+            self.__dict__.pop(name, None)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def prepare(self, prompts: Prompts) -> Embedded:
         """Text tensors of the prompt, of no prompt, of the negative one and, if asked, of the four view prompts.
 
-        The text encoders are loaded for this call only.
+        The text encoders are loaded for this call only; networks that are in memory make room for them first.
 
         Raises:
             PromptError: the prompt is empty, or too long for the text encoders.
@@ -256,8 +236,11 @@ class DiffusersPrior:
         if self.options.debias is not None and prompts.view_words:
             texts |= _debiased(prompts.text, self.options.debias)
         check_texts(self.layout, load_tokenizers(self.layout), texts)
-        pipe = text_pipeline(self.layout, self.network, self.device, self.options.text_precision)
+        self.close()
+        pipe = text_pipeline(self.layout, self.options.text_precision)
         change_texts(self.layout, pipe, self.options.loras, self.options.embeddings)
+        for name in self.family.encoders:
+            place_network(getattr(pipe, name), self.device, self.tier)
         tensors = embed_texts(self.layout, pipe, texts, frozenset({"null", "neg"}), self.device)
         return Embedded(tensors)
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .architecture import Architecture, build, parameters
+from .architecture import Architecture, build
 from .tracker import Tracker, fused_attention
 
 GB = 10**9
@@ -68,14 +68,15 @@ class Prediction:
 
     def stages(self) -> dict[str, float]:
         """Peak of each part of a run in bytes, overhead included."""
+        # the words come first: denoiser and autoencoder are loaded when the text encoders are gone
+        words = {"encode the words": self.text + OVERHEAD} if self.text else {}
         parts = {
-            "encode the words": self.text,
             "encode the renders": self.encode,
             "predict the noise": self.encoded + self.predict,
             "back through the encoder": self.backward,
             "decode a preview": self.decode,
         }
-        return {name: self.weights + value + OVERHEAD for name, value in parts.items() if value}
+        return words | {name: self.weights + value + OVERHEAD for name, value in parts.items() if value}
 
     @property
     def peak(self) -> float:
@@ -90,7 +91,8 @@ def predict(
 
     Args:
         lean: the autoencoder takes one view at a time and computes its activations again on the way back.
-        offload: the denoiser's blocks stay in main memory and come one by one, the next while one computes.
+        offload: blocks of denoiser and text encoders stay in main memory and come one by one, the next while one
+            computes.
     """
     network = build(architecture, architecture.network, work.dtype)
     tracker = Tracker([*network.parameters(), *network.buffers()])
@@ -102,7 +104,7 @@ def predict(
     return Prediction(
         network=share,
         vae=vae.weights if vae else 0,
-        text=_text_bytes(architecture, work),
+        text=_text_bytes(architecture, work, offload),
         encoded=vae.encoded if vae else 0,
         encode=vae.encode if vae else 0,
         predict=tracker.peak,
@@ -127,15 +129,16 @@ def _largest_block(network: Any) -> int:
     return max((_bytes(block) for blocks in lists for block in blocks), default=_bytes(network))
 
 
-def _text_bytes(architecture: Architecture, work: Workload) -> int:
+def _text_bytes(architecture: Architecture, work: Workload, offload: bool) -> int:
     """Weights of the text encoders: float32 for small ones, bfloat16 for big ones, as texts.py has it."""
     from ..texts import BIG_BYTES
 
     total = 0
     for name in architecture.encoders:
-        count = parameters(build(architecture, name))
-        auto = 2 if 4 * count > BIG_BYTES else 4
-        total += count * (auto if work.text_dtype is None else work.text_dtype.itemsize)
+        encoder = build(architecture, name, torch.float32)
+        auto = 2 if _bytes(encoder) > BIG_BYTES else 4
+        size = auto if work.text_dtype is None else work.text_dtype.itemsize
+        total += (2 * _largest_block(encoder) if offload else _bytes(encoder)) * size // 4
     return total
 
 

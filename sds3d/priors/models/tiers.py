@@ -4,9 +4,9 @@
 |---|---|---|
 | roomy | everything stays on the GPU | nothing |
 | lean | the autoencoder takes one view at a time, and its activations twice | a sixth more arithmetic |
-| offload | lean, and the denoiser's layers stay in main memory and come one by one | traffic of all weights |
+| offload | lean; layers of denoiser and text encoders stay in main memory, come one by one | traffic of all weights |
 
-In all of them the text encoders are loaded for one call, before the first step, and let go. Which tier fits is
+In all of them the text encoders are loaded for one call, before the denoiser, and let go. Which tier fits is
 predicted from the architecture (memory.py), never tried out.
 """
 
@@ -99,11 +99,16 @@ def tier_for(layout: Layout, options: Options, device: torch.device, dtype: torc
 
 
 def place_network(network: Any, device: torch.device, tier: str) -> None:
-    """Bring the denoiser to the device, whole or layer by layer as it is called."""
+    """Bring a denoiser or text encoder to the device, whole or layer by layer as it is called; None is passed over."""
+    if network is None:
+        return
     if not TIERS[tier][1]:
         network.to(device)
         return
-    network.enable_group_offload(
+    from diffusers.hooks import apply_group_offloading
+
+    apply_group_offloading(
+        network,
         onload_device=device,
         offload_device=torch.device("cpu"),
         offload_type="leaf_level",

@@ -1,0 +1,54 @@
+"""What a config may say of a published diffusion model; see kinds/diffusers.py."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ..config.options import Options as BaseOptions
+from .adapters import Embedding, Lora
+from .perturb import PerturbOptions
+
+
+class Options(BaseOptions):
+    """A published model, its weights on this disk; in practice it wants a GPU."""
+
+    kind: Literal["diffusers"] = "diffusers"
+    """The name of this kind of prior."""
+    folder: str = Field(min_length=1)
+    """The model's folder on this disk, with model_index.json and safetensors weights; nothing is downloaded."""
+    file: str | None = None
+    """A single-file checkpoint (.safetensors) whose weights replace those in the folder, which still gives the
+    tokenizers, the configs and what the file does not hold."""
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Arithmetic of the denoiser; auto takes float16 on a GPU, bfloat16 where the CPU has it."""
+    vae_precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Arithmetic of the autoencoder, which carries the gradient; float16 overflows in SDXL's."""
+    text_precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the text encoders, which run once; auto takes bfloat16 for those above 2 GB."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs; auto takes a GPU if there is one."""
+    size: int | None = Field(default=None, ge=8)
+    """Side of the pictures that the model judges, in pixels; by default the size it was trained at."""
+    embedded_guidance: float | None = Field(default=None, ge=0.0)
+    """Guidance scale that models distilled with one are told (FLUX dev, LCM, SANA-Sprint); by default theirs."""
+    prediction: Literal["auto", "epsilon", "v", "x0", "velocity"] = "auto"
+    """What the network's output is, where the scheduler's config is wrong about it."""
+    few_step: Literal["auto", "none", "lcm", "turbo", "lightning", "hyper"] = "auto"
+    """How the model was distilled to few steps; auto tells by its scheduler and its name."""
+    loras: tuple[Lora, ...] = ()
+    """LoRA files (.safetensors) to fuse into the model, each a file or {file: …, scale: …}."""
+    embeddings: tuple[Embedding, ...] = ()
+    """Textual inversion files (.safetensors), each a file or {file: …, token: …}."""
+    memory: Literal["auto", "roomy", "lean", "offload"] = "auto"
+    """How much memory of a GPU is used: roomy; lean: the autoencoder takes one view at a time and computes its
+    activations twice; offload: besides, the denoiser's layers stay in main memory and come one by one. auto takes the
+    first that fits what is free, as predicted."""
+    perturb: PerturbOptions | None = None
+    """Layers to leave out in a further branch, for the guider slg and for PAG."""
+    debias: str | None = None
+    """Folder of a masked language model (such as BERT) that leaves words out of each view's prompt that contradict the
+    view; only where view words are in the prompt."""
+    self_check: bool = False
+    """Try the model on a known picture when it is loaded, and refuse it if its answers make no sense."""
