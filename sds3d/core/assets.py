@@ -5,6 +5,7 @@ World as everywhere: right-handed, +Y up, front faces +Z, so that glTF needs no 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -26,6 +27,22 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Material:
+    """How a surface reflects light: glTF's metallic-roughness model. The base colour is the mesh's own.
+
+    Args:
+        metallic: 0 (dielectric) to 1 (metal). roughness: 0 (mirror) to 1 (matte); perceptual, alpha = roughness².
+        metallic_roughness: (2, H, W) the same two as a texture, linear in [0, 1], in place of the numbers; or None.
+        normal: (3, H, W) in [0, 1], tangent-space normals as 0.5 + 0.5 n, +Y up (OpenGL's sign); or None.
+    """
+
+    metallic: float = 0.0
+    roughness: float = 1.0
+    metallic_roughness: Float[Tensor, "2 h w"] | None = None
+    normal: Float[Tensor, "3 h2 w2"] | None = None
+
+
+@dataclass(frozen=True)
 class Mesh:
     """A triangle mesh.
 
@@ -34,8 +51,9 @@ class Mesh:
         colors: (V, 3) display-referred (sRGB) RGB in [0, 1], or None.
         normals: (V, 3) unit vectors, or None.
         uv: (V, 2) texture coordinates, glTF convention (origin top left), or None.
-        texture: (3, H, W) sRGB in [0, 1], or None.
+        texture: (3, H, W) base colour, sRGB in [0, 1], or None.
         name: a label.
+        material: metallic, roughness and normal map, or None (matte).
     """
 
     vertices: Float[Tensor, "v 3"]
@@ -45,6 +63,7 @@ class Mesh:
     uv: Float[Tensor, "v 2"] | None = None
     texture: Float[Tensor, "3 h w"] | None = None
     name: str = "mesh"
+    material: Material | None = None
 
     def bounds(self) -> Box:
         """The axis-aligned box around the vertices."""
@@ -95,13 +114,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a file held: at most one of each kind, and notes on what was left out."""
+    """What a file held: at most one of each kind, notes on what was left out, and where it came from.
+
+    `provenance` holds names and values as text (prompt, method, model, seed, licence …), no times.
+    """
 
     mesh: Mesh | None = None
     splats: Splats | None = None
     points: PointCloud | None = None
     picture: Picture | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
 
 Asset = Mesh | Splats | PointCloud | Picture
