@@ -6,6 +6,9 @@ import pytest
 import torch
 from fakes import nvdiffrast_torch, tinycudann
 from fakes.elsewhere import META
+from fakes.packages import install
+from sds3d.representations.raster import hash_grid_twin
+from sds3d.representations.raster.hash_grid_layout import HashGrid
 
 CPU = torch.device("cpu")
 HASH = {"otype": "HashGrid", "n_levels": 8, "n_features_per_level": 2, "log2_hashmap_size": 15}
@@ -59,6 +62,41 @@ def test_nvdiffrast_passes_gradients_on_every_device() -> None:
         rast, _ = dr.rasterize(dr.RasterizeCudaContext(device), pos, tri, (6, 8))
         seen, _ = dr.interpolate(torch.ones(1, 4, 3, device=device), rast, tri)
         assert torch.autograd.grad(dr.antialias(seen, rast, pos, tri).sum(), pos)[0].shape == pos.shape
+
+
+def test_nvdiffrast_gives_no_gradient_of_the_depth() -> None:
+    dr = nvdiffrast_torch.make(CPU)
+    pos, tri = square()
+    pos.requires_grad_()
+    rast, _ = dr.rasterize(dr.RasterizeCudaContext(), pos, tri, (6, 8))
+    assert not torch.autograd.grad(rast[..., 2].sum(), pos, retain_graph=True)[0].any()
+    assert torch.autograd.grad(rast[..., 0].square().sum(), pos)[0].any()
+
+
+def test_a_stand_in_is_found_by_import(monkeypatch) -> None:
+    made = install(monkeypatch, nvdiffrast_torch.make(CPU))
+    import nvdiffrast.torch as found
+
+    assert found is made
+
+
+@pytest.mark.parametrize("features", [1, 2, 4])
+def test_tinycudann_grids_are_the_twin_s(features) -> None:
+    grid = HashGrid(levels=4, features=features, log2_size=9, base=4, finest=32)
+    config = {
+        "otype": "HashGrid",
+        "n_levels": grid.levels,
+        "n_features_per_level": grid.features,
+        "log2_hashmap_size": grid.log2_size,
+        "base_resolution": grid.base,
+        "per_level_scale": grid.growth,
+    }
+    encoding = tinycudann.make(CPU).Encoding(3, config, dtype=torch.float32)
+    assert encoding.params.numel() == grid.rows * grid.features
+    assert {*grid.dense} == {True, False}
+    points = torch.rand(50, 3, generator=torch.Generator().manual_seed(2))
+    expected = hash_grid_twin.encode(points, encoding.params.reshape(-1, features), grid, grid.levels)
+    torch.testing.assert_close(encoding(points), expected, rtol=1e-4, atol=1e-9)
 
 
 def test_tinycudann_returns_half_precision_views() -> None:

@@ -76,7 +76,8 @@ class Operations:
         face = nearest.indices[..., None]
         found = nearest.values.isfinite()[..., None]
         uv = weight[..., :2].gather(3, face[..., None].expand(*face.shape, 2))[..., 0, :]
-        out = torch.cat([uv, depth.gather(3, face), (face + 1).float()], dim=3)
+        # the original passes gradients on through u and v alone
+        out = torch.cat([uv, depth.gather(3, face).detach(), (face + 1).float()], dim=3)
         return torch.where(found, out, 0), torch.zeros(shape)
 
     def interpolate(self, attr, rast, tri, rast_db=None, diff_attrs=None) -> tuple[Tensor, Tensor]:

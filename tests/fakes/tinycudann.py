@@ -1,8 +1,9 @@
 """A stand-in for `tinycudann`, the torch binding of tiny-cuda-nn 2.0: modules, checks and types of its results.
 
 Published API: github.com/NVlabs/tiny-cuda-nn. `device` stands for the CUDA device. What users trip over is kept:
-results are half precision unless asked otherwise, inputs must lie on the device, outputs are views of rows padded
-to 16 columns. Values are a fixed random linear map of the inputs, not the real encodings.
+results are half precision unless asked otherwise, parameters are used in that precision too, inputs must lie on the
+device, outputs are views of rows padded to 16 columns and 256 rows. Grid encodings have their real values
+(tcnn_grid.py); networks and the other encodings are a fixed random linear map of the inputs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .strict import require_kind
+from .tcnn_grid import Grid
 
 GRID_KEYS = {
     "otype", "type", "hash", "n_levels", "n_features_per_level", "log2_hashmap_size", "base_resolution",
@@ -29,6 +31,7 @@ ENCODINGS = {
 NETWORKS = ("FullyFusedMLP", "CutlassMLP")
 NETWORK_KEYS = {"otype", "activation", "output_activation", "n_neurons", "n_hidden_layers"}
 WIDTHS = (16, 32, 64, 128)  # that FullyFusedMLP has
+ROWS = 256  # rows of a call are padded to a multiple of this
 
 
 def make(device: torch.device) -> types.ModuleType:
@@ -42,15 +45,20 @@ def make(device: torch.device) -> types.ModuleType:
 class _Module(nn.Module):
     device: torch.device
 
+    grid: Grid | None = None
+
     def _prepare(self, n_input_dims: int, n_output_dims: int, dtype: torch.dtype, seed: int) -> None:
         require_kind(n_input_dims, "n_input_dims", int)
         require_kind(n_output_dims, "n_output_dims", int)
         require_kind(seed, "seed", int)
         self.n_input_dims, self.n_output_dims, self.dtype = n_input_dims, n_output_dims, dtype
+        self.loss_scale = 128.0 if dtype == torch.float16 else 1.0
         self.padded = -(-n_output_dims // 16) * 16
-        start = torch.empty(n_input_dims * self.padded, device=self.device)
+        count = self.grid.params if self.grid else n_input_dims * self.padded
+        start = torch.empty(count, device=self.device)
         if self.device.type != "meta":
-            start = torch.randn(start.shape, generator=torch.Generator().manual_seed(seed))
+            generator = torch.Generator().manual_seed(seed)
+            start = torch.randn(count, generator=generator) * (1e-4 if self.grid else 1.0)
         self.params = nn.Parameter(start)  # float32, whatever the results are
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,8 +69,16 @@ class _Module(nn.Module):
             )
         if x.ndim != 2 or x.shape[1] != self.n_input_dims:
             raise TypeError(f"input must be (N, {self.n_input_dims}), is {tuple(x.shape)}")
-        out = x.float() @ self.params.reshape(self.n_input_dims, self.padded)
-        return out.to(self.dtype)[:, : self.n_output_dims]
+        rows = -(-len(x) // ROWS) * ROWS
+        whole = nn.functional.pad(x.float(), (0, 0, 0, rows - len(x)))
+        if self.device.type == "meta":
+            out = whole.sum() + self.params.sum() + torch.empty(rows, self.padded, device=self.device)
+        elif self.grid is None:
+            out = whole @ self.params.to(self.dtype).float().reshape(self.n_input_dims, self.padded)
+        else:
+            out = self.grid(whole, self.params.to(self.dtype).float())
+            out = nn.functional.pad(out, (0, self.padded - self.n_output_dims))
+        return out.to(self.dtype)[: len(x), : self.n_output_dims]
 
 
 def _known(config: dict, table: dict[str, set[str]], kind: str) -> str:
@@ -77,7 +93,7 @@ def _known(config: dict, table: dict[str, set[str]], kind: str) -> str:
 def _width(config: dict, inputs: int) -> int:
     name = _known(config, ENCODINGS, "encoding")
     if "Grid" in name:
-        return config.get("n_levels", 16) * config.get("n_features_per_level", 2)
+        return Grid(inputs, config).width
     if name == "SphericalHarmonics":
         return config.get("degree", 4) ** 2
     return inputs * 2 * config.get("n_frequencies", 12) if name == "Frequency" else inputs
@@ -96,7 +112,11 @@ class Encoding(_Module):
         super().__init__()
         if dtype not in (None, torch.float32, torch.float16):
             raise ValueError(f"Encoding: dtype {dtype} is neither float32 nor float16")
-        self._prepare(n_input_dims, _width(encoding_config, n_input_dims), dtype or torch.float16, seed)
+        self.encoding_config = encoding_config
+        width = _width(encoding_config, n_input_dims)
+        if "Grid" in encoding_config["otype"]:
+            self.grid = Grid(n_input_dims, encoding_config)
+        self._prepare(n_input_dims, width, dtype or torch.float16, seed)
 
 
 class Network(_Module):
