@@ -10,11 +10,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from march_cases import native_levels
-from sds3d.representations.raster import triangles_native, triangles_twin
+from raster_cases import implementations, kernels, native_levels
 from sds3d.representations.raster.dispatch import RasterError
-from sds3d.representations.raster.triangles import interpolate, rasterize
-from triangle_cases import ahead, implementations, soup, use, views
+from sds3d.representations.raster.triangles import KERNELS, interpolate, rasterize
+from triangle_cases import ahead, soup, use, views
 
 from sds3d.core.cameras import rays
 from sds3d.core.errors import NonFiniteError
@@ -31,6 +30,7 @@ def implementation(request, monkeypatch) -> str:
 
 everywhere = pytest.mark.parametrize("implementation", implementations(), indirect=True)
 natively = pytest.mark.parametrize("implementation", native_levels(), indirect=True)
+in_kernels = pytest.mark.parametrize("implementation", kernels(), indirect=True)
 
 
 def facing(corners, z: float = -1.0) -> torch.Tensor:
@@ -38,16 +38,16 @@ def facing(corners, z: float = -1.0) -> torch.Tensor:
     return torch.tensor([[x, y, z] for x, y in corners])
 
 
-@natively
+@in_kernels
 @settings(max_examples=25, deadline=None, suppress_health_check=SAME_CHOICE)
 @given(seed=seeds, count=st.integers(0, 60), spread=st.sampled_from([0.2, 0.6, 3.0]))
-def test_native_sees_what_the_twin_sees_to_the_last_bit(implementation, seed, count, spread) -> None:
+def test_kernels_see_what_the_twin_sees_to_the_last_bit(implementation, seed, count, spread) -> None:
     vertices, faces = soup(seed, count, spread)
     cameras, size = views(seed), (13 + seed % 20, 9 + seed % 31)
     twin = rasterize(vertices, faces, cameras, size, implementation="twin")
-    native = rasterize(vertices, faces, cameras, size, implementation="native")
+    fast = rasterize(vertices, faces, cameras, size, implementation=implementation)
     for name in ("face", "barycentric", "depth"):
-        assert torch.equal(getattr(native, name), getattr(twin, name)), name
+        assert torch.equal(getattr(fast, name), getattr(twin, name)), name
 
 
 @natively
@@ -114,10 +114,11 @@ def test_shared_edges_are_covered_exactly_once(implementation, seed) -> None:
     first = torch.where(flip[:, None], torch.stack([a, b, c], 1), torch.stack([a, b, d], 1))
     second = torch.where(flip[:, None], torch.stack([b, c, d], 1), torch.stack([a, c, d], 1))
     faces = torch.cat([first, second])
-    kernels = triangles_twin if implementation == "twin" else triangles_native
     times = torch.zeros(8, 8)
     for face in faces:  # alone, so that none hides another
-        seen = kernels.rasterize(place.reshape(1, -1, 3), face[None], torch.tensor([8.0]), (8, 8), 0.01)[0]
+        seen = KERNELS[implementation].rasterize(
+            place.reshape(1, -1, 3), face[None], torch.tensor([8.0]), (8, 8), 0.01
+        )[0]
         times += (seen[0] >= 0).float()
     # the square's left and top edges lie on centres and are in; its right and bottom edges are out
     wanted = torch.zeros(8, 8)

@@ -10,13 +10,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from march_cases import native_levels
 from sds3d.representations.raster import triangles_antialias_twin
 from sds3d.representations.raster.dispatch import RasterError
 from sds3d.representations.raster.triangles import rasterize
 from sds3d.representations.raster.triangles_antialias import antialias, topology
 from torch.autograd import gradcheck
-from triangle_cases import agree, ahead, soup, use, views
+from triangle_cases import agree, ahead, best_kernels, soup, use, views
 
 from sds3d.core.errors import NonFiniteError
 
@@ -30,8 +29,8 @@ def implementation(request, monkeypatch) -> str:
     return use(monkeypatch, request.param)
 
 
-everywhere = pytest.mark.parametrize("implementation", ["twin", *native_levels()[-1:]], indirect=True)
-natively = pytest.mark.parametrize("implementation", native_levels()[-1:], indirect=True)
+everywhere = pytest.mark.parametrize("implementation", ["twin", *best_kernels()], indirect=True)
+in_kernels = pytest.mark.parametrize("implementation", best_kernels(), indirect=True)
 
 
 def mask(vertices, faces, cameras, size, implementation):
@@ -124,10 +123,10 @@ def test_a_fold_towards_the_camera_is_a_silhouette_and_a_ridge_is_not(implementa
         assert bool(middle > 0.1) == blended
 
 
-@natively
+@in_kernels
 @settings(max_examples=20, suppress_health_check=SAME_CHOICE)
 @given(seed=seeds, count=st.integers(0, 30), spread=st.sampled_from([0.3, 0.8, 2.5]))
-def test_native_antialiasing_is_the_twin_with_its_gradients(implementation, seed, count, spread) -> None:
+def test_antialiasing_is_the_twin_with_its_gradients(implementation, seed, count, spread) -> None:
     vertices, faces = soup(seed, count, spread)
     size = (17, 22)
     generator = torch.Generator().manual_seed(seed)
@@ -162,7 +161,7 @@ def test_the_twin_has_the_derivatives_of_finite_differences(seed) -> None:
     )
 
 
-@natively
+@in_kernels
 def test_an_edge_exactly_between_two_pixels_has_a_gradient(implementation) -> None:
     # edges between columns 7 | 8, at depth = focal, so that positions are pixels
     focal = float(ahead().focal(16))

@@ -1,5 +1,5 @@
 """Gradients of triangle rasterization, interpolation and texture sampling: the twins against finite differences,
-the native kernels against the twins and identities."""
+the kernels against the twins and identities."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from march_cases import native_levels
+from raster_cases import implementations
 from sds3d.representations.raster import triangles_texture_twin, triangles_twin
 from sds3d.representations.raster.triangles import Fragments, camera_positions, interpolate, rasterize
 from sds3d.representations.raster.triangles_texture import pyramid, texture
 from torch.autograd import gradcheck
-from triangle_cases import agree, implementations, soup, use, views
+from triangle_cases import agree, best_kernels, soup, use, views
 
 SAME_CHOICE = [HealthCheck.function_scoped_fixture]  # the choice of implementation holds for all inputs
 seeds = st.integers(0, 2**31)
@@ -26,7 +26,7 @@ def implementation(request, monkeypatch) -> str:
 
 
 everywhere = pytest.mark.parametrize("implementation", implementations(), indirect=True)
-natively = pytest.mark.parametrize("implementation", native_levels()[-1:], indirect=True)
+in_kernels = pytest.mark.parametrize("implementation", best_kernels(), indirect=True)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -42,10 +42,10 @@ def test_the_twins_barycentrics_and_depth_have_the_derivatives_of_finite_differe
     )
 
 
-@natively
+@in_kernels
 @settings(max_examples=15, suppress_health_check=SAME_CHOICE)
 @given(seed=seeds, which=st.sampled_from(["barycentric", "depth", "both"]))
-def test_native_rasterization_has_the_twins_gradients(implementation, seed, which) -> None:
+def test_rasterization_has_the_twins_gradients(implementation, seed, which) -> None:
     vertices, faces = soup(seed, 15, 0.7)
     generator, gradients = torch.Generator().manual_seed(seed), []
     upstream = torch.randn(2, *SIZE, 4, generator=generator)
@@ -84,7 +84,7 @@ def test_interpolation_is_linear_and_its_gradients_are_its_adjoints(implementati
     assert (to_weights[out.face < 0] == 0).all()
 
 
-@natively
+@in_kernels
 def test_a_gradient_of_ones_that_has_no_memory_of_its_own(implementation) -> None:
     vertices, faces = soup(4, 10)
     results = []
@@ -131,10 +131,10 @@ def test_the_twins_texture_has_the_derivatives_of_finite_differences(seed, wrap)
     assert gradcheck(sample, (image, uv, level), rtol=1e-4, atol=1e-6, fast_mode=True)
 
 
-@natively
+@in_kernels
 @settings(max_examples=15, suppress_health_check=SAME_CHOICE)
 @given(seed=seeds, boundary=st.sampled_from(["wrap", "clamp"]), mipmap=st.booleans())
-def test_native_texture_is_the_twin_with_its_gradients(implementation, seed, boundary, mipmap) -> None:
+def test_texture_is_the_twin_with_its_gradients(implementation, seed, boundary, mipmap) -> None:
     generator, results = torch.Generator().manual_seed(seed), []
     upstream = torch.randn(2, 5, 4, 2, generator=generator)
     for choice in ("twin", implementation):

@@ -8,11 +8,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from march_cases import native_levels
 from sds3d.representations.raster.dispatch import RasterError
 from sds3d.representations.raster.triangles import interpolate, rasterize
 from sds3d.representations.raster.triangles_texture import mip_level, pyramid, texture
-from triangle_cases import ahead, soup, use, views
+from triangle_cases import ahead, best_kernels, soup, use, views
 
 from sds3d.core.errors import NonFiniteError
 
@@ -26,7 +25,7 @@ def implementation(request, monkeypatch) -> str:
     return use(monkeypatch, request.param)
 
 
-everywhere = pytest.mark.parametrize("implementation", ["twin", *native_levels()[-1:]], indirect=True)
+everywhere = pytest.mark.parametrize("implementation", ["twin", *best_kernels()], indirect=True)
 
 
 def centres(height: int, width: int) -> torch.Tensor:
@@ -123,10 +122,10 @@ def test_the_mip_level_of_a_sheet(implementation, depth, turn) -> None:
     torch.testing.assert_close(level[0, 1:-1, 1:-1][inside], stretch.log2(), rtol=0, atol=0.05)
 
 
-@pytest.mark.parametrize("name", native_levels()[-1:])
+@pytest.mark.parametrize("name", best_kernels())
 @settings(max_examples=10, suppress_health_check=SAME_CHOICE)
 @given(seed=seeds)
-def test_native_mip_levels_are_the_twins(monkeypatch, name, seed) -> None:
+def test_mip_levels_are_the_twins(monkeypatch, name, seed) -> None:
     vertices, faces = soup(seed, 15, 0.8)
     cameras, size = views(seed), (20, 16)
     uv = torch.rand(len(vertices), 2, generator=torch.Generator().manual_seed(seed))

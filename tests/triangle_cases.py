@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from march_cases import native_levels
+from raster_cases import native_levels, select, warp_kernels
 from sds3d.representations.raster import triangles_native
-from sds3d.representations.raster.dispatch import INSTRUCTION_SETS
 from torch import Tensor
 
 from sds3d.core.cameras import Cameras, orbit
@@ -16,15 +15,12 @@ from sds3d.core.cameras import Cameras, orbit
 
 def use(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
     """Select an entry of `implementations`; returns the value for the argument `implementation`."""
-    if name == "twin":
-        return "twin"
-    monkeypatch.setattr(triangles_native, "instruction_level", lambda: INSTRUCTION_SETS.index(name))
-    return "native"
+    return select(monkeypatch, triangles_native, name)
 
 
-def implementations() -> list:
-    """("twin" or an instruction set of the native kernels)"""
-    return ["twin", *native_levels()]
+def best_kernels() -> list:
+    """The native kernels as this processor runs them, and Warp's on the CPU."""
+    return [*native_levels()[-1:], *warp_kernels()]
 
 
 def soup(seed: int, count: int, spread: float = 0.5, dtype=torch.float32) -> tuple[Tensor, Tensor]:

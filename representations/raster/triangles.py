@@ -23,6 +23,9 @@ from .triangles_checks import (
     require_faces,
     require_floats,
 )
+from .warp import triangles as triangles_warp
+
+KERNELS = {"native": triangles_native, "twin": triangles_twin, "warp": triangles_warp}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def rasterize(
         *call(
             "rasterize_triangles",
             implementation,
-            (triangles_native, triangles_twin),
+            KERNELS,
             vertices,
             lambda kernels: kernels.rasterize(positions, faces, focal, size, near),
             check,
@@ -124,7 +127,7 @@ def interpolate(
     return call(
         "interpolate",
         implementation,
-        (triangles_native, triangles_twin),
+        KERNELS,
         attributes,
         lambda kernels: kernels.interpolate(attributes, faces, face, barycentric),
         check,

@@ -21,8 +21,9 @@ from .triangles_checks import (
     require_faces,
     require_floats,
 )
+from .warp import triangles as triangles_warp
 
-KERNELS = (triangles_native, triangles_antialias_twin)
+KERNELS = {"native": triangles_native, "twin": triangles_antialias_twin, "warp": triangles_warp}
 
 
 def topology(

@@ -75,24 +75,24 @@ def check_fragments(function: str, face: Tensor, faces: Tensor) -> None:
 def call(
     function: str,
     implementation: Implementation,
-    kernels: tuple[ModuleType, ModuleType],
+    kernels: Mapping[str, ModuleType],
     like: Tensor,
     run: Callable[[ModuleType], Any],
     check: Callable[[], None],
 ) -> Any:
-    """`run` with the native module or the twin, whichever serves, and errors that name the culprit.
+    """`run` with the module of the implementation that serves, and errors that name the culprit.
 
     Args:
-        kernels: native, twin. like: whose device and type decide.
-        check: raises what is wrong with the values; before a twin, which would go on with them, and after the
-            native kernels have refused.
+        kernels: implementation -> module. like: whose device and type decide.
+        check: raises what is wrong with the values; after the native kernels have refused, and before all others,
+            which trust their arguments.
     """
-    native, twin = kernels
-    if choose(function, implementation, like.device, like.dtype) != "native":
+    choice = choose(function, implementation, like.device, like.dtype, offers=tuple(kernels))
+    if choice != "native":
         check()
-        return run(twin)
+        return run(kernels[choice])
     try:
-        return run(native)
+        return run(kernels[choice])
     except (NonFiniteError, RasterError):
         check()
         raise

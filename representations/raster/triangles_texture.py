@@ -25,8 +25,9 @@ from .triangles_checks import (
     require_faces,
     require_floats,
 )
+from .warp import triangles as triangles_warp
 
-KERNELS = (triangles_native, triangles_texture_twin)
+KERNELS = {"native": triangles_native, "twin": triangles_texture_twin, "warp": triangles_warp}
 
 
 def pyramid(image: Float[Tensor, "h w c"], levels: int | None = None) -> list[Tensor]:

@@ -140,8 +140,10 @@ def end_of_surface(
             if axis == 1:
                 steep = wp.abs(best_n[1]) > wp.abs(best_n[0])
             if steep:
-                out.face, out.corner = at, corner
-                out.near, out.far = best_near, best_far
+                out.face = at
+                out.corner = corner
+                out.near = best_near
+                out.far = best_far
             return out
         at = following
     return out

@@ -8,7 +8,7 @@ from typing import no_type_check
 import warp as wp
 
 from .projection import item
-from .triangles_scan import ray_at, triangle_of, edges_at
+from .triangles_scan import edges_at, ray_at, triangle_of
 
 wp.set_module_options({"fuse_fp": False})
 

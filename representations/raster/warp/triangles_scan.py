@@ -62,7 +62,9 @@ def triangle_of(positions: wp.array2d(dtype=wp.vec3), b: int, corner: wp.vec3i) 
     t.p0 = wp.vec3d(positions[b, corner[0]])
     t.p1 = wp.vec3d(positions[b, corner[1]])
     t.p2 = wp.vec3d(positions[b, corner[2]])
-    t.n0, t.n1, t.n2 = cross3(t.p1, t.p2), cross3(t.p2, t.p0), cross3(t.p0, t.p1)
+    t.n0 = cross3(t.p1, t.p2)
+    t.n1 = cross3(t.p2, t.p0)
+    t.n2 = cross3(t.p0, t.p1)
     return t
 
 
@@ -110,9 +112,7 @@ def widen(box: wp.vec4d, p: wp.vec3d, focal: wp.float64) -> wp.vec4d:
 
 @wp.func
 @no_type_check
-def widen_edge(
-    box: wp.vec4d, a: wp.vec3d, b: wp.vec3d, focal: wp.float64, near: wp.float64
-) -> wp.vec4d:
+def widen_edge(box: wp.vec4d, a: wp.vec3d, b: wp.vec3d, focal: wp.float64, near: wp.float64) -> wp.vec4d:
     """With the end a, if it is beyond `near`, and where the edge from a to b goes through that plane, if it does."""
     out = box
     if a[2] > near:

@@ -49,7 +49,8 @@ def axis_of(coordinate: float, size: int, wrap: int) -> Axis:
     position = unit * wp.float64(size) - wp.float64(0.5)
     low = wp.floor(position)
     a.share = position - low
-    a.low, a.high = int(low), int(low) + 1
+    a.low = int(low)
+    a.high = int(low) + 1
     if a.low < 0:
         a.low = 0
         if wrap != 0:
