@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .view_maps import CHANNELS, view_maps
+
 
 @dataclass(frozen=True)
 class ViewFeatures:
@@ -23,11 +25,13 @@ class ViewFeatures:
         azimuth_harmonics, elevation_harmonics: sin and cos of 1, 2, … times the angle.
         gain: factor of the camera's numbers; the pooled text beside them has the norm √width and drowns them
             otherwise.
+        maps: give the network view_maps too, beside the picture.
     """
 
     azimuth_harmonics: int = 1
     elevation_harmonics: int = 1
     gain: float = 1.0
+    maps: bool = False
 
     @classmethod
     def of(cls, index: Mapping[str, Any]) -> ViewFeatures:
@@ -43,6 +47,20 @@ class ViewFeatures:
     def camera_width(self) -> int:
         """How many of them, the first ones, are the camera's."""
         return self.width - 4
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of `maps_of`."""
+        return CHANNELS if self.maps else 0
+
+    def maps_of(self, class_labels: Float[Tensor, "b w"], side: int) -> Float[Tensor, "b c s s"]:
+        """The maps of the cameras that `encode` put into these labels; no channels where the network has none."""
+        if not self.maps:
+            return class_labels.new_zeros(len(class_labels), 0, side, side)
+        start = 2 * self.azimuth_harmonics
+        told = class_labels[:, self.camera_width - 1] / self.gain
+        azimuth, elevation = class_labels[:, :2], class_labels[:, start : start + 2]
+        return view_maps(azimuth / self.gain, elevation / self.gain, told, side)
 
     def encode(
         self,
@@ -89,6 +107,7 @@ def pool_text(
 
 def unet_output(
     unet: Any,
+    features: ViewFeatures,
     unshuffle: int,
     z_t: Float[Tensor, "b 3 s s"],
     index: Int[Tensor, " b"],
@@ -98,9 +117,11 @@ def unet_output(
     """One forward: pixels folded into channels, through the UNet in its own precision, and back; float32.
 
     Args:
-        unshuffle: side of the blocks of pixels that become channels. index: discrete times.
+        features: how class_labels hold the camera. unshuffle: side of the blocks of pixels that become channels.
+        index: discrete times.
     """
     dtype = unet.dtype
-    folded = F.pixel_unshuffle(z_t, unshuffle).to(dtype)
+    folded = F.pixel_unshuffle(z_t, unshuffle)
+    folded = torch.cat([folded, features.maps_of(class_labels, folded.shape[-1])], dim=1).to(dtype)
     output = unet(folded, index, states.to(dtype), class_labels=class_labels.to(dtype), return_dict=False)[0]
     return F.pixel_shuffle(output.float(), unshuffle)

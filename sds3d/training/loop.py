@@ -166,7 +166,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-            v = unet_output(self.unet, self.options.network.unshuffle, z_t, t, states, labels)
+            v = unet_output(self.unet, self.features, self.options.network.unshuffle, z_t, t, states, labels)
         loss = F.mse_loss(v, target)
         self.optimizer.zero_grad()
         loss.backward()

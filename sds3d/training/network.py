@@ -25,7 +25,9 @@ SCHEDULE = {
 
 def view_features(options: NetworkOptions) -> ViewFeatures:
     """How the network is told camera and background."""
-    return ViewFeatures(options.azimuth_harmonics, options.elevation_harmonics, options.camera_gain)
+    return ViewFeatures(
+        options.azimuth_harmonics, options.elevation_harmonics, options.camera_gain, options.view_maps
+    )
 
 
 def make_unet(options: NetworkOptions, seed: int) -> Any:
@@ -33,14 +35,15 @@ def make_unet(options: NetworkOptions, seed: int) -> Any:
     from diffusers import UNet2DConditionModel
     from diffusers.models.attention_processor import AttnProcessor
 
-    channels = 3 * options.unshuffle**2
+    channels, features = 3 * options.unshuffle**2, view_features(options)
     unet: Any = UNet2DConditionModel(
-        sample_size=options.size // options.unshuffle, in_channels=channels, out_channels=channels,
+        sample_size=options.size // options.unshuffle, in_channels=channels + features.map_channels,
+        out_channels=channels,
         block_out_channels=options.channels, layers_per_block=1, cross_attention_dim=WIDTH,
         down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in options.attention),
         up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in options.attention[::-1]),
         norm_num_groups=8, attention_head_dim=4, class_embed_type="projection",
-        projection_class_embeddings_input_dim=view_features(options).width + WIDTH,
+        projection_class_embeddings_input_dim=features.width + WIDTH,
         addition_embed_type="text", addition_embed_type_num_heads=4, resnet_time_scale_shift="scale_shift",
     )  # fmt: skip
     unet.set_attn_processor(AttnProcessor())
@@ -74,6 +77,7 @@ def save_model(unet: Any, tower: Scorer | TextTower, options: NetworkOptions, fo
             "azimuth_harmonics": options.azimuth_harmonics,
             "elevation_harmonics": options.elevation_harmonics,
             "gain": options.camera_gain,
+            "maps": options.view_maps,
         },
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")

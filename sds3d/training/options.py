@@ -61,7 +61,7 @@ class NetworkOptions(Options):
     """Side of the pictures in pixels."""
     unshuffle: int = 4
     """Side of the blocks of pixels that become channels."""
-    channels: tuple[int, ...] = (48, 96, 128)
+    channels: tuple[int, ...] = (64, 96, 128)
     """Width of each scale; multiples of 8."""
     attention: tuple[bool, ...] = (False, False, True)
     """Cross-attention to the words at each scale."""
@@ -71,6 +71,8 @@ class NetworkOptions(Options):
     """Sines and cosines of the elevation."""
     camera_gain: float = 3.0
     """Factor of the camera's numbers beside the text's."""
+    view_maps: bool = True
+    """Show the network, beside the picture, where in the world each pixel looks."""
 
 
 class TrainOptions(Options):

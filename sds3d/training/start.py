@@ -83,5 +83,5 @@ def _described(index: dict[str, Any], unet: Any) -> NetworkOptions:
         channels=tuple(unet.config.block_out_channels),
         attention=tuple("CrossAttn" in name for name in unet.config.down_block_types),
         azimuth_harmonics=features.azimuth_harmonics, elevation_harmonics=features.elevation_harmonics,
-        camera_gain=features.gain,
+        camera_gain=features.gain, view_maps=features.maps,
     )  # fmt: skip

@@ -245,7 +245,9 @@ class EmbeddedPrior:
         self, unet: Any, z_t: Tensor, t: Float[Tensor, " b"], states: Tensor, class_labels: Tensor
     ) -> Prediction:
         """What this or another UNet of the same form says."""
-        output = unet_output(unet, self.unshuffle, z_t, self.schedule.index(t), states, class_labels)
+        output = unet_output(
+            unet, self.view_features, self.unshuffle, z_t, self.schedule.index(t), states, class_labels
+        )
         alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
         return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
 
