@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sds3d.core.cameras import Cameras
 
-from . import triangles_native, triangles_twin
+from . import triangles_native, triangles_nvdiffrast, triangles_twin
 from .dispatch import Implementation, RasterError
 from .triangles_checks import (
     call,
@@ -25,7 +25,12 @@ from .triangles_checks import (
 )
 from .warp import triangles as triangles_warp
 
-KERNELS = {"native": triangles_native, "twin": triangles_twin, "warp": triangles_warp}
+KERNELS = {
+    "native": triangles_native,
+    "twin": triangles_twin,
+    "warp": triangles_warp,
+    "nvdiffrast": triangles_nvdiffrast,
+}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sds3d.core.cameras import Cameras
 
-from . import triangles_antialias_twin, triangles_native
+from . import triangles_antialias_twin, triangles_native, triangles_nvdiffrast
 from .dispatch import Implementation, RasterError
 from .triangles import Fragments, check_place, seen_by
 from .triangles_checks import (
@@ -23,7 +23,12 @@ from .triangles_checks import (
 )
 from .warp import triangles as triangles_warp
 
-KERNELS = {"native": triangles_native, "twin": triangles_antialias_twin, "warp": triangles_warp}
+KERNELS = {
+    "native": triangles_native,
+    "twin": triangles_antialias_twin,
+    "warp": triangles_warp,
+    "nvdiffrast": triangles_nvdiffrast,
+}
 
 
 def topology(

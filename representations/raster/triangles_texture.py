@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sds3d.core.cameras import Cameras
 
-from . import triangles_native, triangles_texture_twin
+from . import triangles_native, triangles_nvdiffrast, triangles_texture_twin
 from .dispatch import Implementation, RasterError
 from .triangles import Fragments, check_place, seen_by
 from .triangles_checks import (
@@ -27,7 +27,12 @@ from .triangles_checks import (
 )
 from .warp import triangles as triangles_warp
 
-KERNELS = {"native": triangles_native, "twin": triangles_texture_twin, "warp": triangles_warp}
+KERNELS = {
+    "native": triangles_native,
+    "twin": triangles_texture_twin,
+    "warp": triangles_warp,
+    "nvdiffrast": triangles_nvdiffrast,
+}
 
 
 def pyramid(image: Float[Tensor, "h w c"], levels: int | None = None) -> list[Tensor]:

@@ -68,7 +68,8 @@ def mip_level(
     """log2 of the largest stretch from pixels to texels, at least 0; see raster.triangles_texture.mip_level.
 
     With n_i the edge functions' coefficients, b_i = e_i / s and s their sum, a step of one pixel changes b_i by
-    (n_i - b_i Σ n_j) / s. The stretch is the larger singular value of d texel / d pixel.
+    (n_i - b_i Σ n_j) / s. The stretch is the larger singular value of J = d texel / d pixel, the root
+    of the larger eigenvalue of J Jᵀ.
     """
     out = torch.zeros(face.shape, dtype=positions.dtype, device=positions.device)
     b, y, x = (face >= 0).nonzero(as_tuple=True)
@@ -82,5 +83,7 @@ def mip_level(
     change = (slope - (e[:, :, None] / total) * slope.sum(dim=1, keepdim=True)) / total
     scale = torch.tensor([texels[1], texels[0]], dtype=torch.float64, device=uv.device)
     jacobian = change.mT @ (uv.double()[seen] * scale)
-    stretch = torch.linalg.matrix_norm(jacobian, ord=2)
+    xx, yy = jacobian.square().sum(2).unbind(1)
+    apart, xy = 0.5 * (xx - yy), jacobian.prod(1).sum(1)
+    stretch = (0.5 * (xx + yy) + (apart.square() + xy.square()).sqrt()).sqrt()
     return out.index_put((b, y, x), stretch.clamp_min(1).log2().to(out.dtype))

@@ -103,24 +103,32 @@ class Operations:
         self, tex, uv, uv_da=None, mip_level_bias=None, mip=None, filter_mode="auto", boundary_mode="wrap",
         max_mip_level=None,
     ) -> Tensor:  # fmt: skip
-        """Bilinear samples; (0, 0) is the outer corner of the first texel."""
-        if filter_mode not in ("auto", "linear") or boundary_mode not in ("wrap", "clamp"):
-            raise TypeError("this stand-in filters linearly, with wrap or clamp")
-        if any(v is not None for v in (uv_da, mip_level_bias, mip, max_mip_level)):
-            raise TypeError("this stand-in has no mip levels")
+        """Bilinear samples, or trilinear ones of a custom stack; (0, 0) is the outer corner of the first texel."""
+        if boundary_mode not in ("wrap", "clamp") or uv_da is not None or max_mip_level is not None:
+            raise TypeError("this stand-in takes wrap or clamp, and levels by mip_level_bias alone")
+        mipmap = mip_level_bias is not None
+        if filter_mode not in ("auto", "linear-mipmap-linear" if mipmap else "linear"):
+            raise TypeError(f"filter_mode {filter_mode!r} does not go with the other arguments")
+        if mipmap != isinstance(mip, list):
+            raise TypeError("this stand-in takes levels together with a list of them")
         self._check(FLOAT, tex=(tex, (None, None, None, None)), uv=(uv, (None, None, None, 2)))
         if len(tex) not in (1, len(uv)):
             raise TypeError(f"tex has {len(tex)} images, uv {len(uv)}")
+        stack = [tex, *(mip or [])]
+        for number, image in enumerate(stack):
+            height, width = (max(1, n >> number) for n in tex.shape[1:3])
+            self._check(FLOAT, **{f"mip[{number - 1}]": (image, (len(tex), height, width, tex.shape[3]))})
+        if mipmap:
+            self._check(FLOAT, mip_level_bias=(mip_level_bias, tuple(uv.shape[:3])))
         if not self.values:
-            return tex.sum() + torch.empty(*uv.shape[:3], tex.shape[3], device=self.device)
-        where = uv % 1 if boundary_mode == "wrap" else uv
-        picture = tex.permute(0, 3, 1, 2).expand(len(uv), -1, -1, -1)
-        mode = "circular" if boundary_mode == "wrap" else "replicate"
-        padded = torch.nn.functional.pad(picture, (1, 1, 1, 1), mode=mode)
-        size = torch.tensor([tex.shape[2], tex.shape[1]])
-        place = (where * size + 1) / (size + 2) * 2 - 1
-        samples = torch.nn.functional.grid_sample(padded, place, padding_mode="border", align_corners=False)
-        return samples.permute(0, 2, 3, 1).contiguous()
+            total = sum(image.sum() for image in stack) + uv.sum()
+            return total + torch.empty(*uv.shape[:3], tex.shape[3], device=self.device)
+        samples = [_bilinear(image, uv, boundary_mode) for image in stack]
+        if not mipmap:
+            return samples[0]
+        level = mip_level_bias.clamp(0, len(stack) - 1)
+        shares = [(1 - (level - k).abs()).clamp_min(0)[..., None] for k in range(len(stack))]
+        return sum(share * sample for share, sample in zip(shares, samples, strict=True))
 
     def antialias(self, color, rast, pos, tri, topology_hash=None, pos_gradient_boost=1.0) -> Tensor:
         """The colours as they are."""
@@ -128,3 +136,14 @@ class Operations:
         self._check(FLOAT, pos=(pos, (len(rast), None, 4)))
         self._check(INT, tri=(tri, (None, 3)))
         return color + 0 * pos.sum()
+
+
+def _bilinear(tex: Tensor, uv: Tensor, boundary_mode: str) -> Tensor:
+    where = uv % 1 if boundary_mode == "wrap" else uv
+    picture = tex.permute(0, 3, 1, 2).expand(len(uv), -1, -1, -1)
+    mode = "circular" if boundary_mode == "wrap" else "replicate"
+    padded = torch.nn.functional.pad(picture, (1, 1, 1, 1), mode=mode)
+    size = torch.tensor([tex.shape[2], tex.shape[1]])
+    place = (where * size + 1) / (size + 2) * 2 - 1
+    samples = torch.nn.functional.grid_sample(padded, place, padding_mode="border", align_corners=False)
+    return samples.permute(0, 2, 3, 1).contiguous()
