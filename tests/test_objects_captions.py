@@ -92,7 +92,13 @@ def test_shares_of_what_is_held_out():
                    (k.natural, k.name) not in {("green", "duck")})  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["a red zeppelin", "a red cube on a zeppelin", "", "red"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a red zeppelin", "a red cube on a zeppelin", "", "red"),
+        *("a striped mug", "a red striped mug", "a red and loud striped mug", "a mug with handles", "a mug with a lid"),
+    ],
+)
 def test_unknown_sentences_are_refused(text):
     with pytest.raises(ObjectError):
         read_caption(text)

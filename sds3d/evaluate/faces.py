@@ -16,6 +16,9 @@ from torch import Tensor
 
 from .retrieval import ImageText
 
+_NOTABLE = 1.0 / 3.0
+"""Least share of the power that is taken for a pattern: noise spreads its own over all frequencies."""
+
 
 @dataclass(frozen=True)
 class Faces:
@@ -34,8 +37,8 @@ class Faces:
 
     @property
     def second_face(self) -> bool:
-        """Whether the profile repeats within a turn more than it changes once a turn."""
-        return self.twofold > self.share
+        """Whether the profile repeats within a turn more than it changes once a turn, and not by chance alone."""
+        return self.twofold > max(self.share, _NOTABLE)
 
 
 @torch.no_grad()

@@ -191,16 +191,23 @@ def read_caption(text: str) -> tuple[Subject, dict[str, str]]:
     colours: dict[str, str] = {}
     if pattern:
         before, _, after = plain.partition(" and ")
-        other, _, noun = after.split(" ", 2)
-        colours["third"] = SYNONYMS.get(other, other)
+        other, _, noun = [*after.split(" ", 2), "", ""][:3]
+        colours["third"] = _named(other, text)
         plain = f"{before} {noun}"
     colour, kind = _read_noun(plain)
     if colour:
         colours["main"] = colour
     if part:
-        second = part.split()[1]
-        colours["second"] = SYNONYMS.get(second, second)
+        colours["second"] = _named([*part.split(), "", ""][1], text)
     return Subject((kind,), pattern=pattern), colours
+
+
+def _named(word: str, text: str) -> str:
+    """A named colour under its usual name."""
+    colour = SYNONYMS.get(word, word)
+    if colour not in NAMED:
+        raise ObjectError(f"{text!r} is no plain caption: {word!r} is no named colour")
+    return colour
 
 
 def _read_scene(halves: Sequence[str], relation: str) -> tuple[Subject, dict[str, str]]:
