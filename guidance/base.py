@@ -53,12 +53,15 @@ class Needs:
 
     Args:
         branches: names of the conditions that it may query, such as {"y", "null"}.
-        source: the views of an edited object's original. media: outputs of the representation, such as "depth".
+        source: the views of an edited object's original.
+        media: outputs of the representation where views have cameras, such as "depth".
+        pixels: the rendered picture itself on the graph, beside its latents.
     """
 
     branches: frozenset[str]
     source: bool = False
     media: frozenset[str] = frozenset()
+    pixels: bool = False
 
 
 class Guidance(Protocol):

@@ -15,7 +15,7 @@ from sds3d.core.streams import Streams
 from sds3d.priors.base import Prediction, Prior
 from sds3d.priors.noise_schedule import over
 
-from .base import Cotangents, Log, Moment, Needs, State, Views, moment
+from .base import Cotangents, Log, Moment, State, Views, moment
 from .calls import Calls
 from .maps import gradient_maps
 from .predictions import Epsilon, Guided, Learned, Plain, Symbol
@@ -34,7 +34,7 @@ class Engine:
 
     def __init__(self, recipe: Recipe, prior: Prior, steps: int, maps: bool = False):
         self.recipe, self.prior, self.steps, self.maps = recipe, prior, steps, maps
-        self.needs = Needs(recipe.branches, recipe.source, recipe.noise.media)
+        self.needs = recipe.needs
         self.critic = None if recipe.critic is None else recipe.critic.bind(prior)
         self.image_post = recipe.image_post
 

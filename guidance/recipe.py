@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sds3d.core.errors import ConfigError
 
+from .base import Needs
 from .critic import Critic
 from .denoised import ImageLoss
 from .draws import DrawWeights
@@ -78,3 +79,9 @@ class Recipe:
     def source(self) -> bool:
         """Whether the views of an edited object's original are needed."""
         return self.noise.source or any(e.source for e in self.extra)
+
+    @property
+    def needs(self) -> Needs:
+        """What is asked of the stage."""
+        pixels = bool(self.image_post) or self.image_loss is not None
+        return Needs(self.branches, self.source, self.noise.media, pixels)

@@ -23,6 +23,8 @@ BAD = {
     "no_guidance": ["guidance.cfg_scale=1"],
     "dear_reward": ["guidance=rewardsds"],
     "judge_and_reward": ["guidance=rewardsds"],
+    "particles_without_a_critic": ["guidance=sds", "particles=3"],
+    "entropy_of_one_camera": ["guidance=esd", "representation=image"],
 }
 GOOD = {
     "strong_guidance_with_a_critic": ["guidance=vsd"],
@@ -33,14 +35,17 @@ GOOD = {
     "no_guidance": ["guidance.cfg_scale=4"],
     "dear_reward": ["guidance=rewardsds", "guidance.reward.rollout_steps=2"],
     "judge_and_reward": ["guidance=rewardsds", "guidance.reward=clip"],
+    "particles_without_a_critic": ["guidance=vsd", "particles=3"],
+    "entropy_of_one_camera": ["guidance=esd"],
 }
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
 def test_each_rule_warns_and_is_silent(rule):
     bad = configs.from_words(["a red cube", *BAD[rule.__name__]])
-    assert rule(bad) in warnings(bad)
-    assert not rule(configs.from_words(["a red cube", *GOOD[rule.__name__]]))
+    assert rule(bad, bad.guidance) in warnings(bad)
+    good = configs.from_words(["a red cube", *GOOD[rule.__name__]])
+    assert not rule(good, good.guidance)
 
 
 def test_our_own_configs_are_clean():

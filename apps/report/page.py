@@ -73,7 +73,8 @@ def data_uri(path: Path) -> str:
 def curves(rows: list[dict[str, Any]]) -> list[str]:
     """The charts of the metrics that the rows hold."""
     losses = sorted({k for row in rows for k in row if k.startswith("loss_")})
-    wanted = [*_CURVES.items(), *((k, False) for k in losses)]
+    wanted = [(k, log) for name, log in _CURVES.items() for k in named(rows, name)]
+    wanted += [(k, False) for k in losses]
     charts = []
     for key, log_scale in wanted:
         points = [(row["step"], row[key]) for row in rows if isinstance(row.get(key), int | float)]
@@ -84,12 +85,18 @@ def curves(rows: list[dict[str, Any]]) -> list[str]:
 def by_time(rows: list[dict[str, Any]]) -> list[str]:
     """Norms of the gradient's parts over t, for runs that noted them."""
     charts = []
-    for name in ("target", "reference", "residual"):
-        points = sorted(
-            (row["t"], row[f"norm_{name}"]) for row in rows if f"norm_{name}" in row and "t" in row
-        )
-        charts.append(line_chart(f"{name}, by t", thin(points, 60), axis="t"))
+    for part in ("target", "reference", "residual"):
+        for key in named(rows, f"norm_{part}"):
+            t, title = key.replace(f"norm_{part}", "t"), key.replace("norm_", "")
+            points = sorted((row[t], row[key]) for row in rows if key in row and t in row)
+            charts.append(line_chart(f"{title}, by t", thin(points, 60), axis="t"))
     return [c for c in charts if c]
+
+
+def named(rows: list[dict[str, Any]], metric: str) -> list[str]:
+    """The keys that hold a metric: itself, and "vsd.residual" and the like where a run has several guidances."""
+    keys = dict.fromkeys(k for row in rows for k in row)
+    return [k for k in keys if k == metric or k.endswith(f".{metric}")]
 
 
 def timings(rows: list[dict[str, Any]]) -> str:

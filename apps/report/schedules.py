@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from html import escape
 
 import torch
+from sds3d.guidance.options import GuidanceOptions
 from sds3d.guidance.registry import preset
 from sds3d.guidance.weights import weigh
 
 from sds3d.config.options import Options
 from sds3d.core.schedules import Schedule
-from sds3d.jobs.schema import RunConfig
+from sds3d.jobs.schema import RunConfig, TermsOptions
 from sds3d.priors.noise_schedule import stable_diffusion_schedule
 
 POINTS = 101
@@ -39,22 +40,47 @@ class Panel:
 
 
 def panels(config: RunConfig) -> list[Panel]:
-    """t, w(t), then every number of guidance, loop and representation that changes, and a few that always matter."""
-    where = [k / (POINTS - 1) for k in range(POINTS)]
-    recipe = preset(config.guidance.method)(config.guidance)
-    low, high = (tuple(bound(p) for p in where) for bound in (recipe.times.low, recipe.times.high))
-    schedule = stable_diffusion_schedule()
+    """t, w(t), then every number of guidance, loop and representation that changes, and a few that always matter.
+
+    Of several guidances each has its own, behind its name, and its factor.
+    """
+    out = [panel for one in config.apart() for panel in _of_guidance(one.name, one.guidance)]
+    if isinstance(config.guidance, TermsOptions):
+        for term in config.guidance.terms:
+            out.append(Panel(f"{term.name}: factor", (_over_the_run(term.factor),)))
+            if term.size is not None:
+                out.append(Panel(f"{term.name}: size", (_over_the_run(term.size),)))
+    for section in ("optimize", "representation"):
+        out += _changing(getattr(config, section), section, "")
+    return out
+
+
+def _of_guidance(name: str, options: GuidanceOptions) -> list[Panel]:
+    """Bounds of t, the weight there, and what else of a guidance changes."""
+    times, weight = options.times.build(), preset(options.method)(options).weight
+    low, high = (_over_the_run(bound) for bound in (times.low, times.high))
+    schedule, before = stable_diffusion_schedule(), f"{name}: " if name else ""
     weights = tuple(
-        tuple(float(w) for w in weigh(recipe.weight, torch.tensor(t, dtype=torch.float64), schedule))
+        tuple(float(w) for w in weigh(weight, torch.tensor(t, dtype=torch.float64), schedule))
         for t in (low, high)
     )
-    out = [Panel("t between", (low, high)), Panel("w(t) at these bounds (Stable Diffusion's t)", weights)]
-    for section in ("guidance", "optimize", "representation"):
-        for key, value in _schedules(getattr(config, section), section):
-            moves = value.kind != "constant" or value.warmup > 0.0
-            if not key.startswith("guidance.times.") and (moves or key in _ALWAYS):
-                out.append(Panel(key, (tuple(value(p) for p in where),)))
-    return out
+    told = "w(t) at these bounds (Stable Diffusion's t)"
+    out = [Panel(f"{before}t between", (low, high)), Panel(f"{before}{told}", weights)]
+    return out + _changing(options, "guidance", before)
+
+
+def _changing(options: object, section: str, before: str) -> list[Panel]:
+    """A panel for every number of a section that changes, and for those that always matter; times have their own."""
+    return [
+        Panel(before + key, (_over_the_run(value),))
+        for key, value in _schedules(options, section)
+        if not key.startswith("guidance.times.")
+        and (value.kind != "constant" or value.warmup > 0.0 or key in _ALWAYS)
+    ]
+
+
+def _over_the_run(value: Schedule) -> tuple[float, ...]:
+    return tuple(value(k / (POINTS - 1)) for k in range(POINTS))
 
 
 def _schedules(options: object, prefix: str) -> Iterator[tuple[str, Schedule]]:

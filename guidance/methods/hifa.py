@@ -49,9 +49,10 @@ def hifa(options: Options) -> Recipe:
     the nearer z_hat stays to z and the smaller the gradient.
     """
     guided = Guided(options.build_combiner(), options.build_transforms())
+    in_pixels = options.image_loss != schedules.constant(0.0)
     return Recipe(
         rule=of(Epsilon("x0")) - EPS,
         noise=Denoised(guided, options.moves, options.times.scale),
-        image_loss=ImageLoss(options.image_loss),
+        image_loss=ImageLoss(options.image_loss) if in_pixels else None,
         **options.slots(),
     )

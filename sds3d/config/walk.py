@@ -43,7 +43,8 @@ class Slot:
             kinds = slot.shorthand()
             if isinstance(kinds, KindOf):
                 choices = kinds.choices()
-                named = value if isinstance(value, str) else (value or {}).get(kinds.key, kinds.default)
+                given = kinds.expand(value or {})
+                named = given.get(kinds.key) if isinstance(given, dict) else None
                 found += [choices[named]] if named in choices else list(choices.values())
             elif isinstance(slot.annotation, type) and issubclass(slot.annotation, BaseModel):
                 found.append(slot.annotation)

@@ -6,7 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sds3d.guidance.build import build_guidance
+from sds3d.guidance.registry import preset
 from sds3d.representations import particles
 from sds3d.representations.base import Representation
 
@@ -21,29 +22,42 @@ from ..config.dump import config_hash
 from ..config.kinds import module_of
 from ..config.options import Options
 from ..core.streams import Streams
+from ..optimize.needs import check_needs
 from ..optimize.out_of_memory import not_loaded
 from ..optimize.stage import Stage
+from ..optimize.terms import Term, streams_of
 from ..optimize.timing import Stopwatch, TimedPrior
 from ..priors import registry, text_cache
 from ..priors.base import Prior, Prompts
 from ..priors.models.resolve import ensure, resolved
 from . import configs
+from .device import device_of
 from .drawing import file_renderer
-from .schema import PRIORS, REPRESENTATIONS, RunConfig
+from .schema import PRIORS, REPRESENTATIONS, Alone, RunConfig, TermsOptions
 
 log = logging.getLogger(__name__)
 
 PriorCache = MutableMapping[str, Prior]
-"""Loaded priors by the hash of their options, shared by the runs of a batch."""
+"""Loaded priors by their `cache_key`, shared by the runs of a batch."""
+
+CPU = torch.device("cpu")
 
 
-def load_prior(options: Options, cache: PriorCache | None = None) -> Prior:
+def cache_key(options: Options, device: torch.device = CPU) -> str:
+    """What tells two loaded priors apart: their options, and where they lie."""
+    return f"{config_hash(options)} {device}"
+
+
+def load_prior(options: Options, cache: PriorCache | None = None, device: torch.device = CPU) -> Prior:
     """The prior that the options describe, from the cache if it holds it.
+
+    Args:
+        device: where it runs unless its own options name another.
 
     Raises:
         Sds3dError: its weights are missing or broken.
     """
-    key = config_hash(options)
+    key = cache_key(options, device)
     if cache is not None and key in cache:
         return cache[key]
     create = module_of(PRIORS.package, options.kind, PRIORS.group).create  # type: ignore[attr-defined]
@@ -52,12 +66,17 @@ def load_prior(options: Options, cache: PriorCache | None = None) -> Prior:
         {"render": file_renderer()} if "render" in inspect.signature(create).parameters else {}
     )
     try:
-        prior = registry.create_prior(options, **extras)
+        prior = registry.create_prior(options, str(device), **extras)
     except torch.OutOfMemoryError as error:
         raise not_loaded(error, getattr(options, "folder", str(options.kind))) from error  # type: ignore[attr-defined]
     if cache is not None:
         cache[key] = prior
     return prior
+
+
+def priors_of(config: RunConfig) -> list[Options]:
+    """The priors that judge in a run, each once."""
+    return list({config_hash(one.config.prior): one.config.prior for one in config.apart()}.values())
 
 
 def weight_files(options: Options) -> list[Path]:
@@ -71,7 +90,7 @@ def weight_files(options: Options) -> list[Path]:
 
 
 def check_prompt(config: RunConfig) -> None:
-    """Ask the prior's kind, without loading a network, whether it can serve the config's one prompt.
+    """Ask the priors' kinds, without loading a network, whether they can serve the config's one prompt.
 
     A kind tells by a function `check_prompts(options, text, negative, view_words)`; one that has none is asked
     when it is loaded, by `prepare`.
@@ -79,19 +98,21 @@ def check_prompt(config: RunConfig) -> None:
     Raises:
         PromptError: it cannot; the text says which words it does not know and what to do.
     """
-    module = module_of(PRIORS.package, config.prior.kind, PRIORS.group)  # type: ignore[attr-defined]
-    if hasattr(module, "check_prompts"):
-        module.check_prompts(config.prior, config.prompt, config.negative_prompt, config.view_words)
+    for prior in priors_of(config):
+        module = module_of(PRIORS.package, prior.kind, PRIORS.group)  # type: ignore[attr-defined]
+        if hasattr(module, "check_prompts"):
+            module.check_prompts(prior, config.prompt, config.negative_prompt, config.view_words)
 
 
 def check_model(config: RunConfig) -> None:
-    """Have the prior's files on this disk, fetching a model that has a name, and check them without loading.
+    """Have the priors' files on this disk, fetching models that have a name, and check them without loading.
 
     Raises:
         Sds3dError: they cannot be had, or are not what the prior needs; the text says which and what to do.
     """
-    ensure(config.prior, log.warning)
-    weight_files(config.prior)
+    for prior in priors_of(config):
+        ensure(prior, log.warning)
+        weight_files(prior)
 
 
 def build_representation(config: RunConfig, prior: Callable[[], Prior] | None = None) -> Representation:
@@ -104,7 +125,9 @@ def build_representation(config: RunConfig, prior: Callable[[], Prior] | None = 
     create = module_of(REPRESENTATIONS.package, options.kind, REPRESENTATIONS.group).create  # type: ignore[attr-defined]
     extras: dict[str, Any] = {}
     if "canvas" in inspect.signature(create).parameters:
-        extras["canvas"] = functools.cache(lambda: PriorCanvas(prior() if prior else load_prior(config.prior)))
+        extras["canvas"] = functools.cache(
+            lambda: PriorCanvas(prior() if prior else load_prior(config.prior))
+        )
     return particles.create(
         config.particles, lambda streams: create(options, streams, **extras), Streams(config.seed)
     )
@@ -135,24 +158,67 @@ def assemble(config: RunConfig, watch: Stopwatch, cache: PriorCache | None = Non
         config: with one prompt. watch: told the prior's share of the time. cache: priors already loaded.
 
     Raises:
-        PromptError: the prior cannot serve the prompt. ConfigError: two choices do not go together.
+        PromptError: a prior cannot serve the prompt. ConfigError: two choices do not go together, or the device
+            cannot be had.
     """
+    loaded: PriorCache = {} if cache is None else cache
+    timed: dict[int, TimedPrior] = {}
+    device = device_of(config)
+
+    def prior_of(one: RunConfig) -> Prior:
+        prior = load_prior(one.prior, loaded, device)
+        return timed.setdefault(id(prior), TimedPrior(prior, watch))
+
+    alone, guidance = config.apart(), config.guidance
+    scene = build_representation(config, lambda: prior_of(alone[0].config))
+    scene.to(device)
+    whole = configs.hash_of(config)
+    if not isinstance(guidance, TermsOptions):
+        return _stage(alone[0], prior_of(config), scene, device, Streams(config.seed), whole)
+    terms = []
+    for one, term in zip(alone, guidance.terms, strict=True):
+        streams = streams_of(config.seed, term.stream)
+        stage = _stage(one, prior_of(one.config), scene, device, streams, whole)
+        terms.append(Term(term.name, stage, term.factor, term.chance))
+    first = replace(terms[0].stage, options=config.optimize, streams=Streams(config.seed))
+    return replace(first, terms=tuple(terms), mix=guidance.mix)
+
+
+def _stage(
+    one: Alone, prior: Prior, scene: Representation, device: torch.device, streams: Streams, whole: str
+) -> Stage:
+    """The stage of one guidance by itself; `whole` is the hash of the run's config."""
+    config = one.config
     assert config.prompt is not None, "a batch is split into one config a prompt first"
-    prior = load_prior(config.prior, cache)
     view_words = not prior.info.uses_camera if config.view_words is None else config.view_words
-    embedded = text_cache.prepare(prior, Prompts(config.prompt, config.negative_prompt, view_words))
     return Stage(
-        prior=TimedPrior(prior, watch),
-        representation=build_representation(config, lambda: prior),
-        guidance=build_guidance(
-            config.guidance, TimedPrior(prior, watch), config.optimize.steps, config.debug.gradients
-        ),
+        prior=prior,
+        representation=scene,
+        guidance=build_guidance(one.guidance, prior, config.optimize.steps, config.debug.gradients),
         sampler=config.representation.sampler(config.cameras.sampler()),
-        embedded=embedded,
+        embedded=text_cache.prepare(prior, Prompts(config.prompt, config.negative_prompt, view_words)),
         options=config.optimize,
-        streams=Streams(config.seed),
-        config_hash=configs.hash_of(config),
+        streams=streams,
+        config_hash=whole,
         prompt=config.prompt,
+        device=device,
         particles=config.particles,
         backdrop=config.representation.backdrop(),
     )
+
+
+def check_guidance(config: RunConfig) -> None:
+    """Ask of every guidance, without loading a network, whether its options and the scene go together.
+
+    Raises:
+        ConfigError: they do not; the text says what is missing, and what to take instead.
+    """
+    for one in config.apart():
+        needs = preset(one.guidance.method)(one.guidance).needs
+        if not (needs.source or needs.media or needs.pixels):
+            continue
+        options = one.config
+        sampler = options.representation.sampler(options.cameras.sampler())
+        cameras = sampler.sample(Streams(options.seed), 0, 1) is not None
+        scene = build_representation(options.model_copy(update={"particles": 1}))
+        check_needs(needs, scene, cameras, name=one.name)

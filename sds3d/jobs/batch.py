@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ..core.errors import PromptError, Sds3dError, StopRequested
 from ..optimize.events import Monitor
-from .assemble import PriorCache, check_model, check_prompt
+from .assemble import PriorCache, check_guidance, check_model, check_prompt
+from .device import device_of
 from .execute import Finisher, execute
 from .export import wanted
 from .runfolder import RunFolder
@@ -40,11 +41,14 @@ def create_folder(config: RunConfig) -> RunFolder:
     """A queued run folder for a config of one prompt.
 
     Raises:
-        ConfigError: a file kind is asked of a representation that has no such form.
+        ConfigError: a file kind is asked of a representation that has no such form, or the guidance needs what it
+            does not give, or the device cannot be had.
         PromptError: the prior cannot serve the prompt. ModelError: its model is not on this disk. Nothing was made.
         RunFolderError: the place cannot be written.
     """
     _check_export(config)
+    device_of(config)
+    check_guidance(config)
     check_prompt(config)
     check_model(config)
     return RunFolder.create(config)
@@ -55,7 +59,7 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
 
     Raises:
         PromptError: the config names one prompt, and it cannot be served.
-        ConfigError: a file kind is asked of a representation that has no such form. In both cases nothing was made.
+        ConfigError: see `create_folder`. In both cases nothing was made.
         RunFolderError: the place cannot be written.
     """
     if config.prompt is not None:
@@ -68,6 +72,8 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
         except PromptError as error:
             refused.append(Refusal(one.prompt or "", str(error)))
     _check_export(config)
+    device_of(config)
+    check_guidance(config)
     if configs:
         check_model(config)
     return [RunFolder.create(one) for one in configs], refused

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
+
 from ..core.errors import RunFolderError, Sds3dError, StopRequested
 from ..optimize.checkpoint import CheckpointStore
 from ..optimize.events import Monitor, Silent
@@ -15,7 +17,7 @@ from ..optimize.stage import Stage
 from ..optimize.state import RunState
 from ..optimize.timing import Stopwatch
 from . import metrics, provenance
-from .assemble import PriorCache, assemble, weight_files
+from .assemble import PriorCache, assemble, priors_of, weight_files
 from .export import wanted, write_assets
 from .pictures import write_pictures
 from .record import Recorder
@@ -88,7 +90,8 @@ def _carry_out(folder: RunFolder, status: Status, watcher: Monitor, cache: Prior
     with metrics.MetricsWriter(folder.metrics_file) as writer:
         recorder = Recorder(folder, writer, watcher, replace(status, steps=config.optimize.steps))
         train(stage, store, recorder, start, watch)
-    write_pictures(folder, stage.representation, config)
+    write_pictures(folder, stage.representation, config, stage.device)
+    stage.representation.to(torch.device("cpu"))
     write_assets(
         stage.representation, export, folder.path / "asset", config.prompt or "asset", overwrite=True
     )
@@ -97,8 +100,6 @@ def _carry_out(folder: RunFolder, status: Status, watcher: Monitor, cache: Prior
 
 def _use_threads(folder: RunFolder, config: RunConfig) -> None:
     """The config's thread count, else the one that the run began with: results are bit-identical for one number."""
-    import torch
-
     threads = config.threads or folder.provenance().get("hardware", {}).get("threads")
     if threads and threads != torch.get_num_threads():
         log.info(
@@ -124,7 +125,15 @@ def _start(folder: RunFolder, store: CheckpointStore, stage: Stage) -> RunState 
 
 
 def _note_provenance(folder: RunFolder, config: RunConfig, stage: Stage, start: RunState | None) -> None:
-    facts = provenance.collect(stage.prior.info, weight_files(config.prior))
+    judges = [one.config.prior for one in config.apart()]
+    facts = provenance.collect(stage.prior.info, weight_files(judges[0]))
+    facts["hardware"]["device"] = str(stage.device)
+    if len(priors_of(config)) > 1:
+        infos = {term.name: term.stage.prior.info for term in stage.terms}
+        facts["priors"] = {
+            name: provenance.of_prior(info, weight_files(prior))
+            for (name, info), prior in zip(infos.items(), judges, strict=True)
+        }
     known = folder.provenance()
     if known:
         same = {k: known.get(k) for k in facts} == facts

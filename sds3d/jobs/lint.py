@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sds3d.guidance.options import GuidanceOptions
+from sds3d.guidance.registry import preset
+
 from ..core.schedules import Schedule
 from .schema import RunConfig
 
@@ -12,7 +15,11 @@ _POINTS = 21
 
 def warnings(config: RunConfig) -> list[str]:
     """What is known to go wrong with this config: a sentence each, with what to do. [] where nothing is known."""
-    return [text for rule in RULES if (text := rule(config))]
+    found = []
+    for one in config.apart():
+        texts = [text for rule in RULES if (text := rule(one.config, one.guidance))]
+        found += [f"{one.name}: {text}" if one.name else text for text in texts]
+    return found
 
 
 def _most(value: object) -> float:
@@ -20,24 +27,23 @@ def _most(value: object) -> float:
     return max(value(k / (_POINTS - 1)) for k in range(_POINTS)) if isinstance(value, Schedule) else 0.0
 
 
-def _scale(config: RunConfig) -> float:
-    return _most(getattr(config.guidance, "cfg_scale", None))
+def _scale(guidance: GuidanceOptions) -> float:
+    return _most(getattr(guidance, "cfg_scale", None))
 
 
-def strong_guidance_with_a_critic(config: RunConfig) -> str:
+def strong_guidance_with_a_critic(config: RunConfig, guidance: GuidanceOptions) -> str:
     """VSD takes the scale of plain sampling."""
-    scale = _scale(config)
-    if getattr(config.guidance, "critic", None) is None or scale < 30:
+    scale = _scale(guidance)
+    if getattr(guidance, "critic", None) is None or scale < 30:
         return ""
     return (
-        f"guidance.cfg_scale reaches {scale:g} with {config.guidance.method}: a trained critic replaces strong "
+        f"guidance.cfg_scale reaches {scale:g} with {guidance.method}: a trained critic replaces strong "
         "guidance, and colours burn. Published runs take 7.5."
     )
 
 
-def noisy_to_the_end(config: RunConfig) -> str:
+def noisy_to_the_end(config: RunConfig, guidance: GuidanceOptions) -> str:
     """kappa grows without bound towards pure noise."""
-    guidance = config.guidance
     last = guidance.times.high(1.0)
     if guidance.weight not in ("kappa", "hifa") or last < 0.9 or guidance.times.law == "dreamtime":
         return ""
@@ -47,9 +53,8 @@ def noisy_to_the_end(config: RunConfig) -> str:
     )
 
 
-def no_way_back(config: RunConfig) -> str:
+def no_way_back(config: RunConfig, guidance: GuidanceOptions) -> str:
     """CSD has no restoring force."""
-    guidance = config.guidance
     tamed = getattr(guidance, "normalise", False) or guidance.post
     if guidance.method != "csd" or tamed or config.optimize.steps <= 3000:
         return ""
@@ -59,14 +64,10 @@ def no_way_back(config: RunConfig) -> str:
     )
 
 
-def strong_guidance_of_a_small_model(config: RunConfig) -> str:
+def strong_guidance_of_a_small_model(config: RunConfig, guidance: GuidanceOptions) -> str:
     """The prior in the box was measured at s = 5."""
-    scale, kind = _scale(config), getattr(config.prior, "kind", "")
-    if (
-        kind != "embedded"
-        or scale <= 30
-        or config.guidance.method not in ("sds", "sjc", "rewardsds", "cfd", "free")
-    ):
+    scale, kind = _scale(guidance), getattr(config.prior, "kind", "")
+    if kind != "embedded" or scale <= 30 or guidance.method not in ("sds", "sjc", "rewardsds", "cfd", "free"):
         return ""
     return (
         f"guidance.cfg_scale reaches {scale:g} with the built-in prior, whose pictures over-saturate above about 10. "
@@ -74,10 +75,10 @@ def strong_guidance_of_a_small_model(config: RunConfig) -> str:
     )
 
 
-def interval_too_long(config: RunConfig) -> str:
+def interval_too_long(config: RunConfig, guidance: GuidanceOptions) -> str:
     """ISM compares neighbours on one path."""
-    gap = _most(getattr(config.guidance, "gap", None))
-    if config.guidance.method not in ("ism", "tsm") or gap <= 0.3:
+    gap = _most(getattr(guidance, "gap", None))
+    if guidance.method not in ("ism", "tsm") or gap <= 0.3:
         return ""
     return (
         f"guidance.gap reaches {gap:g}: over a long interval one move of the inversion is far off, and the reference "
@@ -85,37 +86,55 @@ def interval_too_long(config: RunConfig) -> str:
     )
 
 
-def no_guidance(config: RunConfig) -> str:
+def no_guidance(config: RunConfig, guidance: GuidanceOptions) -> str:
     """Without guidance SDS finds the mean of all that fits."""
-    scale = _scale(config)
-    if config.guidance.method not in ("sds", "sjc") or not 0.0 < scale < 2.0:
+    scale = _scale(guidance)
+    if guidance.method not in ("sds", "sjc") or not 0.0 < scale < 2.0:
         return ""
     return f"guidance.cfg_scale is {scale:g}: SDS then seeks the mean of all that fits the prompt, which is a blur."
 
 
-def dear_reward(config: RunConfig) -> str:
+def dear_reward(config: RunConfig, guidance: GuidanceOptions) -> str:
     """Every draw is followed to a clean sample."""
-    reward = getattr(config.guidance, "reward", None)
+    reward = getattr(guidance, "reward", None)
     if reward is None or reward.strategy in ("random", "all"):
         return ""
-    calls = reward.rollout_steps * config.guidance.draws
+    calls = reward.rollout_steps * guidance.draws
     if calls * 2 <= 100:
         return ""
     return (
-        f"the reward follows {config.guidance.draws} draws over up to {reward.rollout_steps} steps, "
+        f"the reward follows {guidance.draws} draws over up to {reward.rollout_steps} steps, "
         f"{2 * calls} predictions a view and step. Try guidance.reward.rollout_steps=2 guidance.draws=4."
     )
 
 
-def judge_and_reward(config: RunConfig) -> str:
+def judge_and_reward(config: RunConfig, guidance: GuidanceOptions) -> str:
     """A scorer that steers is no judge."""
-    reward = getattr(config.guidance, "reward", None)
+    reward = getattr(guidance, "reward", None)
     if reward is None or reward.kind != "scorer":
         return ""
     return "the bundled scorer steers this run as its reward: R-precision by the same scorer says nothing about it."
 
 
-RULES: tuple[Callable[[RunConfig], str], ...] = (
+def particles_without_a_critic(config: RunConfig, guidance: GuidanceOptions) -> str:
+    """Only a critic sees the particles together."""
+    recipe = preset(guidance.method)(guidance)
+    if config.particles == 1 or recipe.critic is not None or recipe.noise.media:
+        return ""
+    return (
+        f"particles is {config.particles} with {guidance.method}, under which particles know nothing of each other: "
+        "each goes where a run of its own would go. Try guidance=vsd, whose critic sees all."
+    )
+
+
+def entropy_of_one_camera(config: RunConfig, guidance: GuidanceOptions) -> str:
+    """ESD rewards views that differ."""
+    if guidance.method != "esd" or not config.representation.flat:
+        return ""
+    return "esd on a picture: with one view the critic says the same with and without camera, and esd is vsd."
+
+
+RULES: tuple[Callable[[RunConfig, GuidanceOptions], str], ...] = (
     strong_guidance_with_a_critic,
     noisy_to_the_end,
     no_way_back,
@@ -124,5 +143,7 @@ RULES: tuple[Callable[[RunConfig], str], ...] = (
     no_guidance,
     dear_reward,
     judge_and_reward,
+    particles_without_a_critic,
+    entropy_of_one_camera,
 )
-"""A config -> a warning, or ""."""
+"""A config and its guidance, one of several by itself -> a warning, or ""."""

@@ -34,13 +34,18 @@ def collect(info: PriorInfo, weights: Iterable[Path]) -> dict[str, Any]:
     """
     return {
         "versions": versions(),
-        "prior": {
-            "name": info.name,
-            "licence": info.licence or "unknown",
-            "prediction": info.prediction,
-            "weights": {f"{p.parent.name}/{p.name}": sha256(p) for p in sorted(weights)},
-        },
+        "prior": of_prior(info, weights),
         "hardware": hardware(),
+    }
+
+
+def of_prior(info: PriorInfo, weights: Iterable[Path]) -> dict[str, Any]:
+    """Name, licence and the hashes of its files; arguments as in `collect`."""
+    return {
+        "name": info.name,
+        "licence": info.licence or "unknown",
+        "prediction": info.prediction,
+        "weights": {f"{p.parent.name}/{p.name}": sha256(p) for p in sorted(weights)},
     }
 
 

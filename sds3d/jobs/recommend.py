@@ -17,7 +17,7 @@ from typing import Any
 from ..config.kinds import modules
 from ..config.source import Document
 from ..core.schedules import KINDS as SCHEDULES
-from .schema import GUIDANCE, PRIORS
+from .schema import GUIDANCE, JUDGES, PRIORS
 
 
 def fill(document: Document) -> None:
@@ -28,20 +28,43 @@ def fill(document: Document) -> None:
     data = document.data
     if not isinstance(data, dict):
         return
-    prior = PRIORS.expand(data.get("prior") or {})
-    guidance = GUIDANCE.expand(data.get("guidance") or {})
-    if not isinstance(prior, dict) or not isinstance(guidance, dict):
+    prior, guidance = data.get("prior"), JUDGES.expand(data.get("guidance") or {})
+    recommended = _recommended(prior)
+    if recommended is None or not isinstance(guidance, dict):
         return
-    module = modules(PRIORS.package, PRIORS.group, PRIORS.key).get(str(prior.get("kind")))
-    recommended = getattr(module, "RECOMMENDED", {})
+    if isinstance(guidance.get("terms"), list):
+        data["guidance"] = guidance | {"terms": [_filled(term, prior) for term in guidance["terms"]]}
     for section, values in recommended.items():
         if section == "guidance":
-            values = values.get(guidance.get("method"), {})
-            data["guidance"] = _merged(guidance, values)
+            if "terms" not in guidance:
+                data["guidance"] = _merged(guidance, values.get(guidance.get("method"), {}))
         elif not isinstance(values, Mapping):
             data.setdefault(section, values)
         elif isinstance(data.get(section) or {}, dict):
             data[section] = _merged(data.get(section) or {}, values)
+
+
+def _recommended(prior: Any) -> Mapping[str, Any] | None:
+    """What the kind of a prior recommends; None where it cannot be told which one is meant."""
+    expanded = PRIORS.expand(prior or {})
+    if not isinstance(expanded, dict):
+        return None
+    module = modules(PRIORS.package, PRIORS.group, PRIORS.key).get(str(expanded.get("kind")))
+    return getattr(module, "RECOMMENDED", {})
+
+
+def _filled(term: Any, prior: Any) -> Any:
+    """One of several guidances, completed by what its own prior recommends for its method."""
+    if not isinstance(term, dict):
+        return term
+    guidance, recommended = (
+        GUIDANCE.expand(term.get("guidance") or {}),
+        _recommended(term.get("prior") or prior),
+    )
+    if not isinstance(guidance, dict) or recommended is None:
+        return term
+    values = recommended.get("guidance", {}).get(guidance.get("method"), {})
+    return term | {"guidance": _merged(guidance, values)}
 
 
 def _merged(given: Mapping[str, Any], recommended: Mapping[str, Any]) -> dict[str, Any]:

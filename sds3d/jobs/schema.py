@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
@@ -13,9 +14,13 @@ from sds3d.guidance.registry import method_of
 from sds3d.representations.base import RepresentationOptions
 
 from ..config.kinds import KindOf, Names
-from ..config.options import Options
+from ..config.options import Options, Scalar
+from ..core import schedules
 from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG, OrbitSampler
+from ..core.devices import check_word
+from ..core.errors import ConfigError
 from ..optimize.options import OptimizeOptions
+from ..optimize.terms import Mix, check_terms
 from ..priors import registry as prior_registry
 from ..priors.models import resolve as models
 
@@ -76,6 +81,77 @@ class CameraOptions(Options):
         return OrbitSampler(**self.model_dump())
 
 
+class TermOptions(Options):
+    """One guidance among several: {guidance: vsd, prior: …, factor: 0.5}. What is left out is the run's own."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+    """Before its numbers in the metrics; by default that of its method. Letters, digits, "_" and "-"."""
+    guidance: Annotated[GuidanceOptions, GUIDANCE]
+    """How its prior's judgement becomes a gradient."""
+    prior: Annotated[Options, PRIORS] | None = None
+    """Who judges. Default: the run's prior."""
+    cameras: CameraOptions | None = None
+    """From where it looks. Default: the run's cameras."""
+    size: Scalar | None = None
+    """Side of its renders in pixels. Default: the run's optimize.size, or else its prior's own size."""
+    factor: Scalar = schedules.constant(1.0)
+    """Factor on its gradient; while it is 0 the term costs nothing."""
+    chance: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    """mix alternate: chance of being the one that judges a step, relative to the others'."""
+    stream: int = Field(default=0, ge=0)
+    """Terms of one number see the same cameras, times and noise; 0 is the run's own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_its_method(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "name" in data:
+            return data
+        guidance = GUIDANCE.expand(data.get("guidance"))
+        method = guidance.get(GUIDANCE.key) if isinstance(guidance, dict) else None
+        return {"name": method, **data} if isinstance(method, str) else data
+
+
+class TermsOptions(Options):
+    """Several guidances on one object, each with a prior, cameras and a state of its own."""
+
+    method: Literal["several"] = "several"
+    """Several guidances; may be left out where `terms` is given."""
+    terms: Annotated[tuple[TermOptions, ...], Field(min_length=1, max_length=16)]
+    """The guidances."""
+    mix: Mix = "sum"
+    """sum: their gradients are added up, each times its factor; alternate: in each step one judges, drawn by chance."""
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        try:
+            check_terms(self.terms)
+        except ConfigError as error:
+            raise ValueError(f"{error.message} {error.hint}".strip()) from error
+        for term in self.terms:
+            if self.mix == "sum" and term.chance != 1.0:
+                raise ValueError(
+                    f"{term.name} has a chance, which only `mix: alternate` asks for; write a factor"
+                )
+        return self
+
+
+class OneOrSeveral(KindOf):
+    """The annotation of the run's guidance: any method's options, or a mapping with `terms`."""
+
+    def choices(self) -> dict[str, type[Options]]:
+        """Method, or "several" -> option class."""
+        return {**super().choices(), "several": TermsOptions}
+
+    def expand(self, value: Any) -> Any:
+        """As KindOf; a mapping with `terms` needs no method."""
+        if isinstance(value, dict) and "terms" in value and self.key not in value:
+            value = {self.key: "several", **value}
+        return super().expand(value)
+
+
+JUDGES = OneOrSeveral(GUIDANCE.package, GUIDANCE.default, GUIDANCE.group, GUIDANCE.key)
+
+
 class PictureOptions(Options):
     """The pictures and the film of the finished asset."""
 
@@ -128,12 +204,14 @@ class RunConfig(Options):
     """Seed of every random number."""
     prior: Annotated[Options, PRIORS] = Field(default_factory=PRIORS.make_default)
     """The model that judges the renders."""
-    representation: Annotated[RepresentationOptions, REPRESENTATIONS] = Field(default_factory=REPRESENTATIONS.make_default)
+    representation: Annotated[RepresentationOptions, REPRESENTATIONS] = Field(
+        default_factory=REPRESENTATIONS.make_default
+    )
     """What is optimised."""
     particles: Annotated[int, Field(ge=1, le=256)] = 1
     """How many of it are optimised together, each from noise of its own, under one guidance whose critic is shared."""
-    guidance: Annotated[GuidanceOptions, GUIDANCE] = Field(default_factory=GUIDANCE.make_default)
-    """How the prior's judgement becomes a gradient."""
+    guidance: Annotated[GuidanceOptions | TermsOptions, JUDGES] = Field(default_factory=GUIDANCE.make_default)
+    """How the prior's judgement becomes a gradient: a method, or several as {terms: [...], mix: sum}."""
     cameras: CameraOptions = Field(default_factory=CameraOptions)
     """Training views."""
     optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
@@ -145,6 +223,8 @@ class RunConfig(Options):
     """Contact sheet and film."""
     debug: DebugOptions = Field(default_factory=DebugOptions)
     """A closer look."""
+    device: Annotated[str, AfterValidator(check_word)] = "auto"
+    """Where the scene lies and the prior runs: cpu, cuda or cuda:N; auto takes a GPU if it can be used."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """CPU threads; results are bit-identical for one number. Default: what torch takes."""
     runs: str = "runs"
@@ -170,6 +250,20 @@ class RunConfig(Options):
             return [self]
         return [self.model_copy(update={"prompt": text, "prompts": ()}) for text in self.prompts]
 
+    def apart(self) -> list[Alone]:
+        """Each guidance as if it were alone; one with the name "" where there is one."""
+        if not isinstance(self.guidance, TermsOptions):
+            return [Alone("", self, self.guidance)]
+        out = []
+        for term in self.guidance.terms:
+            change = {"guidance": term.guidance, "prior": term.prior, "cameras": term.cameras}
+            alone = self.model_copy(update={k: v for k, v in change.items() if v is not None})
+            if term.size is not None:
+                optimize = alone.optimize.model_copy(update={"size": term.size})
+                alone = alone.model_copy(update={"optimize": optimize})
+            out.append(Alone(term.name, alone, term.guidance))
+        return out
+
     def slug(self) -> str:
         """The beginning of the run folder's name: lower-case letters, digits and hyphens, at most 40."""
         text = unicodedata.normalize("NFKD", self.name or self.prompt or "run")
@@ -177,3 +271,17 @@ class RunConfig(Options):
         if self.name is None and len(words) > 1 and words[0] in ("a", "an", "the"):
             words = words[1:]
         return "-".join(words)[:40].strip("-") or "run"
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One of a run's guidances by itself.
+
+    Args:
+        name: of the term, "" where there is one guidance. guidance: its options.
+        config: the run's, with the prior, the cameras and the size of this one, and nothing but it as guidance.
+    """
+
+    name: str
+    config: RunConfig
+    guidance: GuidanceOptions

@@ -15,8 +15,11 @@ from ..core.cameras import Cameras, Sampler, Still, of_objects, orbit
 from ..core.look import Look
 from ..core.streams import Streams
 from ..priors.base import Embedded, Prior
+from .needs import check_needs
 from .options import OptimizeOptions
 from .terms import Mix, Term, active, check_terms
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Stage:
     config_hash: str
     index: int = 0
     prompt: str = ""
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     particles: int = 1
     backdrop: tuple[float, float, float] | None = None
     terms: tuple[Term, ...] = ()
@@ -54,6 +57,9 @@ class Stage:
     def __post_init__(self):
         if self.terms:
             check_terms(self.terms)
+        else:
+            cameras = self.sampler.sample(self.streams, 0, 1) is not None
+            check_needs(self.guidance.needs, self.representation, cameras)
 
     @property
     def wants(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..core.errors import ConfigError
 from ..core.schedules import Schedule, constant
@@ -23,7 +23,24 @@ if TYPE_CHECKING:
 
 Mix = Literal["sum", "alternate"]
 
+ONE = constant(1.0)
+"""A factor that leaves a gradient as it is."""
+
 _CHECKED = 200
+
+
+class Named(Protocol):
+    """What `check_terms` reads of a term, or of its options."""
+
+    @property
+    def name(self) -> str:
+        """See Term."""
+        ...
+
+    @property
+    def factor(self) -> Schedule:
+        """See Term."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +55,7 @@ class Term:
 
     name: str
     stage: Stage
-    factor: Schedule = constant(1.0)
+    factor: Schedule = ONE
     chance: float = 1.0
 
 
@@ -63,7 +80,7 @@ def active(
     return (able[-1],)
 
 
-def check_terms(terms: Sequence[Term]) -> None:
+def check_terms(terms: Sequence[Named]) -> None:
     """Refuse names that stand twice, and a run in which nobody judges at some point.
 
     Raises:

@@ -1,0 +1,44 @@
+"""What a guidance asks of a stage, checked before anything runs."""
+
+from __future__ import annotations
+
+from sds3d.guidance.base import Needs
+from sds3d.representations.base import Representation
+
+from ..core.errors import ConfigError
+
+
+def check_needs(
+    needs: Needs, representation: Representation, cameras: bool, source: bool = False, name: str = ""
+) -> None:
+    """Refuse a guidance that this scene cannot serve.
+
+    Args:
+        cameras: whether views have any; noise on a surface asks for nothing where there are none.
+        source: whether there are views of an original that is being edited. name: of the term, for the message.
+
+    Raises:
+        ConfigError: says what is missing and what to take instead.
+    """
+    provides, term = representation.provides, f"the term {name!r}: " if name else ""
+    missing = needs.media - provides if cameras else frozenset()
+    if missing:
+        raise ConfigError(
+            f"{term}the method reads the {' and '.join(sorted(missing))} of the renders, and this representation "
+            f"gives only {', '.join(sorted(provides))}.",
+            key="guidance",
+            hint="Take another representation, or where the method has a choice guidance.noise=fixed.",
+        )
+    if needs.pixels and "z" in provides:
+        raise ConfigError(
+            f"{term}the method changes the gradient of the rendered picture, and this representation is optimised in "
+            "the prior's latents, where no picture is rendered.",
+            key="guidance",
+            hint="Set representation.space=pixels, or leave out guidance.image_post and guidance.image_loss.",
+        )
+    if needs.source and not source:
+        raise ConfigError(
+            f"{term}the method edits: it compares with views of an original, and there is none in this run.",
+            key="guidance",
+            hint="Methods that make something new: sds, csd, ism, vsd and others (`sds3d methods`).",
+        )
