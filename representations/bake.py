@@ -69,7 +69,7 @@ def field_to_mesh(
     voxel = _voxel(volume.shape, bounds)
     _check(volume, level)
     vertices, faces = _surface(volume, level, voxel, bounds)
-    vertices, faces = _keep_large(vertices, faces, keep_fraction)
+    vertices, faces = keep_large(vertices, faces, keep_fraction)
     if smooth_iterations:
         vertices = topology.smooth(vertices, faces, smooth_iterations)
     if len(faces) > max_faces:
@@ -157,7 +157,7 @@ def _surface(
     return vertices, faces.astype(np.int64)
 
 
-def _keep_large(
+def keep_large(
     vertices: np.ndarray, faces: np.ndarray, keep_fraction: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Components of at least that share of the largest volume; walls of cavities, of negative volume, go too."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sds3d.representations.base import Representation
 from sds3d.representations.gaussians import GaussianModel, Options, create, regularise
-from sds3d.representations.gaussians.init import barycentric, from_z_to, neighbour_distance
+from sds3d.representations.gaussians.init import from_z_to, neighbour_distance
 from sds3d.representations.gaussians.model import sh_degree
 from sds3d.representations.gaussians.parameters import logit, project
 from sds3d.representations.raster.gaussians_twin import rotation_matrix

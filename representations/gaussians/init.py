@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sds3d import assetio
-from sds3d.assetio.sample import vertex_colors
-from sds3d.core.assets import Asset, Mesh, PointCloud, Splats, sample_surface
+from sds3d.core.assets import Asset, Mesh, PointCloud, Splats
 from sds3d.core.errors import AssetError
 from sds3d.core.streams import Streams
 
+from ..surface_samples import spread_over
 from .options import Options
 from .parameters import SH_0, Parameters, from_splats, logit
 
@@ -66,28 +66,8 @@ def from_asset(asset: Asset, options: Options, streams: Streams) -> Parameters:
 
 def _from_mesh(mesh: Mesh, options: Options, streams: Streams) -> Parameters:
     """Flat Gaussians on the surface."""
-    if not len(mesh.faces):
-        raise AssetError(f"the mesh '{mesh.name}' has no faces: there is no surface to start from")
-    uniform = streams.uniform((options.init.count, 3), "gaussians-init-surface")[0]
-    points, face = sample_surface(mesh, options.init.count, uniform)
-    corner = mesh.vertices[mesh.faces[face]].double()
-    normal = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-    normal = torch.nn.functional.normalize(normal, dim=1, eps=1e-30).float()
-    colors = vertex_colors(mesh)
-    if colors is not None:
-        weight = barycentric(points.double(), corner).float()
-        colors = (colors[mesh.faces[face]] * weight[:, :, None]).sum(1)
-    return from_points(points, colors, options, streams, normal)
-
-
-def barycentric(points: Float[Tensor, "n 3"], corner: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n 3"]:
-    """(N, 3) weights of the corners of triangles at points in them; the first corner for a triangle of no area."""
-    a, b, c = corner.unbind(1)
-    normal = torch.linalg.cross(b - a, c - a)
-    area = (normal * normal).sum(1).clamp_min(1e-30)
-    second = (torch.linalg.cross(points - a, c - a) * normal).sum(1) / area
-    third = (torch.linalg.cross(b - a, points - a) * normal).sum(1) / area
-    return torch.stack([1 - second - third, second, third], dim=1).clamp(0.0, 1.0)
+    on = spread_over(mesh, streams.uniform((options.init.count, 3), "gaussians-init-surface")[0])
+    return from_points(on.points, on.colors, options, streams, on.normals)
 
 
 def from_points(
