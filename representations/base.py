@@ -18,6 +18,8 @@ from sds3d.core.schedules import Schedule
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
+from .raster.dispatch import RasterError, choose
+
 
 class RepresentationOptions(Options):
     """What the options of every representation can tell before one is made.
@@ -28,6 +30,19 @@ class RepresentationOptions(Options):
 
     forms: ClassVar[frozenset[str]] = frozenset({"mesh"})
     """What `to_asset` makes: mesh, splats, picture."""
+    kernels: ClassVar[tuple[str, ...]] = ("native", "warp")
+    """Implementations of the rasterization core that draw it, see raster.dispatch."""
+
+    def unserved(self, device: torch.device) -> str:
+        """Why it cannot be drawn on a device, and what to do; "" where it can."""
+        if self.flat:
+            return ""
+        try:
+            wanted = getattr(self, "rasterizer", "auto")
+            choose("drawing", wanted, device, torch.float32, offers=(*self.kernels, "twin"))
+        except RasterError as error:
+            return str(error)
+        return ""
 
     @property
     def flat(self) -> bool:

@@ -16,7 +16,7 @@ import torch
 from .errors import ConfigError
 
 _log = logging.getLogger(__name__)
-_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?)$")
+_WORD = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 
 GET_WHEEL = (
     "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu126 (docs/gpu.md says "
@@ -116,21 +116,28 @@ def trial(device: torch.device) -> str:
 
 def check_word(word: str) -> str:
     """The word itself; ValueError where it names no device."""
-    if not _WORD.match(word):
+    if not _WORD.fullmatch(word):
         raise ValueError(f"a device is auto, cpu, cuda or cuda:N (such as cuda:0), got {word!r}")
     return word
+
+
+def no_obstacle(device: torch.device) -> str:
+    """Nothing more is asked of a device than that torch can use it."""
+    return ""
 
 
 def resolve(
     word: str,
     look: Callable[[], Cuda] = probe,
     attempt: Callable[[torch.device], str] = trial,
+    need: Callable[[torch.device], str] = no_obstacle,
 ) -> torch.device:
     """The device that a word means; said once by name in the log.
 
     Args:
         word: auto (a usable CUDA device, else the CPU), cpu, cuda or cuda:N.
         look: tells what is there. attempt: tries a device, and tells why it fails.
+        need: tells why a device that torch can use does not serve all the same, and what to do; "" where it does.
 
     Raises:
         ConfigError: a CUDA device is asked for and cannot be had; the text tells a build without CUDA, no driver,
@@ -147,15 +154,18 @@ def resolve(
     device = torch.device("cuda", number)
     if not reason and (failed := attempt(device)):
         reason = f"{found.names[number]} is there, but PyTorch cannot use it ({failed}); {GET_WHEEL}"
+    reason = reason or need(device)
     if not reason:
         return _said(device, found.names[number])
     if word != "auto":
         raise ConfigError(
-            f"{word} was asked for: {reason}.", key="device", hint="Or set device=cpu (slow for big models)."
+            f"{word} was asked for: {reason.rstrip('.')}.",
+            key="device",
+            hint="Or set device=cpu (slow for big models).",
         )
     if found.names or found.driver:  # a GPU that is not used is worth a word
-        _warn_once(f"device: cpu, though there is an NVIDIA driver: {reason}")
-    return _said(torch.device("cpu"), "no CUDA device that PyTorch can use")
+        _warn_once(f"device: cpu, though there is a GPU or its driver: {reason}")
+    return _said(torch.device("cpu"), "no CUDA device that can be used")
 
 
 @cache

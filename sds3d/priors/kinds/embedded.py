@@ -69,7 +69,7 @@ class Options(BaseOptions):
     folder: Path | None = None
     """A model that `sds3d prior train` made, in place of the shipped ones."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the network; auto takes bfloat16 where the CPU has it."""
+    """Arithmetic of the network; auto takes bfloat16 where the CPU has it, float32 on a GPU."""
     condition_on_camera: bool = True
     """Tell the network the camera; off leaves only view words, as big models have it."""
     condition_on_background: bool = True
@@ -135,7 +135,9 @@ def create(options: Options, device: str = "cpu") -> EmbeddedPrior:
 
 def load_folder(folder: Path, options: Options, device: str = "cpu") -> EmbeddedPrior:
     """Load a model of this kind from any folder, such as one that was trained a moment ago."""
-    dtype = best_cpu_dtype() if options.precision == "auto" else getattr(torch, options.precision)
+    # a GPU gains little from half precision on so small a network, and old ones have no bfloat16
+    usual = best_cpu_dtype() if torch.device(device).type == "cpu" else torch.float32
+    dtype = usual if options.precision == "auto" else getattr(torch, options.precision)
     return EmbeddedPrior(load_components(folder, dtype), options, device)
 
 
