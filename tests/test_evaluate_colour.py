@@ -24,7 +24,8 @@ def plain(*rgb, size=4):
 def test_saturation_is_that_of_hsv(rgb):
     found = colour(plain(*rgb), EVERYWHERE)
     assert found.saturation == pytest.approx(colorsys.rgb_to_hsv(*rgb)[1], abs=1e-5)
-    assert found.pixels == 16 and found.outside == 0.0
+    assert found.pixels == 16
+    assert found.outside == 0.0
     assert found.clipped == float(min(rgb) <= 1 / 255 or max(rgb) >= 254 / 255)
 
 

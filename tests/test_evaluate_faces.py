@@ -31,7 +31,8 @@ def test_angles_are_wrapped_to_the_half_open_turn(angle):
 def test_a_turned_object_is_told_from_a_wrong_one(turn):
     found = headings(RING, [a + turn for a in RING])
     assert (found.winding, found.fronts, found.second_face) == (1, 1, False)
-    assert found.error_deg == pytest.approx(abs(turn)) and found.turned_error_deg == 0.0
+    assert found.error_deg == pytest.approx(abs(turn))
+    assert found.turned_error_deg == 0.0
     assert found.turn_deg == turn
 
 
@@ -97,7 +98,8 @@ def test_the_true_shape_has_one_face_and_its_doubled_front_two(prompt):
         assert float(unlike.min(1).values.max()) == 0.0
     two = match(shown(janus_of(mesh), ring), truth, shape_only=True)
     found = headings(ring.azimuth_deg.tolist(), true_ring.azimuth_deg[two.argmin(1)].tolist())
-    assert found.second_face and found.winding != 1
+    assert found.second_face
+    assert found.winding != 1
 
 
 def test_unlikeness_is_one_apart_and_half_the_colour_inside():
@@ -163,13 +165,18 @@ def test_a_judge_that_sees_no_difference_finds_no_face():
 
 def test_the_truth_behind_a_prompt():
     car, ball = truth_of("a red car"), truth_of("a green sphere")
-    assert car.fronted and car.painted and not ball.fronted
+    assert car.fronted
+    assert car.painted
+    assert not ball.fronted
     assert truth_of("a  Red car").mesh.vertices.shape == car.mesh.vertices.shape
-    assert truth_of("democracy") is None and truth_of("a mug with a dent") is None
+    assert truth_of("democracy") is None
+    assert truth_of("a mug with a dent") is None
     painted = car.mesh.colors.mean(0)
-    assert painted[0] > painted[1] and painted[0] > painted[2]
+    assert painted[0] > painted[1]
+    assert painted[0] > painted[2]
     # the front faces +Z: a car is longer than wide
     low, high = (torch.tensor(v) for v in (car.mesh.bounds().low, car.mesh.bounds().high))
     assert (high - low)[2] > (high - low)[0]
     two = truth_of("a red cube on a blue sphere")
-    assert not two.fronted and len(two.mesh.faces) > len(ball.mesh.faces) // 2
+    assert not two.fronted
+    assert len(two.mesh.faces) > len(ball.mesh.faces) // 2
