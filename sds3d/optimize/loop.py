@@ -20,7 +20,16 @@ from ..core.tree import Tree
 from .adam import Adam
 from .checkpoint import CheckpointStore
 from .events import Monitor, Silent, StepReport
-from .judging import Judgement, initial_state, judge, learned, merged_log, merged_state, placed_state, to_pull_back
+from .judging import (
+    Judgement,
+    initial_state,
+    judge,
+    learned,
+    merged_log,
+    merged_state,
+    placed_state,
+    to_pull_back,
+)
 from .loss_scale import LossScaler
 from .out_of_memory import stopping
 from .placing import place_look, place_tree
