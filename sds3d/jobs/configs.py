@@ -10,7 +10,7 @@ from ..core.errors import ConfigError
 from . import recommend
 from .schema import RunConfig
 
-_WHERE_ONLY = frozenset({"runs", "threads", "debug"})
+_WHERE_ONLY = frozenset({"runs", "threads", "debug", "device"})
 
 
 def from_words(words: Iterable[str]) -> RunConfig:
@@ -27,7 +27,7 @@ def from_words(words: Iterable[str]) -> RunConfig:
     elif first is not None:
         overrides.set_value(document, RunConfig, ("prompt",), first)
     overrides.apply(document, RunConfig, words)
-    return _validated(document)
+    return from_document(document)
 
 
 def is_file(word: str) -> bool:
@@ -41,7 +41,7 @@ def read(path: Path) -> RunConfig:
     Raises:
         ConfigError: see `from_words`.
     """
-    return _validated(source.read(path))
+    return from_document(source.read(path))
 
 
 def from_mapping(values: dict) -> RunConfig:
@@ -56,10 +56,15 @@ def from_mapping(values: dict) -> RunConfig:
             raise ConfigError(f"a key must be text, got {key!r}", file="arguments")
         overrides.set_value(document, RunConfig, tuple(key.split(".")), value)
         document.marks[tuple(key.split("."))] = source.Mark("arguments")
-    return _validated(document)
+    return from_document(document)
 
 
-def _validated(document: source.Document) -> RunConfig:
+def from_document(document: source.Document) -> RunConfig:
+    """The config of plain data that remembers where it was written; completed in place by what the prior recommends.
+
+    Raises:
+        ConfigError: see `from_words`.
+    """
     recommend.fill(document)
     return load.validate(RunConfig, document)
 
@@ -72,7 +77,7 @@ def to_yaml(config: RunConfig) -> str:
 
 
 def hash_of(config: RunConfig) -> str:
-    """32 hex digits over all that can change the result; where it is written and on how many threads left out."""
+    """32 hex digits over all that can change the result; where it is written and what computes it left out."""
     return dump.config_hash(config, _WHERE_ONLY)
 
 

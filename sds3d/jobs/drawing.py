@@ -40,7 +40,8 @@ def file_renderer() -> Callable[[str, Look], Float[Tensor, "b 3 h w"]]:
                 "a mesh file is drawn from a camera, and this medium has none.", key="prior.kind"
             )
         try:
-            return render_mesh(mesh(path), look.cameras, look.size, look.background, _SAMPLES)["rgb"]
+            rgb = render_mesh(mesh(path), look.cameras, look.size, look.background, _SAMPLES)["rgb"]
+            return rgb.to(look.background.device)
         except ValueError as error:
             raise ConfigError(f"{path} cannot be drawn: {error}.", key="prior.assets") from error
 

@@ -14,24 +14,33 @@ from ..assetio import pictures
 from ..core.cameras import Cameras, turntable
 from ..core.look import Look
 from ..optimize.loop import sheet
+from ..optimize.placing import place_look
 from .runfolder import RunFolder
 from .schema import RunConfig
 
 _AT_ONCE = 4
 
 
-def render_views(representation: Representation, cameras: Cameras, side: int) -> list[Tensor]:
-    """Views (3, side, side) on white, rendered a few at a time to spare memory."""
+def render_views(
+    representation: Representation, cameras: Cameras, side: int, device: torch.device = torch.device("cpu")
+) -> list[Tensor]:
+    """Views (3, side, side) on white, rendered a few at a time to spare memory, on the CPU again.
+
+    Args:
+        device: where the representation lies.
+    """
     images: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, len(cameras), _AT_ONCE):
             batch = cameras[start : start + _AT_ONCE]
-            look = Look(batch, (side, side), torch.ones(len(batch), 3))
+            look = place_look(Look(batch, (side, side), torch.ones(len(batch), 3)), device)
             images += list(representation.render(look)["rgb"].detach().clamp(0, 1).cpu())
     return images
 
 
-def write_pictures(folder: RunFolder, representation: Representation, config: RunConfig) -> None:
+def write_pictures(
+    folder: RunFolder, representation: Representation, config: RunConfig, device: torch.device
+) -> None:
     """contact.png and turntable.mp4, as far as the options ask for them; no film of what is flat.
 
     Several particles: rows of the sheet (of flat ones: its pictures), and one frame of the film shows all.
@@ -40,17 +49,18 @@ def write_pictures(folder: RunFolder, representation: Representation, config: Ru
     if config.representation.flat:
         if options.contact_views:
             look = Look(None, (options.contact_size, options.contact_size), torch.ones(1, 3))
+            look = place_look(look, device)
             with torch.no_grad():
                 views = [member.render(look)["rgb"][0].clamp(0, 1).cpu() for member in members]
             pictures.contact_sheet(views, folder.contact, overwrite=True)
         return
     if options.contact_views:
         cameras = turntable(options.contact_views, options.elevation_deg)
-        each = [render_views(member, cameras, options.contact_size) for member in members]
+        each = [render_views(member, cameras, options.contact_size, device) for member in members]
         columns = 4 if len(members) == 1 else options.contact_views
         pictures.contact_sheet(list(chain(*each)), folder.contact, columns, overwrite=True)
     if options.turntable_frames:
         cameras = turntable(options.turntable_frames, options.elevation_deg)
-        each = [render_views(member, cameras, options.turntable_size) for member in members]
+        each = [render_views(member, cameras, options.turntable_size, device) for member in members]
         frames = [sheet(torch.stack(views)) for views in zip(*each, strict=True)]
         pictures.turntable(frames, folder.turntable, options.turntable_fps, overwrite=True)
