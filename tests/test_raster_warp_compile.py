@@ -13,9 +13,16 @@ import pytest
 
 pytest.importorskip("warp")
 
-TRIANGLES = ("triangles_scan", "triangles_pixels", "triangles_edges", "triangles_texels")
-MODULES = ("projection", "projection_backward", "compositing", "march_kernels", *TRIANGLES)
-SLOW = [pytest.param(arch, marks=pytest.mark.slow) for arch in (80, 90, 120)]
+from sds3d.representations.raster.warp.modules import kernel_modules, kernels_of
+
+MODULES = [module.__name__.rpartition(".")[2] for module in kernel_modules()]
+ARCHITECTURES = (75, 80, 90, 120)
+QUICK = ("march_kernels", 75)  # what is compiled in every run of the tests
+CASES = [
+    pytest.param(name, arch, marks=[] if (name, arch) == QUICK else pytest.mark.slow)
+    for name in MODULES
+    for arch in ARCHITECTURES
+]
 REGISTERS_PER_BLOCK = 65536  # of every architecture here
 
 
@@ -34,16 +41,19 @@ def ptxas() -> str | None:
     return shutil.which("ptxas") or next(map(str, site.glob("nvidia/*/bin/ptxas")), None)
 
 
-@pytest.mark.parametrize("arch", [75, *SLOW])
-@pytest.mark.parametrize("name", MODULES)
+def test_every_file_with_kernels_is_compiled() -> None:
+    folder = Path(importlib.import_module("sds3d.representations.raster.warp").__file__).parent
+    assert {path.stem for path in folder.glob("*.py") if "\n@wp.kernel" in path.read_text()} == {*MODULES}
+    assert QUICK[0] in MODULES
+
+
+@pytest.mark.parametrize(("name", "arch"), CASES)
 def test_kernels_compile_to_ptx_without_a_gpu(tmp_path, name, arch) -> None:
     text = compiled(name, arch, tmp_path).read_text()
     assert f".target sm_{arch}" in text
     kernels = set(re.findall(r"\.entry (\w+?)_[0-9a-f]{8}_cuda_kernel_forward", text))
     module = importlib.import_module(f"sds3d.representations.raster.warp.{name}")
-    own = {key for key, value in vars(module).items() if hasattr(value, "adj") and hasattr(value, "key")}
-    assert kernels
-    assert kernels <= own
+    assert kernels == {*kernels_of(module)}
     assert "_cuda_kernel_backward" not in text  # adjoints are written by hand
     if name in ("triangles_scan", "triangles_edges"):  # what is seen is decided with the twin's roundings
         assert re.search(r"mul\.(rn\.)?f64", text)
@@ -51,7 +61,7 @@ def test_kernels_compile_to_ptx_without_a_gpu(tmp_path, name, arch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", [75, 80, 90, 120])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("name", MODULES)
 def test_a_block_fits_the_registers_and_nothing_spills(tmp_path, capsys, name, arch) -> None:
     from sds3d.representations.raster.warp.runtime import BLOCK
