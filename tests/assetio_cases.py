@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sds3d.core.assets import Mesh, PointCloud, Splats
+from sds3d.core.assets import Material, Mesh, PointCloud, Splats
 
 finite = st.floats(-1e6, 1e6, width=32)
 unit = st.floats(0.0, 1.0, width=32)
@@ -38,6 +40,37 @@ def meshes(draw: st.DrawFn, textured: bool = False) -> Mesh:
         texture=texture,
         name=draw(st.sampled_from(["mesh", "a red cube", "Würfel", '"quoted"'])),
     )
+
+
+@st.composite
+def materials(draw: st.DrawFn, uv: bool) -> Material:
+    """Metallic-roughness materials; with 8-bit textures of any small size where there is `uv`."""
+    side = st.integers(1, 3)
+
+    def picture(channels: int) -> torch.Tensor:
+        return torch.from_numpy(draw(hnp.arrays(np.uint8, (channels, draw(side), draw(side))))).float() / 255
+
+    return Material(
+        metallic=draw(unit),
+        roughness=draw(unit),
+        metallic_roughness=picture(2) if uv and draw(st.booleans()) else None,
+        normal=picture(3) if uv and draw(st.booleans()) else None,
+    )
+
+
+@st.composite
+def finished_meshes(draw: st.DrawFn) -> Mesh:
+    """Meshes as an exporter meets them: coloured or textured, with and without a material."""
+    mesh = draw(meshes(textured=draw(st.booleans())))
+    return replace(mesh, material=draw(st.none() | materials(mesh.uv is not None)))
+
+
+provenances = st.dictionaries(
+    st.sampled_from(["prompt", "method", "model", "licence", "seed", "sha256"]),
+    st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30)
+    | st.just('two\nlines, "quoted" \\ é'),
+    max_size=4,
+)
 
 
 @st.composite

@@ -226,10 +226,12 @@ def test_textures_are_sampled_and_kept() -> None:
     assert found.uv[1].tolist() == [0.75, 0.25]
 
 
-def test_a_tinted_texture_becomes_colours_only() -> None:
+def test_a_tinted_texture_is_kept_with_its_tint() -> None:
     found = textured(factor=[0, 1, 1, 1]).read().mesh
     assert found.colors.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 1]]
-    assert found.texture is None
+    plain = textured().read().mesh.texture
+    assert torch.equal(found.texture[0], torch.zeros(2, 2))
+    assert torch.allclose(found.texture[1:], plain[1:], atol=1e-6)
 
 
 def test_texture_transforms() -> None:

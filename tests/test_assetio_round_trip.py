@@ -215,19 +215,18 @@ def test_an_obj_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_kinds_and_names() -> None:
-    assert list(assetio.KINDS) == ["glb", "obj", "ply", "3dgs"]
     assert [kind_of(f"a/b{suffix}") for suffix in assetio.KINDS.values()] == list(assetio.KINDS)
-    with pytest.raises(AssetError, match=r"model\.stl"):
-        kind_of("model.stl")
+    with pytest.raises(AssetError, match=r"model\.fbx"):
+        kind_of("model.fbx")
 
 
 @pytest.mark.parametrize(
     ("asset", "kind", "reason"),
     [
-        (tetrahedron(), "3dgs", "write it as glb or obj or ply"),
-        (two_splats(), "glb", "write it as 3dgs"),
+        (tetrahedron(), "3dgs", "write it as glb or obj or usdz or stl or ply"),
+        (two_splats(), "glb", "write it as 3dgs or compressed or splat or spz"),
         (PointCloud(torch.zeros(1, 3)), "obj", "write it as ply"),
-        (tetrahedron(), "stl", "unknown format 'stl'"),
+        (tetrahedron(), "fbx", "unknown format 'fbx'"),
         (Mesh(torch.full((3, 3), float("nan")), torch.tensor([[0, 1, 2]])), "glb", "vertices row 0"),
         (Mesh(torch.zeros(3, 3), torch.tensor([[0, 1, 3]])), "ply", "face 0 refers to vertices"),
         (Mesh(torch.zeros(3, 3), torch.zeros(0, 3, dtype=torch.int64)), "obj", "no faces"),
@@ -250,6 +249,7 @@ def test_describe(tmp_path: Path) -> None:
         "colors": True,
         "normals": False,
         "texture": None,
+        "material": None,
     }
     ply = assetio.describe(assetio.write(two_splats(), tmp_path / "t.3dgs.ply")[-1])
     assert ply["splats"]["count"] == 2

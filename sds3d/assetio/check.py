@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.assets import Asset, Mesh, Picture, PointCloud, Splats
+from ..core.assets import Asset, Material, Mesh, Picture, PointCloud, Splats
 from ..core.errors import AssetError
 
 
@@ -55,6 +55,25 @@ def _check_mesh(mesh: Mesh, path: Path) -> None:
         _finite(mesh.texture.flatten(1), "texture", path)
         if mesh.uv is None:
             raise AssetError(f"{path}: the mesh has a texture but no uv coordinates to place it.")
+    if mesh.material is not None:
+        _check_material(mesh.material, mesh.uv is not None, path)
+
+
+def _check_material(material: Material, placed: bool, path: Path) -> None:
+    for name in ("metallic", "roughness"):
+        value = getattr(material, name)
+        if not 0.0 <= value <= 1.0:
+            raise AssetError(f"{path}: the material's {name} is {value:g}; it must lie in [0, 1].")
+    for name, channels in (("metallic_roughness", 2), ("normal", 3)):
+        picture = getattr(material, name)
+        if picture is None:
+            continue
+        _shape(picture, (channels, None, None), name, path)
+        _finite(picture.flatten(1), name, path)
+        if not placed:
+            raise AssetError(
+                f"{path}: the material has a texture but the mesh no uv coordinates to place it."
+            )
 
 
 def _check_splats(splats: Splats, path: Path) -> None:

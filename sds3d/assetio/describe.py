@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.assets import Mesh, Picture, PointCloud, Splats
+from ..core.assets import Material, Mesh, Picture, PointCloud, Splats
 from .check import as_numpy
 from .files import read_bytes
 from .kinds import read
@@ -18,9 +18,9 @@ def describe(path: str | Path) -> dict[str, object]:
     """Facts about an asset file, ready for JSON.
 
     Returns:
-        file, bytes, sha256, notes, and for what the file holds "mesh" (vertices, faces, low, high, watertight,
-        colors, normals, texture), "splats" (count, sh_degree, low, high, mean_opacity), "points" (count, …) or "picture" (width, height,
-        mean_rgb).
+        file, bytes, sha256, notes, provenance, and for what the file holds "mesh" (vertices, faces, low, high,
+        watertight, colors, normals, texture, material), "splats" (count, sh_degree, low, high, mean_opacity),
+        "points" (count, …) or "picture" (width, height, mean_rgb).
 
     Raises:
         AssetError: as `read`.
@@ -42,6 +42,7 @@ def describe(path: str | Path) -> dict[str, object]:
     if scene.picture is not None:
         out["picture"] = _picture(scene.picture)
     out["notes"] = list(scene.notes)
+    out["provenance"] = dict(scene.provenance)
     return out
 
 
@@ -54,6 +55,17 @@ def _mesh(mesh: Mesh) -> dict[str, object]:
         "colors": mesh.colors is not None,
         "normals": mesh.normals is not None,
         "texture": None if mesh.texture is None else [mesh.texture.shape[2], mesh.texture.shape[1]],
+        "material": None if mesh.material is None else _material(mesh.material),
+    }
+
+
+def _material(material: Material) -> dict[str, object]:
+    both, normal = material.metallic_roughness, material.normal
+    return {
+        "metallic": round(material.metallic, 4),
+        "roughness": round(material.roughness, 4),
+        "metallic_roughness": None if both is None else [both.shape[2], both.shape[1]],
+        "normal": None if normal is None else [normal.shape[2], normal.shape[1]],
     }
 
 

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ..core.errors import AssetError
 from .files import read_bytes, sibling
-from .image_bytes import decode_image
+from .image_bytes import MAX_PIXELS, decode_image
 
-MAX_ELEMENTS = 1 << 28
-"""Accessors with more numbers are refused: one without data is all zeros, and its count costs nothing to claim."""
+MAX_ELEMENTS, MAX_ZEROS = 1 << 28, 1 << 24
+"""Accessors with more numbers are refused; those without data, all zeros, cost nothing to claim: fewer of them."""
 
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -77,10 +77,17 @@ class Document:
         """A list of finite numbers as long as `default`, float64."""
         values = self.take(owner, key, list, default)
         right = len(values) == len(default) and all(isinstance(v, (int, float)) for v in values)
+        # an integer of hundreds of digits is valid JSON, and no float
+        right = right and all(isinstance(v, float) or abs(v) < 1 << 1000 for v in values)
         array = np.array(values if right else [np.nan], dtype=np.float64)
         if not np.isfinite(array).all():
             raise self.error(f"'{key}' must be {len(default)} finite numbers, found {str(values)[:80]}")
         return array
+
+    def numbers_or(self, owner: dict, key: str, default: float) -> float:
+        """A finite number; `default` where it is absent."""
+        value = self.take(owner, key, (int, float), default)
+        return float(self.numbers({key: [value]}, key, [default])[0])
 
     def accessor(self, index: object) -> np.ndarray:
         """(count, width) values; normalised integers as float64 in [0, 1] or [-1, 1], others as stored."""
@@ -89,10 +96,14 @@ class Document:
         width = _WIDTHS.get(self.take(spec, "type", str))
         count = self.take(spec, "count", int)
         if code is None or width is None or not 0 <= count * width <= MAX_ELEMENTS:
-            raise self.error(f"accessor {index} has an unknown type or an impossible count ({count})")
+            raise self.error(
+                f"accessor {index} has an unknown type or an impossible count ({str(count)[:20]})"
+            )
         if "bufferView" in spec:
             offset = self.take(spec, "byteOffset", int, 0)
             values = self._rows(spec["bufferView"], offset, np.dtype(code), width, count).copy()
+        elif count * width > MAX_ZEROS:
+            raise self.error(f"accessor {index} has no data and an impossible count ({count})")
         else:
             values = np.zeros((count, width), dtype=code)
         if "sparse" in spec:
@@ -111,7 +122,8 @@ class Document:
             else:
                 data = self._resource(self.take(spec, "uri", str))
             name = str(spec.get("name") or str(spec.get("uri", index))[:60])
-            self._images[index] = decode_image(data, name, self.path)
+            left = MAX_PIXELS - sum(image.shape[1] * image.shape[2] for image in self._images.values())
+            self._images[index] = decode_image(data, name, self.path, left)
         return self._images[index]
 
     def _apply_sparse(self, values: np.ndarray, sparse: dict, code: str) -> None:

@@ -10,17 +10,20 @@ import json
 import struct
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from ..core.assets import Mesh
+from ..core.assets import Material, Mesh
 from .check import as_numpy
 from .color import srgb_to_linear
 from .image_bytes import encode_png
+from .provenance import NOTHING, Provenance
 
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 _COMPONENTS = {"<f4": 5126, "<u2": 5123, "<u4": 5125}
 
 
-def encode_glb(mesh: Mesh, unlit: bool = True) -> bytes:
+def encode_glb(mesh: Mesh, unlit: bool | None = None, provenance: Provenance = NOTHING) -> bytes:
     """A GLB file.
 
     Colours go out as COLOR_0, linear, 16 bits a channel (8 would lose the dark half of sRGB). A mesh with a texture
@@ -28,7 +31,8 @@ def encode_glb(mesh: Mesh, unlit: bool = True) -> bytes:
 
     Args:
         unlit: declare KHR_materials_unlit: the colours hold their light already (a prior paints it in), and a
-            viewer shall not shade them again.
+            viewer shall not shade them again. Default: where the mesh has no material.
+        provenance: goes to asset.extras.sds3d.
     """
     buffer = _Buffer()
     attributes = {"POSITION": buffer.add(as_numpy(mesh.vertices), ARRAY_BUFFER, bounds=True)}
@@ -44,10 +48,13 @@ def encode_glb(mesh: Mesh, unlit: bool = True) -> bytes:
     # The largest index of a width restarts a strip, so it may not name a vertex.
     index_type = np.uint16 if len(mesh.vertices) < 65536 else np.uint32
     indices = buffer.add(as_numpy(mesh.faces, index_type).reshape(-1), ELEMENT_ARRAY_BUFFER)
-    surface: dict = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
-    material: dict = {"name": mesh.name, "pbrMetallicRoughness": surface, "doubleSided": True}
+    asset: dict = {"version": "2.0", "generator": "sds3d"}
+    if provenance:
+        asset["extras"] = {"sds3d": dict(sorted(provenance.items()))}
+    pictures: list[Tensor] = []
+    material = _material(mesh, pictures)
     document: dict = {
-        "asset": {"version": "2.0", "generator": "sds3d"},
+        "asset": asset,
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"name": mesh.name, "mesh": 0}],
@@ -56,17 +63,41 @@ def encode_glb(mesh: Mesh, unlit: bool = True) -> bytes:
         ],
         "materials": [material],
     }
-    if unlit:
+    if mesh.material is None if unlit is None else unlit:
         document["extensionsUsed"] = ["KHR_materials_unlit"]
         material["extensions"] = {"KHR_materials_unlit": {}}
-    if textured and mesh.texture is not None:
-        surface["baseColorTexture"] = {"index": 0}
+    if pictures:
         document["images"] = [
-            {"bufferView": buffer.add_view(encode_png(mesh.texture)), "mimeType": "image/png"}
+            {"bufferView": buffer.add_view(encode_png(p)), "mimeType": "image/png"} for p in pictures
         ]
-        document["textures"] = [{"source": 0, "sampler": 0}]
+        document["textures"] = [{"source": i, "sampler": 0} for i in range(len(pictures))]
         document["samplers"] = [{"magFilter": 9729, "minFilter": 9987}]
     return buffer.finish(document)
+
+
+def _material(mesh: Mesh, pictures: list[Tensor]) -> dict:
+    """The glTF material of a mesh; its textures are appended to `pictures`."""
+    look = mesh.material or Material()
+
+    def texture(picture: Tensor) -> dict:
+        pictures.append(picture)
+        return {"index": len(pictures) - 1}
+
+    model: dict = {"metallicFactor": float(look.metallic), "roughnessFactor": float(look.roughness)}
+    out: dict = {"name": mesh.name, "pbrMetallicRoughness": model, "doubleSided": True}
+    if mesh.uv is None:
+        return out
+    if mesh.texture is not None:
+        model["baseColorTexture"] = texture(mesh.texture)
+    if look.metallic_roughness is not None:
+        metallic, roughness = look.metallic_roughness.cpu().float()
+        # green is roughness, blue metallic; red, which glTF leaves free, reads as "not occluded" in viewers
+        packed = torch.stack([torch.ones_like(metallic), roughness, metallic])
+        model |= {"metallicFactor": 1.0, "roughnessFactor": 1.0}
+        model["metallicRoughnessTexture"] = texture(packed)
+    if look.normal is not None:
+        out["normalTexture"] = texture(look.normal)
+    return out
 
 
 class _Buffer:

@@ -13,13 +13,33 @@ from torch import Tensor
 from ..core.errors import AssetError
 from .check import as_numpy, as_tensor
 from .color import to_bytes
+from .provenance import NOTHING, Provenance, foreign
 
-MAX_PIXELS = 16384 * 16384
+MAX_PIXELS = 1 << 27
+"""All pictures of one file together: 1.6 GB as the floats that they become. 16k x 8k is admitted."""
 
 
-def encode_png(image: Float[Tensor, "3 h w"]) -> bytes:
-    """An 8-bit PNG without metadata; equal images give equal bytes."""
-    return _encode(image, format="PNG")
+def encode_png(image: Float[Tensor, "3 h w"], provenance: Provenance = NOTHING) -> bytes:
+    """An 8-bit PNG with the provenance as text chunks, else without metadata; equal images give equal bytes."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for name, value in sorted(provenance.items()):
+        info.add_itxt(f"sds3d.{name}", value)
+    return _encode(image, format="PNG", pnginfo=info)
+
+
+def png_provenance(data: bytes) -> dict[str, str]:
+    """The text chunks of a PNG that `encode_png` wrote, from a file that `decode_image` has read; else nothing."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        text = {
+            str(k).removeprefix("sds3d."): str(v)
+            for k, v in image.info.items()
+            if str(k).startswith("sds3d.")
+        }
+    return foreign(text)
 
 
 def encode_jpeg(image: Float[Tensor, "3 h w"]) -> bytes:
@@ -36,22 +56,23 @@ def _encode(image: Float[Tensor, "3 h w"], **how: Any) -> bytes:
     return out.getvalue()
 
 
-def decode_image(data: bytes, name: str, path: Path) -> Float[Tensor, "3 h w"]:
+def decode_image(data: bytes, name: str, path: Path, max_pixels: int = MAX_PIXELS) -> Float[Tensor, "3 h w"]:
     """(3, H, W) sRGB in [0, 1]; an alpha channel is left out.
 
     Args:
-        name: how the file at `path` calls the image, for the error text.
+        name: how the file at `path` calls the image, for the error text. max_pixels: larger ones are refused.
 
     Raises:
-        AssetError: the bytes are no image that Pillow reads, or it has more than MAX_PIXELS.
+        AssetError: the bytes are no image that Pillow reads, or it has more than max_pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
+            if image.width * image.height > max_pixels:
                 raise AssetError(
-                    f"{path}: image '{name}' is {image.width} x {image.height} pixels, too large."
+                    f"{path}: image '{name}' is {image.width} x {image.height} pixels, too large: the pictures of "
+                    f"one file may have {MAX_PIXELS} in all."
                 )
             pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / np.float32(255)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

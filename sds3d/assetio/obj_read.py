@@ -12,8 +12,10 @@ from ..core.assets import Mesh, PointCloud, Scene
 from ..core.errors import AssetError
 from .check import as_numpy, as_tensor
 from .files import read_bytes, sibling
-from .image_bytes import decode_image
+from .image_bytes import MAX_PIXELS, decode_image
+from .mtl import MtlMaterial, material_of, parse_mtl
 from .polygons import fan
+from .provenance import from_comments
 from .sample import sample_texture
 
 
@@ -27,16 +29,13 @@ class _Lines:
     corners: list[tuple[int, int, int]] = field(default_factory=list)  # vertex, uv, normal; -1 = none
     lengths: list[int] = field(default_factory=list)
     materials: list[int] = field(default_factory=list)  # a polygon's entry of `names`, -1 = none
-    names: list[str] = field(default_factory=list)
+    names: dict[str, int] = field(default_factory=dict)  # material -> its number
     libraries: list[str] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Material:
-    """Kd in [0, 1], shown as sRGB, and the file of map_Kd."""
-
-    color: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    picture: str | None = None
+MAX_TEXT = 1 << 29
+"""Longer text is refused: as Python numbers it would take twenty times the memory."""
 
 
 def decode_obj(data: bytes, path: Path) -> Scene:
@@ -49,6 +48,8 @@ def decode_obj(data: bytes, path: Path) -> Scene:
         AssetError: a line cannot be understood, a face refers to a vertex that is not there, or a material or
             picture lies outside the folder.
     """
+    if len(data) > MAX_TEXT:
+        raise AssetError(f"{path}: {len(data)} bytes of text are too many; store it as GLB or binary PLY.")
     lines = _parse(data, path)
     if not lines.v:
         raise AssetError(f"{path}: holds no vertices ('v x y z' lines), so there is nothing to read.")
@@ -60,7 +61,8 @@ def decode_obj(data: bytes, path: Path) -> Scene:
     rows = np.array(lines.v, dtype=np.float64)
     colors = rows[:, 3:6] if width == 6 else None
     if not lines.corners:
-        return Scene(points=PointCloud(as_tensor(rows[:, :3]), _tensor(colors), name=path.stem))
+        cloud = PointCloud(as_tensor(rows[:, :3]), _tensor(colors), name=path.stem)
+        return Scene(points=cloud, provenance=from_comments(lines.comments))
     materials, notes = _materials(lines, path)
     corners = np.array(lines.corners, dtype=np.int64)
     _check_corners(corners, lines, path)
@@ -72,7 +74,10 @@ def decode_obj(data: bytes, path: Path) -> Scene:
     uv = _gather(lines.vt, picks[:, 1])
     if uv is not None:
         uv = uv[:, :2] * [1, -1] + [0, 1]
-    colors, texture = _paint(colors, picks, uv, materials, path)
+    album = _Album(path)
+    colors, texture = _paint(colors, picks, uv, materials, album)
+    used = {materials[i] if i >= 0 else MtlMaterial() for i in set(lines.materials)} if materials else set()
+    material = material_of(used.pop(), album.load, uv is not None) if len(used) == 1 else None
     mesh = Mesh(
         as_tensor(rows[picks[:, 0], :3]),
         as_tensor(fan(np.array(lines.lengths), index)).long(),
@@ -81,8 +86,9 @@ def decode_obj(data: bytes, path: Path) -> Scene:
         uv=_tensor(uv),
         texture=texture,
         name=path.stem,
+        material=material,
     )
-    return Scene(mesh=mesh, notes=tuple(notes))
+    return Scene(mesh=mesh, notes=tuple(notes), provenance=from_comments(lines.comments))
 
 
 def _parse(data: bytes, path: Path) -> _Lines:
@@ -92,6 +98,8 @@ def _parse(data: bytes, path: Path) -> _Lines:
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split("#", 1)[0].split()
         if not words:
+            if line.startswith("# sds3d."):
+                out.comments.append(line[2:])
             continue
         keyword, values = words[0], words[1:]
         try:
@@ -107,10 +115,7 @@ def _parse(data: bytes, path: Path) -> _Lines:
                 out.lengths.append(len(values))
                 out.materials.append(material)
             elif keyword == "usemtl":
-                name = " ".join(values)
-                if name not in out.names:
-                    out.names.append(name)
-                material = out.names.index(name)
+                material = out.names.setdefault(" ".join(values), len(out.names))
             elif keyword == "mtllib":
                 out.libraries.append(line.split(None, 1)[1].strip())
         except (ValueError, IndexError) as error:
@@ -176,8 +181,8 @@ def _paint(
     colors: np.ndarray | None,
     picks: np.ndarray,
     uv: np.ndarray | None,
-    materials: list[_Material],
-    path: Path,
+    materials: list[MtlMaterial],
+    album: _Album,
 ) -> tuple[np.ndarray | None, Tensor | None]:
     """Vertex colours, and the texture where one alone covers the mesh."""
     if colors is not None:
@@ -188,58 +193,46 @@ def _paint(
     out = np.ones((len(picks), 3))
     pictures: dict[str, Tensor] = {}
     for index in used:
-        material = materials[index] if index >= 0 else _Material()
+        material = materials[index] if index >= 0 else MtlMaterial()
         rows = picks[:, 3] == index
         out[rows] = material.color
         if material.picture is not None and uv is not None:
-            if material.picture not in pictures:
-                file = sibling(path, material.picture)
-                pictures[material.picture] = decode_image(read_bytes(file), file.name, path)
+            pictures[material.picture] = album.load(material.picture)
             texels = as_numpy(pictures[material.picture]).transpose(1, 2, 0)
             out[rows] = sample_texture(texels, uv[rows].astype(np.float32))
     whole = len(pictures) == 1 and all(i >= 0 and materials[i].picture in pictures for i in used)
     return out, next(iter(pictures.values())) if whole else None
 
 
-def _materials(lines: _Lines, path: Path) -> tuple[list[_Material], list[str]]:
+class _Album:
+    """Pictures beside an OBJ file, each read once; together at most MAX_PIXELS."""
+
+    def __init__(self, path: Path):
+        self.path, self.pictures = path, dict[str, Tensor]()
+
+    def load(self, name: str) -> Tensor:
+        """(3, H, W) sRGB of a picture that a material names."""
+        if name not in self.pictures:
+            file = sibling(self.path, name)
+            left = MAX_PIXELS - sum(p.shape[1] * p.shape[2] for p in self.pictures.values())
+            self.pictures[name] = decode_image(read_bytes(file), file.name, self.path, left)
+        return self.pictures[name]
+
+
+def _materials(lines: _Lines, path: Path) -> tuple[list[MtlMaterial], list[str]]:
     """One material for each of `lines.names`, from the MTL files beside the OBJ; and notes on missing ones."""
-    found: dict[str, _Material] = {}
+    found: dict[str, MtlMaterial] = {}
     notes = []
-    for library in lines.libraries:
+    for library in dict.fromkeys(lines.libraries):
         file = sibling(path, library, must_exist=False)
         if file.exists():
-            found |= _parse_mtl(read_bytes(file), file, path)
+            found |= parse_mtl(read_bytes(file), file, path)
         else:
             notes.append(f"the material file '{library[:100]}' is missing")
     notes += [
         f"the material '{name}' is nowhere defined" for name in lines.names if found and name not in found
     ]
-    return ([found.get(name, _Material()) for name in lines.names] if found else []), notes
-
-
-def _parse_mtl(data: bytes, file: Path, path: Path) -> dict[str, _Material]:
-    out: dict[str, _Material] = {}
-    name = None
-    for line in data.decode("utf-8", errors="replace").splitlines():
-        words = line.split("#", 1)[0].split()
-        if len(words) < 2:
-            continue
-        if words[0] == "newmtl":
-            name = " ".join(words[1:])
-            out[name] = _Material()
-        elif name is not None and words[0] == "Kd":
-            try:
-                red, green, blue = (min(max(float(x), 0.0), 1.0) for x in (words[1:4]))
-            except ValueError as error:
-                raise AssetError(
-                    f"{path}: its material file {file.name} has the line '{line[:80]}'."
-                ) from error
-            out[name] = _Material((red, green, blue), out[name].picture)
-        elif name is not None and words[0] == "map_Kd":
-            # Options such as "-s 1 1 1" stand before the name; a name may hold spaces.
-            rest = line.split(None, 1)[1].strip()
-            out[name] = _Material(out[name].color, words[-1] if rest.startswith("-") else rest)
-    return out
+    return ([found.get(name, MtlMaterial()) for name in lines.names] if found else []), notes
 
 
 def _tensor(values: np.ndarray | None) -> Tensor | None:

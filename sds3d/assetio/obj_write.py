@@ -8,25 +8,21 @@ import numpy as np
 
 from ..core.assets import Mesh
 from .check import as_numpy
-from .image_bytes import encode_png
+from .mtl import encode_mtl
+from .provenance import NOTHING, Provenance, comments
 
 
-def encode_obj(mesh: Mesh, path: Path) -> dict[Path, bytes]:
+def encode_obj(mesh: Mesh, path: Path, provenance: Provenance = NOTHING) -> dict[Path, bytes]:
     """The files of an OBJ at `path`, the OBJ last.
 
     `v x y z r g b` holds sRGB in [0, 1], as MeshLab and Blender read it; nine digits keep a float32 exact.
-    A textured mesh adds `<stem>.mtl` and `<stem>.png` beside it.
+    A mesh with a texture or a material adds `<stem>.mtl` and its pictures beside it. The provenance stands in comments.
     """
-    files: dict[Path, bytes] = {}
-    lines = ["# sds3d: +Y up, front +Z, sRGB colours"]
+    files = encode_mtl(mesh, path.with_suffix(".mtl"))
+    lines = ["# sds3d: +Y up, front +Z, sRGB colours", *(f"# {line}" for line in comments(provenance))]
     textured = mesh.uv is not None and mesh.texture is not None
-    if textured and mesh.texture is not None:
-        picture, material = path.with_suffix(".png"), path.with_suffix(".mtl")
-        files[picture] = encode_png(mesh.texture)
-        files[material] = (
-            f"# sds3d\nnewmtl material\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 0\nmap_Kd {picture.name}\n"
-        ).encode()
-        lines.append(f"mtllib {material.name}")
+    if files:
+        lines.append(f"mtllib {path.with_suffix('.mtl').name}")
     lines.append(f"o {'_'.join(mesh.name.split()) or 'mesh'}")
     columns = [as_numpy(mesh.vertices)]
     if mesh.colors is not None and not textured:
@@ -37,7 +33,7 @@ def encode_obj(mesh: Mesh, path: Path) -> dict[Path, bytes]:
         lines += _rows("vt", as_numpy(mesh.uv).astype(np.float64) * [1, -1] + [0, 1])
     if mesh.normals is not None:
         lines += _rows("vn", as_numpy(mesh.normals))
-    if textured:
+    if files:
         lines.append("usemtl material")
     corner = {
         (False, False): "{0}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ from ..core.assets import Mesh, PointCloud, Scene
 from ..core.errors import AssetError
 from .check import as_numpy, as_tensor
 from .color import to_bytes
-from .ply_format import Table, build_ply, parse_ply
+from .ply_compressed import decode_compressed, is_compressed
+from .ply_format import Table, build_ply, parse_ply, ply_comments
 from .polygons import fan
+from .provenance import NOTHING, Provenance, comments, from_comments
 from .sample import vertex_colors
 from .splats import is_splats, splats_from_table
 
 
-def encode_ply(asset: Mesh | PointCloud) -> bytes:
+def encode_ply(asset: Mesh | PointCloud, provenance: Provenance = NOTHING) -> bytes:
     """A binary PLY file: float x y z, float nx ny nz where known, uchar red green blue where coloured.
 
     A texture becomes vertex colours, for PLY has no common way to hold one.
@@ -39,24 +42,25 @@ def encode_ply(asset: Mesh | PointCloud) -> bytes:
         faces = np.empty(len(asset.faces), dtype=[("vertex_indices", "i4", (3,))])
         faces["vertex_indices"] = as_numpy(asset.faces, np.int32)
         tables.append(("face", faces))
-    return build_ply(tables, comments=("sds3d: +Y up, front +Z, sRGB colours",))
+    return build_ply(tables, ("sds3d: +Y up, front +Z, sRGB colours", *comments(provenance)))
 
 
 def decode_ply(data: bytes, path: Path) -> Scene:
-    """A mesh (elements vertex and face), splats (f_dc_0 …) or, without faces, a point cloud.
+    """A mesh (elements vertex and face), splats (f_dc_0 … or packed) or, without faces, a point cloud.
 
     Raises:
-        AssetError: the file is no PLY, cut off, of a compressed dialect, or holds no positions.
+        AssetError: the file is no PLY, cut off, or holds no positions.
     """
     tables = parse_ply(data, path)
+    return replace(_scene(tables, path), provenance=from_comments(ply_comments(data)))
+
+
+def _scene(tables: dict[str, Table], path: Path) -> Scene:
     vertex = tables.get("vertex")
     if vertex is None or vertex.count == 0:
         raise AssetError(f"{path}: holds no 'vertex' element, so there is nothing to read.")
-    if "packed_position" in vertex.columns:
-        raise AssetError(
-            f"{path}: is a compressed splat PLY, which sds3d does not read. Convert it to the plain 3DGS layout, "
-            "for example with SuperSplat: Export, Splat PLY."
-        )
+    if is_compressed(vertex):
+        return Scene(splats=decode_compressed(tables, path))
     if is_splats(vertex):
         return Scene(splats=splats_from_table(vertex, path))
     points = _columns(vertex, ("x", "y", "z"))

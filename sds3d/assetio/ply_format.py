@@ -82,6 +82,12 @@ def parse_ply(data: bytes, path: Path) -> dict[str, Table]:
     return tables
 
 
+def ply_comments(data: bytes) -> list[str]:
+    """The text of a file's comment lines."""
+    head = data[: max(data.find(b"end_header", 0, MAX_HEADER_BYTES), 0)].decode("latin-1")
+    return [line[8:].strip() for line in head.splitlines() if line.startswith("comment ")]
+
+
 def build_ply(tables: list[tuple[str, np.ndarray]], comments: tuple[str, ...] = ()) -> bytes:
     """A binary little-endian PLY file.
 

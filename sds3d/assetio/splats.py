@@ -16,12 +16,13 @@ from ..core.assets import Splats
 from ..core.errors import AssetError
 from .check import as_numpy, as_tensor
 from .ply_format import Table, build_ply
+from .provenance import NOTHING, Provenance, comments
 
 OPACITY_MARGIN = 2.0**-24
 """Opacities nearer than this to 0 or 1 are stored at this distance: their logit would be infinite."""
 
 
-def encode_splats(splats: Splats) -> bytes:
+def encode_splats(splats: Splats, provenance: Provenance = NOTHING) -> bytes:
     """A binary PLY file; means exact, scales and opacities to float32 rounding of their log and logit."""
     rest = splats.sh.shape[1] - 1
     opacity = splats.opacities.double().clamp(OPACITY_MARGIN, 1 - OPACITY_MARGIN)
@@ -38,7 +39,7 @@ def encode_splats(splats: Splats) -> bytes:
     for names, values in parts.items():
         for name, column in zip(names, as_numpy(values).T, strict=True):
             rows[name] = column
-    return build_ply([("vertex", rows)])
+    return build_ply([("vertex", rows)], tuple(comments(provenance)))
 
 
 def is_splats(table: Table) -> bool:
