@@ -6,32 +6,85 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from sds3d.guidance.catalogue import method
 from sds3d.guidance.noise import Iid
 from sds3d.guidance.recipe import Recipe
 from sds3d.guidance.registry import GROUP, PACKAGE
-from sds3d.guidance.rules import EPS, C, U
+from sds3d.guidance.rules import EPS, C, U, learned
 from sds3d.guidance.states import noised
 from sds3d.guidance.times import Times
 
 from sds3d.config.kinds import modules
 from sds3d.core.schedules import constant
-from sds3d.testing.guidance import check_guidance, small_prior
+from sds3d.core.streams import Streams
+from sds3d.priors.noise_schedule import NoiseSchedule
+from sds3d.testing.guidance import check_guidance
+from sds3d.testing.small_prior import small_prior
 
-TRAINED = ("vsd", "esd", "rewardvsd")
-NAMES = [n for n in modules(PACKAGE, GROUP, "method") if n not in TRAINED]
+NAMES = list(modules(PACKAGE, GROUP, "method"))
+REWARD = {"draws": 2, "reward": {"rollout_steps": 1, "until": 1.0, "top": 1, "bottom": 1}}
 TIMES = Times(constant(0.02), constant(0.98), "sd", None)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_method_passes(name):
-    small = {"reward": {"rollout_steps": 2, "until": 1.0}} if name == "rewardsds" else {}
-    check_guidance({"method": name} | small)
+@pytest.mark.parametrize("schedule", [None, NoiseSchedule("rf")], ids=["vp", "rf"])
+def test_every_method_passes(name, schedule):
+    small = REWARD if name.startswith("reward") else {}
+    guidance = check_guidance({"method": name} | small, small_prior(schedule))
+    assert ("critic" in guidance.init(Streams(0))) == (name in ("vsd", "esd", "rewardvsd"))
 
 
 def test_a_toy_method():
     """A method of one's own is a rule and three choices."""
     toy = Recipe(rule=2.0 * (C - U) + 0.1 * (U - EPS), times=TIMES, weight="kappa")
     assert check_guidance(toy).needs.branches == {"y", "null"}
+
+
+METHOD = '''
+"""A third party's method."""
+
+from typing import Literal
+
+from sds3d.guidance.options import GuidanceOptions
+from sds3d.guidance.recipe import Recipe
+from sds3d.guidance.rules import EPS, C, U
+
+
+class Options(GuidanceOptions):
+    """Toy distillation."""
+
+    method: Literal["toy"] = "toy"
+    """Name of the method."""
+    push: float = 2.0
+    """Factor on the prompt's direction."""
+
+
+def toy(options: Options) -> Recipe:
+    """Toy: the prompt's direction, and a little of the way back."""
+    return Recipe(rule=options.push * (C - U) + 0.1 * (U - EPS), **options.slots())
+'''
+MOST_LINES = 15
+
+
+def test_a_third_partys_method_is_fifteen_lines(tmp_path, monkeypatch):
+    """Installed beside us: found by its entry point, taken from YAML, checked, explained."""
+    code = [line for line in METHOD.splitlines() if line.strip()]
+    assert len(code) <= MOST_LINES
+    (tmp_path / "toy_method.py").write_text(METHOD)
+    about = tmp_path / "toy_method-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-method\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[{GROUP}]\ntoy = toy_method\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    modules.cache_clear()
+    try:
+        guidance = check_guidance({"method": "toy", "push": 3.0, "weight": "kappa"})
+        assert guidance.needs.branches == {"y", "null"}
+        told = method("toy")
+        assert told.title.startswith("Toy: the prompt's direction")
+        assert ("push", 2.0, "Factor on the prompt's direction.") in told.options
+    finally:
+        modules.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -50,6 +103,29 @@ class Still(Iid):
         return {"t": noised(views.z, torch.ones_like(views.z), t, calls.schedule)}
 
 
+@dataclass
+class Deaf:
+    """A critic that never learns."""
+
+    trains: int = 0
+
+    def bind(self, prior):
+        self.prior = prior
+        return self
+
+    def init(self, streams):
+        return {"told": 0}
+
+    def predict(self, memory, state, views, told):
+        return self.prior.predict(state.z_t, state.t, views.cond["null"])
+
+    def learn(self, memory, views, now):
+        return memory
+
+    def numbers(self, memory):
+        return {}
+
+
 @dataclass(frozen=True)
 class Broken:
     """A post step that spoils the gradient."""
@@ -57,6 +133,9 @@ class Broken:
     how: str
 
     def __call__(self, g, progress):
+        if self.how == "global":
+            torch.rand(1)
+            return g
         return g[:, :1] if self.how == "shape" else g / torch.zeros_like(g)
 
 
@@ -70,6 +149,8 @@ class Broken:
         ),
         ({"post": (Broken("shape"),)}, "the cotangent of z is"),
         ({"post": (Broken("nan"),)}, "not finite"),
+        ({"post": (Broken("global"),)}, "torch's own generator"),
+        ({"rule": C - learned(), "critic": Deaf()}, "the critic learns nothing"),
     ],
 )
 def test_broken_ones_do_not(slots, said):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from safetensors.torch import load, save
 
 from sds3d.guidance.base import Guidance, State, Views
 from sds3d.guidance.build import bind, build_guidance
@@ -19,24 +20,19 @@ from sds3d.guidance.registry import parse
 from ..core.cameras import orbit
 from ..core.look import Look
 from ..core.streams import Streams
-from ..core.tree import tree_hash
+from ..core.tree import join, split, tree_hash
+from ..optimize.placing import place_look, place_tree
 from ..priors.base import Prior, Prompts
-from ..priors.kinds.analytic import AnalyticPrior, Options
+from .small_prior import small_prior
 
 STEPS, VIEWS = 8, 2
 
 
-def small_prior() -> AnalyticPrior:
-    """An exact prior of (3, 8, 8) with the branches y, null, neg, src."""
-    from ..priors.kinds.analytic import create
-
-    laws = {"y": 0.5, "null": 0.0, "neg": -0.4, "src": 0.2}
-    return create(Options(conditions={name: [{"mean": mean, "std": 0.5}] for name, mean in laws.items()}))
-
-
 def views_of(prior: Prior, seed: int = 0, device: str = "cpu") -> Views:
     """Two views of an object, and of a source beside it, with every output a guidance may ask for."""
-    look = Look(orbit([0.0, 90.0], 15.0), prior.info.size, torch.ones(VIEWS, 3))
+    look = place_look(
+        Look(orbit([0.0, 90.0], 15.0), prior.info.size, torch.ones(VIEWS, 3)), torch.device(device)
+    )
     source = _views(prior, look, seed + 1, device, None)
     return _views(prior, look, seed, device, source)
 
@@ -56,11 +52,13 @@ def check_guidance(
     """Run a guidance on a small exact prior and check what the loop relies on.
 
     Shapes and finiteness of the cotangents; the same bits for the same (views, step, seed, state), whatever was
-    asked in between; other bits for another seed or step, unless it has no noise; arguments left as they were; and a
-    state that, stored and taken up again, goes on as if nothing had happened.
+    asked in between; other bits for another seed or step, unless it has no noise; arguments left as they were; nothing
+    drawn from torch's own generator; a state that, written and read as a checkpoint, goes on as if nothing had
+    happened; and that a critic learns, on the CPU or wherever `device` is.
 
     Args:
         what: a recipe, or a method's name or options. prior: whom to ask, by default `small_prior()`.
+        device: where views, state and the default prior lie.
 
     Returns:
         The guidance that was checked.
@@ -68,17 +66,18 @@ def check_guidance(
     Raises:
         AssertionError: a promise is broken; the text says which.
     """
-    prior = small_prior() if prior is None else prior
+    prior = small_prior(device=device) if prior is None else prior
     views = views_of(prior, device=device)
     guidance = (
         bind(what, prior, STEPS) if isinstance(what, Recipe) else build_guidance(parse(what), prior, STEPS)
     )
     missing = guidance.needs.branches - set(views.cond)
     assert not missing, f"needs the branches {missing}, which the views do not have"
-    state = guidance.init(Streams(0))
+    state = place_tree(guidance.init(Streams(0)), torch.device(device))
     _check_shapes(guidance, views, state)
     _check_purity(guidance, views, state)
-    _check_state(guidance, views, state)
+    _check_learning(guidance, views, state)
+    _check_state(guidance, views, state, device)
     return guidance
 
 
@@ -111,17 +110,35 @@ def _check_purity(guidance: Guidance, views: Views, state: State) -> None:
     assert torch.equal(views.z, z), "guide changes the views that it was given"
 
 
-def _check_state(guidance: Guidance, views: Views, state: State) -> None:
-    """Two steps, the state copied between them as a checkpoint would, against two steps straight on."""
+def _check_learning(guidance: Guidance, views: Views, state: State) -> None:
+    """What `learn` may do, and that a critic does it."""
+    before, z, drawn = tree_hash(state), views.z.clone(), torch.random.get_rng_state()
+    first, again = (guidance.learn(views, 3, Streams(0), state) for _ in range(2))
+    assert tree_hash(first) == tree_hash(again), "learn gives another state the second time"
+    assert tree_hash(state) == before, "learn changes the state that it was given"
+    assert torch.equal(views.z, z), "learn changes the views that it was given"
+    _bits(guidance, views, 3, 0, state)
+    same = torch.equal(torch.random.get_rng_state(), drawn)
+    assert same, "draws from torch's own generator, which nothing restores on resume; draw from the streams"
+    if "critic" in state:
+        assert tree_hash(first) != before, "the critic learns nothing"
+        told = (
+            _bits(guidance, views, 4, 0, one) for one in (state, guidance.learn(views, 4, Streams(0), first))
+        )
+        assert not torch.equal(*told), "what the critic has learned changes no answer"
+
+
+def _check_state(guidance: Guidance, views: Views, state: State, device: str) -> None:
+    """Two steps, the state written and read between them as in a checkpoint, against two steps straight on."""
     straight, copied = state, state
     for step in range(2):
         straight = _advanced(guidance, views, step, straight)
-        copied = _advanced(guidance, views, step, _copied(copied))
+        copied = _advanced(guidance, views, step, _stored(copied, device))
         assert tree_hash(straight) == tree_hash(copied), (
-            f"a copy of the state goes another way at step {step}"
+            f"a state that was written and read goes another way at step {step}"
         )
     first, second = (_bits(guidance, views, 2, 0, s) for s in (straight, copied))
-    assert torch.equal(first, second), "a copy of the state gives other bits"
+    assert torch.equal(first, second), "a state that was written and read gives other bits"
 
 
 def _advanced(guidance: Guidance, views: Views, step: int, state: State) -> State:
@@ -134,10 +151,11 @@ def _bits(guidance: Guidance, views: Views, step: int, seed: int, state: State) 
     return torch.cat([g.flatten() for _, g in sorted(cotangents.items())])
 
 
-def _copied(tree: Any) -> Any:
-    """The tree with tensors of its own, as a checkpoint gives back."""
-    if isinstance(tree, torch.Tensor):
-        return tree.clone()
-    if isinstance(tree, Mapping):
-        return {k: _copied(v) for k, v in tree.items()}
-    return type(tree)(_copied(v) for v in tree) if isinstance(tree, (list, tuple)) else tree
+def _stored(tree: State, device: str) -> State:
+    """The tree as it comes back from a file, on its device again."""
+    try:
+        tensors, plain = split(tree)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"the state cannot be written: {error}") from error
+    read = load(save({name: value.cpu().contiguous() for name, value in tensors.items()}))
+    return place_tree(join(read, plain), torch.device(device))
