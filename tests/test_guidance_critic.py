@@ -85,6 +85,7 @@ def trained(critic, prior, steps, draw):
     return bound, memory
 
 
+@pytest.mark.oracle("O2.5")
 @pytest.mark.parametrize(("prediction", "target"), [("epsilon", "native"), ("v", "native"), ("epsilon", "v")])
 def test_o2_5_the_trainer_finds_the_conditional_mean_of_the_noise(prediction, target):
     """Renders N(m, S): eps(x_t) = sigma / C (x_t - alpha m), C = alpha^2 S + sigma^2, for every target."""

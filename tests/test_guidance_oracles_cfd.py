@@ -79,6 +79,7 @@ def follow(
     return z
 
 
+@pytest.mark.oracle("O8.1", "O8.8")
 @few
 @given(seeds, st.floats(0.0, 10.0), st.integers(2, 30), st.sampled_from([SD, RF]))
 def test_the_free_image_is_the_ddim_sample(seed, scale, steps, schedule):
@@ -107,6 +108,7 @@ def branch_rows(prior) -> list[int]:
     return [int(cond[name].tensors["branch"][0]) for name in ("y", "null")]
 
 
+@pytest.mark.oracle("O8.1")
 def test_started_from_the_samplers_noise_it_is_that_sampler():
     """O8.1: x_c = (1 - sigma_T) / alpha_T eps makes x_T = eps. And the identity breaks as it should."""
     prior, steps = Net(prior_of(table_of(0)), 3), 12
@@ -126,6 +128,7 @@ def test_started_from_the_samplers_noise_it_is_that_sampler():
     far(follow(prior, config, steps, start, 5, to=lambda k, kappa: kappa[k + 1] * 0.9), x)
 
 
+@pytest.mark.oracle("O8.2")
 def test_a_gaussian_is_sampled_not_averaged():
     """O8.2: x_0 = mu + sqrt(S / (S + kappa_T^2)) (kappa_T eps - mu), where SDS would give mu."""
     seed, steps = 1, 150
@@ -140,6 +143,7 @@ def test_a_gaussian_is_sampled_not_averaged():
     assert float((found - law.mean).abs().max()) > 0.2
 
 
+@pytest.mark.oracle("O8.3")
 @few
 @given(seeds, st.floats(0.01, 0.5))
 def test_drifting_noise_is_the_samplers_churn(seed, gamma):
@@ -162,6 +166,7 @@ def test_drifting_noise_is_the_samplers_churn(seed, gamma):
     torch.testing.assert_close(found, x, rtol=1e-5, atol=1e-5)  # the drift itself is in float32
 
 
+@pytest.mark.oracle("O8.4")
 @pytest.mark.parametrize("gamma", [0.0, 0.02, 0.3, 1.0])
 def test_drift_keeps_the_noise_standard_and_forgets_at_its_rate(gamma):
     """O8.4: N(0, 1) at every step, correlation (1 - gamma)^(k / 2)."""
@@ -179,6 +184,7 @@ def test_drift_keeps_the_noise_standard_and_forgets_at_its_rate(gamma):
         assert memory["shape"] == [4, 16, 16]
 
 
+@pytest.mark.oracle("O8.5")
 @few
 @given(seeds, st.integers(40, 960), st.floats(0.0, 10.0), st.sampled_from([SD, RF]), predictions)
 def test_one_step_is_sds_with_that_noise_and_weight_kappa(seed, index, scale, schedule, prediction):

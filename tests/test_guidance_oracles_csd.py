@@ -55,6 +55,7 @@ def test_csd_is_the_formula(seed, index, schedule, prediction, w1, w2):
     )
 
 
+@pytest.mark.oracle("O5.1")
 @few
 @given(seeds, indices, schedules)
 def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule):
@@ -68,6 +69,7 @@ def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule):
     close(g, force.expand(VIEWS, -1))
 
 
+@pytest.mark.oracle("O5.1")
 @few
 @given(seeds)
 def test_o5_1_unequal_covariances_have_a_fixed_point(seed):
@@ -85,6 +87,7 @@ def test_o5_1_unequal_covariances_have_a_fixed_point(seed):
     )
 
 
+@pytest.mark.oracle("O5.1")
 @pytest.mark.parametrize(("prompt_std", "prior_std", "attracts"), [(0.5, 1.0, True), (1.0, 0.5, False)])
 def test_o5_1_the_fixed_point_attracts_where_the_prompt_is_narrower(prompt_std, prior_std, attracts):
     like = random_gauss(0)
@@ -105,6 +108,7 @@ def test_o5_1_the_fixed_point_attracts_where_the_prompt_is_narrower(prompt_std, 
     assert distance < 0.1 if attracts else distance > 1.0
 
 
+@pytest.mark.oracle("O5.3")
 @few
 @given(seeds, indices, schedules, scales)
 def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s):
@@ -121,6 +125,7 @@ def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s):
     )
 
 
+@pytest.mark.oracle("O5.4")
 @few
 @given(seeds, indices, omegas)
 def test_o5_4_equal_omegas_do_without_the_empty_prompt(seed, index, w):
@@ -133,6 +138,7 @@ def test_o5_4_equal_omegas_do_without_the_empty_prompt(seed, index, w):
     close(residual_step(config, prior_of(without), z)[0], g)
 
 
+@pytest.mark.oracle("O5.5")
 @few
 @given(seeds, indices)
 def test_o5_5_no_edit_is_no_force(seed, index):
@@ -143,6 +149,7 @@ def test_o5_5_no_edit_is_no_force(seed, index):
     assert float(g.abs().max()) < 1e-12
 
 
+@pytest.mark.oracle("O5.6")
 @few
 @given(seeds, indices)
 def test_o5_6_rectified_flow_forms(seed, index):

@@ -52,6 +52,7 @@ def table_of(seed: int) -> dict[str, Gauss]:
     return {"y": like, "src": random_gauss(seed + 1, like), "null": random_gauss(seed + 2, like)}
 
 
+@pytest.mark.oracle("O-DDS")
 @every_prior
 @FEW
 @given(seed=seeds, index=st.integers(60, 940), scale=st.floats(2, 12))
@@ -71,6 +72,7 @@ def test_dds_on_a_gaussian_is_free_of_noise_and_rests_at_the_shifted_source(
     assert float(at_rest.abs().max()) < 1e-4
 
 
+@pytest.mark.oracle("O-DDS", "O-PDS")
 @FEW
 @given(seed=seeds, index=st.integers(60, 940))
 def test_nothing_changes_where_target_and_source_are_one(seed, index):
@@ -81,6 +83,7 @@ def test_nothing_changes_where_target_and_source_are_one(seed, index):
         assert float(g.abs().max()) == 0.0, method
 
 
+@pytest.mark.oracle("O-PDS")
 @pytest.mark.parametrize(
     ("index", "psi", "chi"), [(100, 0.318, 0.116), (500, 0.032, 0.082), (900, 0.006, 0.103)]
 )
@@ -91,6 +94,7 @@ def test_posterior_factors_of_the_released_grid(index, psi, chi):
     assert abs(float(pull)) < 1e-9, "no pull where the gap is the step"
 
 
+@pytest.mark.oracle("O-PDS")
 @FEW
 @given(seed=seeds, index=st.integers(60, 940))
 def test_pds_matches_stochastic_latents(seed, index):

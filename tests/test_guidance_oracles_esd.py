@@ -60,6 +60,7 @@ def test_esd_is_the_formula(seed, index, schedule, prediction, scale, entropy):
     assert log["nfe"] == asked + (scale != 0) + (scale != 1)
 
 
+@pytest.mark.oracle("O7.1")
 @few
 @given(seeds, indices, schedules, st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_o7_1_the_mean_gradient_is_that_of_the_objective(seed, index, schedule, entropy):
@@ -84,6 +85,7 @@ def test_o7_1_the_mean_gradient_is_that_of_the_objective(seed, index, schedule, 
     close(found[1], a * s * (inverse - entropy * inverse_q) @ root)
 
 
+@pytest.mark.oracle("O7.2")
 @few
 @given(seeds, indices, schedules, predictions, scales)
 def test_o7_2_without_entropy_it_is_vsd_and_by_single_cameras_sds(seed, index, schedule, prediction, scale):
@@ -97,6 +99,7 @@ def test_o7_2_without_entropy_it_is_vsd_and_by_single_cameras_sds(seed, index, s
     torch.testing.assert_close(g, sds, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.oracle("O7.1")
 @few
 @given(seeds, indices, schedules)
 def test_o7_1_all_entropy_is_vsd_that_hears_of_no_camera(seed, index, schedule):
@@ -107,6 +110,7 @@ def test_o7_1_all_entropy_is_vsd_that_hears_of_no_camera(seed, index, schedule):
     assert torch.equal(g, marginal)
 
 
+@pytest.mark.oracle("O7.3")
 @few
 @given(seeds, indices, schedules, st.sampled_from([0.3, 0.5, 0.8, 1.0]), st.floats(0.3, 2.0))
 def test_o7_3_the_spread_at_rest(seed, index, schedule, entropy, variance):
@@ -131,6 +135,7 @@ def test_o7_3_the_spread_at_rest(seed, index, schedule, entropy, variance):
         assert all(bool((force(square)[1].diagonal() > 0).all()) for square in (1e-2, 0.3))
 
 
+@pytest.mark.oracle("O7.4")
 @few
 @given(seeds, indices, schedules, st.floats(0.05, 1.0))
 def test_o7_4_entropy_adds_its_own_gradient(seed, index, schedule, entropy):
@@ -146,6 +151,7 @@ def test_o7_4_entropy_adds_its_own_gradient(seed, index, schedule, entropy):
     close((some - none).tril(), -entropy * s / a * slope.tril())
 
 
+@pytest.mark.oracle("O7.5")
 @few
 @given(seeds, indices, scales, shares)
 def test_o7_5_with_one_camera_it_is_vsd(seed, index, scale, entropy):
@@ -160,6 +166,7 @@ def test_o7_5_with_one_camera_it_is_vsd(seed, index, scale, entropy):
     )
 
 
+@pytest.mark.oracle("OX.10")
 def test_ox_10_lambda_and_the_rest_are_not_swapped():
     p, mean, root = random_gauss(3), random_z(4, 1)[0], random_root(5)
     critic, prior = seen_by_cameras(mean, root), prior_at(p, SD)

@@ -27,6 +27,7 @@ def at(index: int) -> dict:
     return {"low": index / 1000, "high": index / 1000}
 
 
+@pytest.mark.oracle("O1.7")
 @few
 @given(seeds, st.integers(40, 960), scales, schedules, predictions)
 def test_one_move_is_sds_with_a_twentieth_of_kappa(seed, index, scale, schedule, prediction):

@@ -81,6 +81,7 @@ def begin(z: torch.Tensor, schedule, noise: bool, seed: int) -> torch.Tensor:
     return z + kappa_of(1, schedule) * noise_of(seed, 3, list(range(len(z)))) if noise else z
 
 
+@pytest.mark.oracle("O3.2")
 @every_prior
 @FEW
 @given(seed=seeds, index=indices, noise=st.booleans(), scale=st.floats(-3, 12))
@@ -121,6 +122,7 @@ def test_tsm_compares_with_a_state_between(schedule, prediction, seed, index, mu
     assert log["nfe"] == len(stops(s)) - 1 + 4
 
 
+@pytest.mark.oracle("O3.5")
 @FEW
 @given(seed=seeds, index=indices)
 def test_tsm_at_its_ends_is_ism_and_classifier_guidance(seed, index):
@@ -149,6 +151,7 @@ def test_ism_rests_at_the_unprompted_mean(seed, index):
     assert float(g.abs().max()) < 1e-5
 
 
+@pytest.mark.oracle("O3.6")
 def test_ism_without_start_noise_does_not_depend_on_the_seed():
     table, z = table_of(0), random_z(0, 2)
     config = {"method": "ism", "times": at(500), "start_noise": False}
@@ -161,6 +164,7 @@ def test_ism_without_start_noise_does_not_depend_on_the_seed():
     assert float((noisy[0] - noisy[1]).norm()) < 0.2 * float((plain[0] - plain[1]).norm())
 
 
+@pytest.mark.oracle("O6.1")
 @every_prior
 @FEW
 @given(seed=seeds, index=st.integers(200, 950))
@@ -173,6 +177,7 @@ def test_nfsd_above_its_threshold_is_csd(schedule, prediction, seed, index):
     assert log["nfe"] == 3
 
 
+@pytest.mark.oracle("O6.2", "O6.3")
 @every_prior
 @FEW
 @given(seed=seeds, index=st.integers(20, 198))
@@ -202,6 +207,7 @@ def test_nfsd_decides_view_by_view():
     assert log["nfe"] == 3
 
 
+@pytest.mark.oracle("O-SDI")
 @every_prior
 @FEW
 @given(seed=seeds, index=st.integers(120, 980), scale=st.floats(-9, -2))
@@ -230,6 +236,7 @@ def test_sdi_stirs_with_fresh_noise():
     assert torch.equal(*still)
 
 
+@pytest.mark.oracle("O-ASD")
 @every_prior
 @FEW
 @given(seed=seeds, index=indices, scale=st.floats(1.5, 12))

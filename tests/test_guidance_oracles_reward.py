@@ -70,6 +70,7 @@ def minmax_by_hand(rewards, residuals, high=0.9, low=0.1):
     return torch.stack(out)
 
 
+@pytest.mark.oracle("O9.1")
 @few
 @given(seeds, indices, schedules, predictions, st.floats(0.0, 20.0), st.floats(0.5, 8.0), counts)
 def test_o9_1_weighted_sum_of_residuals(seed, index, schedule, prediction, s, guess, count):
@@ -83,6 +84,7 @@ def test_o9_1_weighted_sum_of_residuals(seed, index, schedule, prediction, s, gu
     assert log["reward"] == pytest.approx(float(rewards.mean()), rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.oracle("O9.1")
 def test_o9_1_weights_add_up():
     rewards = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), dtype=f64)
     close(Strategy()(rewards).sum(0), torch.full((3,), 0.8, dtype=f64))
@@ -102,12 +104,14 @@ def test_views_are_ranked_by_themselves(kind, normalise):
         close(Strategy(kind, normalise)(rewards[:, one], u[one]), whole[:, one])
 
 
+@pytest.mark.oracle("O9.2")
 @pytest.mark.parametrize("kind", ["best", "softmax", "random", "all"])
 def test_o9_2_one_draw_is_sds(kind):
     u = torch.tensor([0.3], dtype=f64)
     assert Strategy(kind)(torch.tensor([[4.2]], dtype=f64), u).item() == 1.0
 
 
+@pytest.mark.oracle("O9.2")
 @few
 @given(seeds, indices, schedules)
 def test_o9_2_constant_reward_and_softmax_is_the_mean(seed, index, schedule):
@@ -120,6 +124,7 @@ def test_o9_2_constant_reward_and_softmax_is_the_mean(seed, index, schedule):
     close(alone, residuals.mean(0))
 
 
+@pytest.mark.oracle("O9.2")
 @given(seeds, st.floats(-50, 50), st.sampled_from(STRATEGIES[:3]), counts)
 def test_o9_2_shifts_and_monotone_transforms(seed, shift, kind, count):
     rewards = torch.randn(count, 2, generator=torch.Generator().manual_seed(seed), dtype=f64)
@@ -131,6 +136,7 @@ def test_o9_2_shifts_and_monotone_transforms(seed, shift, kind, count):
         assert torch.equal(Strategy(kind)(torch.exp(3 * rewards)), Strategy(kind)(rewards))
 
 
+@pytest.mark.oracle("O9.3")
 @few
 @given(seeds, indices, st.sampled_from(PREDICTIONS), schedules)
 def test_o9_3_a_linear_reward_is_affine_in_the_noise(seed, index, prediction, schedule):
@@ -147,6 +153,7 @@ def test_o9_3_a_linear_reward_is_affine_in_the_noise(seed, index, prediction, sc
     assert log["nfe"] == 5
 
 
+@pytest.mark.oracle("O9.3", "O9.4")
 @pytest.mark.parametrize(("count", "schedule"), [(2, SD), (4, RF), (7, SD)])
 def test_o9_3_expected_pull_of_the_best(count, schedule):
     """E[g] = E[g_SDS] - a^2 C^-1 S b E[max_N] with b of unit length; O9.4 where that vanishes."""
@@ -169,6 +176,7 @@ def test_o9_3_expected_pull_of_the_best(count, schedule):
     assert float(pull.abs().max()) > 10 / math.sqrt(views) * float(g.std(0).max())  # the test can see it
 
 
+@pytest.mark.oracle("O9.3")
 def test_o9_3_expected_pull_of_minmax():
     """.8 E[g_SDS] - a^2 C^-1 S b (.9 E[mean of top 2] - .1 E[mean of bottom 2]); of 4: +-(1.0294 + .2970) / 2."""
     table, reward, index, views = table_of(6), direction(6), 400, 3000
@@ -262,6 +270,7 @@ def test_views_of_an_object_may_be_ranked_together():
         close(g[views], residuals[best][views])
 
 
+@pytest.mark.oracle("O9.5")
 @few
 @given(seeds, indices, st.sampled_from(STRATEGIES))
 def test_o9_5_rewardvsd_is_zero_where_the_renders_follow_the_prior(seed, index, kind):
@@ -293,6 +302,7 @@ def test_o9_5_rewardvsd_is_zero_where_the_renders_follow_the_prior(seed, index, 
     assert log["nfe"] > 2
 
 
+@pytest.mark.oracle("O9.5")
 def test_o9_5_zero_where_target_is_reference_whatever_the_weights():
     """The residual of every draw is 0 if prompt and empty prompt agree and the rule is C - U."""
     from sds3d.guidance.rules import C, U

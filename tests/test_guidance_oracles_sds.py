@@ -61,6 +61,7 @@ def test_sds_is_the_formula(seed, index, schedule, prediction, s):
     assert log["gradient"] == pytest.approx(float(expected.norm()) / VIEWS, rel=1e-5)
 
 
+@pytest.mark.oracle("O1.1")
 @few
 @given(seeds, indices, schedules)
 def test_o1_1_one_draw_on_a_gaussian(seed, index, schedule):
@@ -74,6 +75,7 @@ def test_o1_1_one_draw_on_a_gaussian(seed, index, schedule):
     close(g, a * s * (z - law.mean) @ inverse - a * a * eps @ law.cov @ inverse)
 
 
+@pytest.mark.oracle("O1.2")
 @pytest.mark.parametrize("schedule", [SD, RF])
 def test_o1_2_the_mean_gradient_is_that_of_a_divergence(schedule):
     """E[r] = (s / a) d/dx KL(N(a x, s^2) || p_t): antithetic draws cancel the noise part exactly."""
@@ -91,6 +93,7 @@ def test_o1_2_the_mean_gradient_is_that_of_a_divergence(schedule):
     close((up + down)[0] / 2, s / a * slope)
 
 
+@pytest.mark.oracle("O1.3")
 def test_o1_3_a_mixture_by_quadrature():
     """One dimension, two modes: the mean over many real draws equals Gauss-Hermite's (s / a) dKL/dx."""
     import numpy as np
@@ -121,6 +124,7 @@ def test_o1_3_a_mixture_by_quadrature():
     assert abs(float(s / a * slope)) > 10 * spread
 
 
+@pytest.mark.oracle("O1.4", "O-SDS")
 @few
 @given(seeds, scales)
 def test_o1_4_the_guided_optimum_is_extrapolated(seed, s):
@@ -134,6 +138,7 @@ def test_o1_4_the_guided_optimum_is_extrapolated(seed, s):
     close(g, -a * a * eps @ null.cov @ torch.linalg.inv(null.marginal(a, sigma)))
 
 
+@pytest.mark.oracle("O1.4")
 @few
 @given(seeds, st.floats(0.0, 8.0))
 def test_o1_4_unequal_covariances(seed, s):
@@ -153,6 +158,7 @@ def test_o1_4_unequal_covariances(seed, s):
     )
 
 
+@pytest.mark.oracle("O1.5")
 @pytest.mark.parametrize(("schedule", "prediction"), [(SD, "v"), (RF, "velocity")])
 @pytest.mark.parametrize("s", [1.0, 4.0])
 def test_o1_5_a_free_image_converges_to_the_extrapolated_mean(schedule, prediction, s):
@@ -171,6 +177,7 @@ def test_o1_5_a_free_image_converges_to_the_extrapolated_mean(schedule, predicti
     assert float(z.std(0).max()) < 0.35 * float(null.cov.diagonal().max().sqrt())
 
 
+@pytest.mark.oracle("O0.3", "O1.7")
 @few
 @given(seeds, indices, schedules, predictions, scales)
 def test_o1_7_weight_kappa_is_the_x0_loss(seed, index, schedule, prediction, s):
@@ -199,6 +206,7 @@ def test_the_recipe_of_the_embedded_prior_is_an_x0_loss(seed, index, s, phi):
     torch.testing.assert_close(log["x0"].flatten(1), x0, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.oracle("O0.9")
 @few
 @given(seeds, indices, schedules, st.sampled_from(["sigma2", "uniform", "kappa"]))
 def test_o0_9_weights(seed, index, schedule, weight):
@@ -209,6 +217,7 @@ def test_o0_9_weights(seed, index, schedule, weight):
     close(g, {"sigma2": 1 - bar, "uniform": 1.0, "kappa": ((1 - bar) / bar) ** 0.5}[weight] * plain)
 
 
+@pytest.mark.oracle("O11.1")
 @settings(max_examples=4)
 @given(seeds, st.sampled_from(["sds", "csd"]), st.sampled_from(["sigma2", "uniform", "kappa"]))
 def test_o11_1_one_prior_in_eight_dresses(seed, method, weight):
@@ -224,6 +233,7 @@ def test_o11_1_one_prior_in_eight_dresses(seed, method, weight):
         torch.testing.assert_close(other, found[0], rtol=1e-5, atol=1e-5 * float(found[0].abs().max()))
 
 
+@pytest.mark.oracle("O0.3", "O11.1")
 @few
 @given(seeds, indices)
 def test_o11_1_velocity_residual_with_its_weight(seed, index):
@@ -237,6 +247,7 @@ def test_o11_1_velocity_residual_with_its_weight(seed, index):
     close(g, (1 - tau) * (u - (eps - z)))
 
 
+@pytest.mark.oracle("O0.5")
 def test_o0_5_the_cotangent_is_the_gradient_of_the_loss():
     """(1/B) sum_b 1/2 |z_b - sg(z_b - g_b)|^2 pulled back through a linear generator z = J theta."""
     table = table_of(3)

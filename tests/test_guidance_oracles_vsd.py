@@ -67,6 +67,7 @@ def test_vsd_is_the_formula(seed, index, schedule, prediction, scale):
     assert log["nfe"] == 1 + (scale != 0) + (scale != 1)
 
 
+@pytest.mark.oracle("O2.1")
 @few
 @given(seeds, indices, schedules)
 def test_o2_1_the_mean_gradient_is_that_of_the_divergence(seed, index, schedule):
@@ -90,6 +91,7 @@ def test_o2_1_the_mean_gradient_is_that_of_the_divergence(seed, index, schedule)
     close(found[1], a * s * (inverse_p - inverse_q) @ root)
 
 
+@pytest.mark.oracle("O2.2")
 @few
 @given(seeds, indices, schedules, predictions)
 def test_o2_2_at_q_equal_p_every_sample_is_zero(seed, index, schedule, prediction):
@@ -103,6 +105,7 @@ def test_o2_2_at_q_equal_p_every_sample_is_zero(seed, index, schedule, predictio
     assert float(elsewhere.abs().max()) > 1e-6
 
 
+@pytest.mark.oracle("O2.3")
 @few
 @given(seeds, indices, schedules, predictions, scales)
 def test_o2_3_a_critic_that_knows_each_view_is_sds(seed, index, schedule, prediction, scale):
@@ -154,6 +157,7 @@ def log_mixture(y, weights, means, variances):
     return parts.logsumexp(-1)
 
 
+@pytest.mark.oracle("O2.4")
 @few
 @given(seeds, st.integers(150, 900), schedules)
 def test_o2_4_n_particles_descend_the_divergence_of_their_mixture(seed, index, schedule):
@@ -185,6 +189,7 @@ def test_o2_4_n_particles_descend_the_divergence_of_their_mixture(seed, index, s
     torch.testing.assert_close(vsd.sum(), sds.sum(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.oracle("O2.6")
 def test_o2_6_particles_keep_their_spread_where_sds_collapses():
     prior, steps = on_a_line([1.0], [0.5], [1.0], SD), 150
     ends = {}
@@ -209,6 +214,7 @@ def test_a_flow_says_the_same_at_equal_noise(seed, index):
     torch.testing.assert_close(vp, flow, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.oracle("O0.9")
 @few
 @given(seeds, indices)
 def test_on_a_flow_it_is_the_difference_of_velocities(seed, index):
@@ -246,6 +252,7 @@ class Amplified:
         return bound
 
 
+@pytest.mark.oracle("OX.9")
 def test_ox_9_guidance_on_the_critic_is_seen_at_the_fixed_point():
     p, null, z = random_gauss(1), random_gauss(2), random_z(1, VIEWS)
     prior = prior_of({"y": p, "null": null})

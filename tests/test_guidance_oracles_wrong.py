@@ -44,6 +44,7 @@ WRONG = {
 }
 
 
+@pytest.mark.oracle("OX.1", "OX.2", "OX.14")
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("method", ["sds", "csd"])
 def test_negative_controls_differ(method, name):
@@ -70,6 +71,7 @@ def test_negative_controls_differ(method, name):
     far(wrong, right)
 
 
+@pytest.mark.oracle("OX.14")
 def test_ox_14_blind_spot():
     """At omega2 = omega1 / 2 the swap cannot be seen: this is why the tests use other ratios."""
     table, z = table_of(2), random_z(2, VIEWS)
@@ -78,6 +80,7 @@ def test_ox_14_blind_spot():
     close(residual_step(config, prior_of(table), z)[0], residual_step(config, prior_of(swapped), z)[0])
 
 
+@pytest.mark.oracle("OX.6")
 def test_ox_6_no_gradient_leaks_through_the_network():
     """With the Jacobian of the network the residual would be a s C^-1 (eps_hat - eps)."""
     table, z = table_of(4), random_z(4, VIEWS)

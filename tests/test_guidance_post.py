@@ -56,6 +56,7 @@ def test_unit_norm():
     assert UnitNorm("view")(half, 0.0).flatten().tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
+@pytest.mark.oracle("O3.8")
 @given(st.integers(0, 1000), st.floats(0.01, 3.0))
 def test_clip_pixels(seed, limit):
     """O3.8: at most `limit` in each pixel, direction kept, identity below, idempotent; other pixels do not matter."""

@@ -46,6 +46,7 @@ def consistent(found: Prediction, state) -> None:
     )
 
 
+@pytest.mark.oracle("O0.6", "O0.7")
 @given(st.integers(0, 10**6), st.floats(-5.0, 50.0))
 def test_cfg_has_one_meaning_in_every_form(seed, s):
     """O0.6, O0.7: eps_null + s (eps_y - eps_null) = eps_y + (s - 1)(eps_y - eps_null), in all four forms."""
@@ -75,6 +76,7 @@ def test_cfg_asks_only_what_it_needs():
     torch.testing.assert_close(found.eps, 1.5 * answers["y"].eps - 0.5 * answers["null"].eps)
 
 
+@pytest.mark.oracle("O0.7")
 @given(st.integers(0, 10**6), st.floats(0.0, 1.0), st.sampled_from(["x0", "eps"]), st.floats(1.5, 20.0))
 def test_rescale_gives_back_the_spread(seed, phi, space, s):
     """O0.7: std = phi std(positive) + (1 - phi) std(guided), each sample by itself; the direction stays."""
@@ -89,6 +91,7 @@ def test_rescale_gives_back_the_spread(seed, phi, space, s):
         torch.testing.assert_close(out[k] / out[k].std(), ours[k] / ours[k].std())
 
 
+@pytest.mark.oracle("O0.7")
 def test_the_space_of_a_rescale_matters():
     state, answers = state_and_answers(3)
     mixed = CFG(constant(7.5)).combine(answers, 0.0)
@@ -96,6 +99,7 @@ def test_the_space_of_a_rescale_matters():
     assert float((in_x0 - in_eps).abs().max()) > 0.1
 
 
+@pytest.mark.oracle("O0.7")
 def test_rescale_is_inert_without_guidance_or_share():
     state, answers = state_and_answers(3)
     mixed = CFG(constant(7.5)).combine(answers, 0.0)

@@ -39,6 +39,7 @@ def directions(seed: int, count: int) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.randn(count, 3, generator=generator, dtype=f64), dim=-1)
 
 
+@pytest.mark.oracle("O8.7")
 @few
 @given(seeds)
 def test_the_map_of_the_sphere_keeps_areas(seed):
@@ -58,6 +59,7 @@ def test_the_map_of_the_sphere_keeps_areas(seed):
     torch.testing.assert_close(jacobian, torch.full_like(jacobian, 1 / math.pi), rtol=1e-5, atol=0)
 
 
+@pytest.mark.oracle("O8.7")
 def test_the_map_is_continuous_and_covers_the_square():
     angle = torch.linspace(-3.1, 3.1, 40, dtype=f64)
     for axis in (0, 1):  # where x or y changes sign, in the upper half; and the equator
@@ -134,6 +136,7 @@ def covariance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return a.flatten(1).T @ b.flatten(1) / len(a)
 
 
+@pytest.mark.oracle("O8.6", "OX.4")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_view_is_white_and_views_agree_as_their_texels_do(seed):
     """O8.6: covariance I in a view, |A and B| / sqrt(|A| |B|) between two; the plain mean and a blend fail."""
@@ -158,6 +161,7 @@ def test_every_view_is_white_and_views_agree_as_their_texels_do(seed):
     assert float(blend.var()) == pytest.approx(0.7**2 + 0.3**2, abs=0.03)
 
 
+@pytest.mark.oracle("O8.6")
 def test_one_texel_a_pixel_shows_the_texture_itself():
     texel = torch.arange(12).reshape(1, 3, 4, 1)
     texture = torch.randn(12, 2, generator=torch.Generator().manual_seed(0))

@@ -30,6 +30,7 @@ def index(times, progress: float, schedule=SD, seed: int = 0, step: int = 0) -> 
     return schedule.index(times.draw(now, schedule)).tolist()
 
 
+@pytest.mark.oracle("O1.9")
 def test_falling_laws_at_their_knots():
     """HiFA's root and CFD's line in percent: t = 0.98 - 0.96 p with p = 0, 0.3, 0.6, 0.8."""
     hifa, cfd = (TimesOptions(law=name).build() for name in ("hifa", "cfd"))
@@ -40,6 +41,7 @@ def test_falling_laws_at_their_knots():
         assert index(cfd, p) == [pytest.approx(980 - 960 * share, abs=0.51)] * 4
 
 
+@pytest.mark.oracle("O1.9")
 @pytest.mark.parametrize(
     ("law", "progress", "low", "high"),
     [
@@ -66,6 +68,7 @@ def test_a_law_yields_to_what_is_said():
         assert parse(yaml.safe_load(yaml.safe_dump(options.model_dump(mode="json")))) == options
 
 
+@pytest.mark.oracle("O1.9")
 @pytest.mark.parametrize(
     ("by_noise", "want"),
     [(False, [980, 914, 822, 673, 524, 429, 302]), (True, [980, 958, 918, 833, 695, 549, 375])],
@@ -76,6 +79,7 @@ def test_dreamtime_as_the_card_tabulates_it(by_noise, want):
     assert found == [pytest.approx(w, abs=1) for w in want]
 
 
+@pytest.mark.oracle("O1.9")
 @given(st.floats(0.3, 0.6), st.floats(0.0, 0.3), st.floats(0.03, 0.3), st.floats(0.03, 0.3), st.booleans())
 def test_dreamtime_meets_every_time_as_often_as_its_density_says(lower, width, below, above, by_noise):
     """O1.9: occupancy over a run equals W, and t never rises."""

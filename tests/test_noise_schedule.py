@@ -122,6 +122,7 @@ def test_add_noise_mixes_each_sample_with_its_own_scales():
     assert RF.add_noise(z.float(), eps.float(), t).dtype == torch.float32
 
 
+@pytest.mark.oracle("O0.1")
 @given(st.integers(0, 10**6), times, st.sampled_from([SD, RF]))
 def test_every_prediction_gives_back_the_noise_and_the_image(seed, t, schedule):
     """O0.1, with the native outputs written out by their definitions."""
@@ -135,6 +136,7 @@ def test_every_prediction_gives_back_the_noise_and_the_image(seed, t, schedule):
             torch.testing.assert_close(getattr(found, form), truth, rtol=1e-9, atol=1e-9 / min(a, s))
 
 
+@pytest.mark.oracle("O0.1")
 def test_the_variance_preserving_formulas():
     """O0.1 as the card prints it: x0 = a x_t - s v, eps = a v + s x_t; and y - t u, y + (1 - t) u."""
     v, z_t = torch.randn(2, 5, dtype=f64, generator=torch.Generator().manual_seed(0))
@@ -155,6 +157,7 @@ def test_no_signal_at_all_is_no_division_by_zero(name):
     assert bool(torch.isfinite(x0).all())
 
 
+@pytest.mark.oracle("O0.8")
 @given(st.floats(0.3, 500.0), st.integers(0, 10**6))
 def test_edm_style_v_is_the_same_v(kappa, seed):
     """O0.8: c_skip x + c_out v with sigma_data = 1 on x = x0 + kappa eps."""
@@ -173,6 +176,7 @@ def test_unknown_prediction_is_named():
 # flows with a timestep shift
 
 
+@pytest.mark.oracle("O0.10", "O11.6")
 @given(shift=st.floats(0.2, 10), t=st.floats(0.001, 0.999))
 def test_a_shift_multiplies_kappa_and_comes_back(shift: float, t: float) -> None:
     plain, shifted = NoiseSchedule("rf"), NoiseSchedule("rf", shift=shift)
@@ -185,6 +189,7 @@ def test_a_shift_multiplies_kappa_and_comes_back(shift: float, t: float) -> None
     assert shifted.t_of_kappa(torch.tensor([torch.inf])).item() == 1.0
 
 
+@pytest.mark.oracle("OX.13")
 def test_a_schedulers_config_gives_its_noise_levels(tmp_path) -> None:
     """The library's own schedulers, asked for a thousand steps, against the schedule read from their configs."""
     from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler

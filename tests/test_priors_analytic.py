@@ -41,6 +41,7 @@ def random_mixture(seed: int, modes: int, full: bool = True):
     )
 
 
+@pytest.mark.oracle("O0.2")
 @given(seeds, indices, schedules, st.sampled_from(PREDICTIONS))
 def test_gaussian_predictions_are_the_closed_form(seed, index, schedule, prediction):
     """eps = s C^-1 (x - a mu); velocity (card §1.5): [s - a S] C^-1 (x - a mu) - mu."""
@@ -56,6 +57,7 @@ def test_gaussian_predictions_are_the_closed_form(seed, index, schedule, predict
     torch.testing.assert_close(found.v.flatten(1), a * law.eps(x, a, s) - s * law.x0(x, a, s), **close)
 
 
+@pytest.mark.oracle("O0.4")
 @given(seeds, st.integers(1, 4), st.booleans(), indices, schedules)
 def test_mixture_noise_is_minus_sigma_times_the_score(seed, modes, full, index, schedule):
     """O0.4, the score taken by autograd through the log density, and Tweedie's formula for x0."""
@@ -82,6 +84,7 @@ def test_log_density_is_torch_distributions(seed, modes):
     torch.testing.assert_close(law.log_density(x, *clean), known.log_prob(x))
 
 
+@pytest.mark.oracle("O5.2")
 @given(seeds, indices)
 def test_the_classifier_hidden_in_a_mixture(seed, index):
     """O5.2: eps_y - eps_null = -s grad log p(y | x_t) where null is the mixture of the conditionals."""
@@ -101,6 +104,7 @@ def test_the_classifier_hidden_in_a_mixture(seed, index):
     torch.testing.assert_close(log_posterior[:, 1], bayes - law.log_density(x, alpha, sigma))
 
 
+@pytest.mark.oracle("O0.2")
 def test_the_velocity_carries_noise_to_samples():
     """O0.2: Heun's method on dy/dt = u(y, t) takes eps to mu + sqrt(S) eps for a one-mode prior."""
     std = torch.tensor([0.3, 0.6, 1.7], dtype=f64)
@@ -116,6 +120,7 @@ def test_the_velocity_carries_noise_to_samples():
     torch.testing.assert_close(y, law.mean + std * start, rtol=0, atol=1e-2)
 
 
+@pytest.mark.oracle("O0.2")
 @given(seeds, indices)
 def test_vp_and_rectified_flow_are_one_change_of_variables(seed, index):
     """O0.2: tau = s / (a + s), y = x_t / (a + s), u = eps - x0."""
