@@ -54,14 +54,11 @@ class Look:
 
     def rows(self, index: Int[Tensor, " n"]) -> Look:
         """The views of an index, in its order."""
-        lights = self.lights
-        if lights is not None:
-            lights = Lights(lights.direction[index], lights.key[index], lights.ambient[index])
         one = {name: getattr(self, name) for name in ("time", "jitter", "ray_offset", "group")}
         return replace(
             self,
             cameras=None if self.cameras is None else self.cameras[index],
             background=self.background[index],
-            lights=lights,
+            lights=None if self.lights is None else self.lights[index],
             **{name: None if value is None else value[index] for name, value in one.items()},
         )
