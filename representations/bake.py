@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ def field_to_mesh(
     colors = None
     if color_at is not None:
         inside = (vertices - color_inset * voxel.min() * normals).clip(bounds.low, bounds.high)
-        colors = _colors(torch.from_numpy(inside.astype(np.float32)), color_at)
+        colors = colors_of(torch.from_numpy(inside.astype(np.float32)), color_at)
     return Mesh(
         vertices=torch.from_numpy(vertices.astype(np.float32)),
         faces=torch.from_numpy(faces.astype(np.int64)),
@@ -180,7 +181,14 @@ def _decimate(vertices: np.ndarray, faces: np.ndarray, max_faces: int) -> tuple[
     return topology.compact(*topology.close(points.astype(np.float64), triangles.astype(np.int64)))
 
 
-def _colors(points: Float[Tensor, "p 3"], color_at: ColorAt) -> Float[Tensor, "p 3"]:
+def colors_of(points: Float[Tensor, "p 3"], color_at: ColorAt) -> Float[Tensor, "p 3"]:
+    """(P, 3) sRGB in [0, 1] at points, asked for in chunks, without gradients.
+
+    Raises:
+        AssetError: the function gives other shapes or numbers that are not finite.
+    """
+    if not len(points):
+        return points.new_zeros(0, 3)
     with torch.no_grad():
         parts = [color_at(chunk).detach().cpu().float() for chunk in points.split(_CHUNK)]
     colors = torch.cat(parts)
@@ -189,3 +197,38 @@ def _colors(points: Float[Tensor, "p 3"], color_at: ColorAt) -> Float[Tensor, "p
             f"The colour function gave {tuple(colors.shape)} values, or non-finite ones, for {len(points)} points."
         )
     return colors.clamp(0.0, 1.0)
+
+
+def decimate(mesh: Mesh, max_faces: int, color_at: ColorAt | None = None) -> Mesh:
+    """The mesh with fewer triangles (quadrics, Garland and Heckbert 1997), closed where that pinched it.
+
+    Args:
+        max_faces: the target; quadrics may stop a little above it where the surface would fold.
+        color_at: (P, 3) points to sRGB; None gives each vertex the colour of the nearest old one.
+
+    Raises:
+        AssetError: the mesh has a texture, which would no longer fit. MissingPackageError: fast-simplification is
+            absent.
+    """
+    if mesh.texture is not None or (mesh.material is not None and mesh.uv is not None):
+        raise AssetError(
+            f"the mesh '{mesh.name}' has a texture, which {max_faces} triangles would not fit; leave out the limit, or "
+            "lower the resolution that it is made with"
+        )
+    old = mesh.vertices.double().cpu().numpy()
+    vertices, faces = _decimate(old, mesh.faces.cpu().numpy(), max_faces)
+    points = torch.from_numpy(vertices.astype(np.float32))
+    colors = None if color_at is None else colors_of(points, color_at)
+    if colors is None and mesh.colors is not None:
+        from scipy.spatial import cKDTree
+
+        colors = mesh.colors[torch.from_numpy(cKDTree(old).query(vertices)[1])]
+    normals = topology.vertex_normals(vertices, faces).astype(np.float32)
+    return replace(
+        mesh,
+        vertices=points,
+        faces=torch.from_numpy(faces.astype(np.int64)),
+        colors=colors,
+        normals=torch.from_numpy(normals),
+        uv=None,
+    )

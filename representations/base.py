@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -105,6 +105,15 @@ class Moments(Protocol):
 
     def forget(self, name: str, rows: Tensor | None = None) -> None:
         """Zero the moments of some rows (all for None) of parameter `name`."""
+        ...
+
+
+@runtime_checkable
+class Colored(Protocol):
+    """A representation whose colours can be asked for at any point of its surface, as baking a texture does."""
+
+    def surface_colors(self) -> Callable[[Tensor], Tensor]:
+        """A function from (P, 3) world points on the surface of `to_asset("mesh")` to (P, 3) sRGB, on the CPU."""
         ...
 
 

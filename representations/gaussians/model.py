@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sds3d.core.assets import Asset, Box
 from sds3d.core.errors import AssetError, RunFolderError
@@ -146,6 +148,12 @@ class GaussianModel:
 
             return to_mesh(self)
         raise AssetError(f'Gaussians export as "splats" or "mesh", not as "{kind}"')
+
+    def surface_colors(self) -> Callable[[Tensor], Tensor]:
+        """(P, 3) points of the mesh's surface to sRGB."""
+        from .surface import surface_colors
+
+        return surface_colors(self)
 
     @classmethod
     def from_asset(cls, asset: Asset, options: Options, streams: Streams | None = None) -> GaussianModel:

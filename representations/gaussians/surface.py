@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,11 +47,23 @@ def to_mesh(model: GaussianModel) -> Mesh:
     peak = peak_along_rays(volume[..., 0], bounds, cameras, VIEW_SIZE)
     level = best_level(peak, solid)
 
+    return field_to_mesh(volume[..., 0], level, mean_colors(volume, bounds), bounds)
+
+
+def surface_colors(model: GaussianModel) -> Callable[[Tensor], Tensor]:
+    """(P, 3) points of `to_mesh`'s surface to the mean sRGB of the Gaussians there, weighted by their density."""
+    bounds = box_of(model.parameters, model.bounds)
+    return mean_colors(density_volume(model.parameters, bounds, model.options.mesh_resolution), bounds)
+
+
+def mean_colors(volume: Float[Tensor, "r r r 4"], bounds: Box) -> Callable[[Tensor], Tensor]:
+    """Colours of `density_volume` at points."""
+
     def color_at(points: Float[Tensor, "p 3"]) -> Float[Tensor, "p 3"]:
         values = trilinear(volume, bounds, points)
         return values[:, 1:] / values[:, :1].clamp_min(1e-8)
 
-    return field_to_mesh(volume[..., 0], level, color_at, bounds)
+    return color_at
 
 
 def box_of(parameters: Parameters, bounds: Box) -> Box:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -115,6 +117,13 @@ class GridField:
         from .surface import to_mesh
 
         return to_mesh(self.volume().detach().cpu(), self.options)
+
+    def surface_colors(self) -> Callable[[Tensor], Tensor]:
+        """(P, 3) points of the surface to the sRGB that is seen there."""
+        from .surface import seen_color
+
+        volume = self.volume().detach().cpu()
+        return lambda points: seen_color(volume, points, self.options)
 
 
 def render_volume(volume: Float[Tensor, "r r r 4"], look: Look, options: Options) -> Render:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -141,6 +142,12 @@ class NerfModel:
         from .surface import to_mesh
 
         return to_mesh(self)
+
+    def surface_colors(self) -> Callable[[Tensor], Tensor]:
+        """(P, 3) points of the mesh's surface to the sRGB that is seen there."""
+        from .surface import surface_colors
+
+        return surface_colors(self)
 
 
 def active_levels(options: Options, progress: float) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from sds3d.core.assets import Mesh
 
 from ..grid import Options as GridOptions
+from ..grid.surface import seen_color
 from ..grid.surface import to_mesh as volume_to_mesh
 
 if TYPE_CHECKING:
@@ -24,6 +28,17 @@ def to_mesh(model: NerfModel) -> Mesh:
     Raises:
         AssetError: the field is empty.
     """
+    return volume_to_mesh(*_lattice(model))
+
+
+def surface_colors(model: NerfModel) -> Callable[[Tensor], Tensor]:
+    """(P, 3) points of the mesh's surface to the sRGB that is seen there."""
+    volume, options = _lattice(model)
+    return lambda points: seen_color(volume, points, options)
+
+
+def _lattice(model: NerfModel) -> tuple[Tensor, GridOptions]:
+    """The field read out, (R, R, R, 4) on the CPU, and the options of a grid that holds it."""
     o = model.options
     resolution = max(RESOLUTION, o.encoding.finest)
     options = GridOptions(
@@ -33,4 +48,4 @@ def to_mesh(model: NerfModel) -> Mesh:
         picture_samples=o.picture_samples,
         stop=o.stop,
     )
-    return volume_to_mesh(model.volume(resolution).cpu(), options)
+    return model.volume(resolution).cpu(), options
