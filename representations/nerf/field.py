@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,9 @@ class Field:
     def raw(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, "p 4"]:
         """The network's outputs at world places."""
         o = self.options
-        features = encode(self.unit(points), self.table, o.encoding.grid(), self.active, implementation=o.rasterizer)
+        features = encode(
+            self.unit(points), self.table, o.encoding.grid(), self.active, implementation=o.rasterizer
+        )
         return perceptron(features, self.weights, self.biases, implementation=network_kernels(o))
 
     def density(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
@@ -83,7 +86,9 @@ class Field:
         the encoding's slopes. The derivative of the density is this times a positive number."""
         o = self.options
         grid = o.encoding.grid()
-        hidden, by_place = encode_slopes(self.unit(points), self.table, grid, self.active, implementation=o.rasterizer)
+        hidden, by_place = encode_slopes(
+            self.unit(points), self.table, grid, self.active, implementation=o.rasterizer
+        )
         masks = []
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden = F.linear(hidden, weight, bias).relu()
@@ -134,7 +139,7 @@ def fresh(options: Options, streams: Streams, active: int) -> Field:
     table = ((2 * streams.uniform((grid.rows, grid.features), "nerf-table")[0] - 1) * noise).float()
     widths = [grid.width, *[options.hidden] * options.hidden_layers, 4]
     weights, biases = [], []
-    for k, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(widths)):
         spread = math.sqrt(2 / a) * (0.1 if k + 2 == len(widths) else 1.0)
         weights.append(spread * streams.normal((b, a), "nerf-network", k)[0])
         biases.append(torch.zeros(b))

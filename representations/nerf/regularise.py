@@ -26,7 +26,10 @@ def losses(render: Render, options: Options, progress: float) -> dict[str, Tenso
     terms = {
         "opacity": (o.opacity, lambda: alpha_sparsity(alpha)),
         "entropy": (o.entropy, lambda: alpha_entropy(alpha)),
-        "orientation": (o.orientation, lambda: orientation(render["ray_weight"], render["ray_facing"]) / views),
+        "orientation": (
+            o.orientation,
+            lambda: orientation(render["ray_weight"], render["ray_facing"]) / views,
+        ),
         "distortion": (o.distortion, lambda: distortion(*_rays(render)) / views),
         "z_variance": (o.z_variance, lambda: z_variance(*_rays(render)) / views),
     }

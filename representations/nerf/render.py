@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sds3d.core.cameras import rays
-from sds3d.core.look import Look, Render
+from sds3d.core.look import Look
 
 from ..raster.sampled_rays import RaySamples, accumulate, sample, weights
 from . import background
@@ -23,14 +23,16 @@ def render(
 ) -> dict[str, Tensor]:
     """rgb over the background, alpha, and depth and normal where the look wants them; see core.look.
 
-    Normals are unit vectors in world space, zero where nothing is seen. With gradients there are also the samples that
-    the regularisers read: ray_weight, ray_distance, ray_length (P,), ray_starts (N + 1,) and, where `facing`, ray_facing
-    (P,), the cosine between normal and ray.
+    Normals are unit vectors in world space, zero where nothing is seen. With gradients there are also the samples
+    that the regularisers read: ray_weight, ray_distance, ray_length (P,), ray_starts (N + 1,) and, where `facing`,
+    ray_facing (P,), the cosine between normal and ray.
     """
     if look.cameras is None:
         raise ValueError("a radiance field needs cameras in its look")
     options, learning = field.options, torch.is_grad_enabled() and field.table.requires_grad
-    origins, directions = (v.to(field.table).reshape(-1, 3) for v in rays(look.cameras, look.size, look.jitter))
+    origins, directions = (
+        v.to(field.table).reshape(-1, 3) for v in rays(look.cameras, look.size, look.jitter)
+    )
     offsets = torch.full_like(origins[:, 0], 0.5)
     if look.ray_offset is not None:
         offsets = look.ray_offset.to(origins).reshape(-1)
@@ -91,7 +93,11 @@ def _seen(field: Field, samples: RaySamples) -> Tensor:
 
 
 def pictures(
-    sums: Float[Tensor, "n c"], look: Look, directions: Float[Tensor, "n 3"], behind: dict[str, Tensor], field: Field
+    sums: Float[Tensor, "n c"],
+    look: Look,
+    directions: Float[Tensor, "n 3"],
+    behind: dict[str, Tensor],
+    field: Field,
 ) -> dict[str, Tensor]:
     """Sums along rays as pictures."""
     (height, width), views = look.size, len(look)

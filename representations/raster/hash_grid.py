@@ -84,8 +84,8 @@ def _kernels(
             f"{function}: points are {points.dtype} on {points.device}, "
             f"the table {table.dtype} on {table.device}"
         )
-    if not 0 <= active <= grid.levels:
-        raise RasterError(f"{function}: active must lie in 0 to {grid.levels} levels, got {active}")
+    if not 1 <= active <= grid.levels:
+        raise RasterError(f"{function}: active must lie in 1 to {grid.levels} levels, got {active}")
     choice = choose(
         function, implementation, points.device, points.dtype, offers=("native", "twin", "warp", "tcnn")
     )

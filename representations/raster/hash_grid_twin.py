@@ -1,8 +1,9 @@
 """The plain torch definition of the hash grid: every faster implementation must agree with this file.
 
 A point x in [0, 1]^3 lies at u = scale x + 1/2 of a level, in the cell floor(u). The level's features are the
-trilinear mean of the rows of the cell's eight corners. The row of a corner (i, j, k) is i + j r + k r^2 on a dense level of
-resolution r and (i XOR j p1 XOR k p2) on the others, both modulo the level's rows (Müller et al. 2022, section 3).
+trilinear mean of the rows of the cell's eight corners. The row of a corner (i, j, k) is i + j r + k r^2 on a dense
+level of resolution r and (i XOR j p1 XOR k p2) on the others, both modulo the level's rows (Müller et al. 2022,
+section 3).
 """
 
 from __future__ import annotations

@@ -25,9 +25,7 @@ class _Perceptron(torch.autograd.Function):
         weights, biases = inputs[1 : layers + 1], inputs[layers + 1 :]
         y = torch.empty(len(x), len(biases[-1]))
         module, _ = native_module()
-        module.perceptron_forward(
-            inputs[0], weights, biases, y, torch.get_num_threads(), instruction_level()
-        )
+        module.perceptron_forward(inputs[0], weights, biases, y, torch.get_num_threads(), instruction_level())
         ctx.save_for_backward(*inputs)
         ctx.layers = layers
         return y
