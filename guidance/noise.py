@@ -14,6 +14,10 @@ from .base import Moment, Views
 from .calls import Calls
 from .extra import source_of
 from .states import Noisy, noised
+from .times import from_scale, to_scale
+
+LAST = 1.0 - 1e-3
+"""The last but one time of a model with a thousand steps; the last may hold no signal."""
 
 
 class NoiseSource:
@@ -84,11 +88,13 @@ class Later(NoiseSource):
 
     Args:
         share: p. random: U uniform in (0, 1), one a view; else U = 1. floor: t below which nothing is shifted.
+        scale: scale of these times, so that a shift means the same noise for every prior.
     """
 
     share: float
     random: bool = True
     floor: float = 0.0
+    scale: str = "sd"
     states: frozenset[str] = frozenset({"t", "p"})
 
     def make(
@@ -97,9 +103,9 @@ class Later(NoiseSource):
         """{"t": the views at t, "p": at t'}."""
         eps = fresh(views, draw, now)
         u = now.streams.uniform((), "guidance-shift", draw, step=now.step, ids=now.ids).to(t)
-        gap = self.share * (t - self.floor).clamp(min=0.0) * (u if self.random else 1.0)
-        last = 1.0 - 1.0 / calls.schedule.steps
-        later = (t + gap).clamp(max=max(last, float(t.max())))
+        top = to_scale(t, calls.schedule, self.scale)
+        gap = self.share * (top - self.floor).clamp(min=0.0) * (u if self.random else 1.0)
+        later = from_scale((top + gap).clamp(max=LAST), calls.schedule, self.scale).maximum(t)
         return {
             "t": noised(views.z, eps, t, calls.schedule),
             "p": noised(views.z, eps, later, calls.schedule),

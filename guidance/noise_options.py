@@ -53,7 +53,7 @@ class LaterOptions(Options):
 
     def build(self, scale: str) -> NoiseSource:
         """The slot."""
-        return Later(self.shift, self.random_shift)
+        return Later(self.shift, self.random_shift, scale=scale)
 
 
 class PairedOptions(Options):

@@ -47,4 +47,5 @@ def asd(options: Options) -> Recipe:
     at very small t it pushes away.
     """
     rule = guided(options.build_combiner(), options.build_transforms()) - plain("y", at="p")
-    return Recipe(rule=rule, noise=Later(options.shift, options.random_shift), **options.slots())
+    noise = Later(options.shift, options.random_shift, scale=options.times.scale)
+    return Recipe(rule=rule, noise=noise, **options.slots())
