@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
 
-EPILOG = "Exit status: 0 sds3d can run here, 1 something that it needs is missing or wrong."
+EPILOG = (
+    "Exit status: 0 sds3d can run here, 1 something that it needs is missing or wrong; with --gpu, 1 where there is no "
+    "GPU or something about it is wrong."
+)
 
 
 def command(
@@ -16,9 +20,23 @@ def command(
         metavar="PATH",
         help="Also load this model and try it on a known picture: a model folder, a config file, or embedded.",
     ),
+    gpu: bool = typer.Option(
+        False,
+        "--gpu",
+        help="Examine the GPU instead: driver, kernels against their definitions, the prior, a short run, files.",
+    ),
+    save: Path | None = typer.Option(
+        None, "--save", metavar="FILE", help="With --gpu: write the findings there too, as JSON."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> int:
     """Check Python, torch, the processor, the native core, optional packages and folders; a model if one is named."""
+    if gpu:
+        from .gpu_checks import examine_gpu
+
+        return examine_gpu(prior, as_json, save)
+    if save is not None:
+        raise typer.BadParameter("goes with --gpu", param_hint="--save")
     from .checks import all_checks
     from .output import print_json
     from .prior_checks import prior_checks

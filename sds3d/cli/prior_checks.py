@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any
 
 from .checks import Check
 
@@ -20,10 +18,11 @@ def prior_checks(word: str) -> list[Check]:
         Sds3dError: it cannot be loaded; the text says why.
     """
     from ..jobs.assemble import load_prior
+    from ..jobs.prior_word import prior_options
     from ..priors.self_check import self_check
 
     start = time.perf_counter()
-    prior = load_prior(_options(word))
+    prior = load_prior(prior_options(word))
     info, seconds = prior.info, time.perf_counter() - start
     height, width = info.size
     loaded = Check(
@@ -36,19 +35,3 @@ def prior_checks(word: str) -> list[Check]:
         for f in self_check(prior)
     ]
     return [loaded, *found]
-
-
-def _options(word: str) -> Any:
-    """The prior's options that a word means."""
-    from ..config.kinds import modules
-    from ..jobs import configs
-    from ..jobs.schema import PRIORS
-    from ..priors.models.resolve import expand
-
-    if configs.is_file(word):
-        return configs.read(Path(word)).prior
-    kinds = modules(PRIORS.package, PRIORS.group)
-    if word in kinds and not Path(word).exists():
-        return kinds[word].Options()  # type: ignore[attr-defined]
-    given = expand(word) or {"folder": word}
-    return kinds["diffusers"].Options(**given)  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from jaxtyping import Float
@@ -15,9 +15,15 @@ from ..priors.lora import Adapter, LoraSpec, make_adapter
 
 
 class Stopwatch:
-    """Seconds by name since the last `read`; nested sections are charged to the inner one only."""
+    """Seconds by name since the last `read`; nested sections are charged to the inner one only.
 
-    def __init__(self) -> None:
+    Args:
+        settle: called before each look at the clock. A GPU works on while the program runs ahead: without waiting
+            for it, a part's time would be charged to whoever needs its result.
+    """
+
+    def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
+        self._settle = settle
         self._seconds: dict[str, float] = {}
         self._inner = [0.0]
         self._start = time.perf_counter()
@@ -25,25 +31,29 @@ class Stopwatch:
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
         """Charge the time of the body, less that of inner sections, to `name`."""
-        start = time.perf_counter()
+        start = self._now()
         self._inner.append(0.0)
         try:
             yield
         finally:
-            spent = time.perf_counter() - start
+            spent = self._now() - start
             own = spent - self._inner.pop()
             self._inner[-1] += spent
             self._seconds[name] = self._seconds.get(name, 0.0) + own
 
     def read(self) -> dict[str, float]:
         """The sections, "rest" for what lies outside them, and "total"; starts anew."""
-        now = time.perf_counter()
+        now = self._now()
         total = now - self._start
         out = dict(self._seconds)
         out["rest"] = total - sum(out.values())
         out["total"] = total
         self._seconds, self._inner, self._start = {}, [0.0], now
         return out
+
+    def _now(self) -> float:
+        self._settle()
+        return time.perf_counter()
 
 
 class TimedPrior:
