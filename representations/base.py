@@ -18,7 +18,7 @@ from sds3d.core.schedules import Schedule
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
-from .raster.dispatch import RasterError, choose
+from .raster.dispatch import Implementation, RasterError, choose
 
 
 class RepresentationOptions(Options):
@@ -38,7 +38,7 @@ class RepresentationOptions(Options):
         if self.flat:
             return ""
         try:
-            wanted = getattr(self, "rasterizer", "auto")
+            wanted: Implementation = getattr(self, "rasterizer", "auto")
             choose("drawing", wanted, device, torch.float32, offers=(*self.kernels, "twin"))
         except RasterError as error:
             return str(error)
