@@ -112,8 +112,10 @@ class Effort:
     views: int = 4
 
 
-def recover(effort: Effort, folder, cfg_scale: float = 1.0, see=lambda c: c, noise=None):
-    """Distil the asked asset into a fresh grid; returns the grid."""
+def recover(
+    effort: Effort, folder, cfg_scale: float = 1.0, see=lambda c: c, noise=None, scene=None, asked=ASKED
+):
+    """Distil the asked asset into a scene, by default a fresh grid; returns the scene."""
     meshes, streams = world(), Streams(0)
     prior = oracle_scene.create(
         oracle_scene.Options(assets=tuple(meshes), size=effort.size), render=painter(meshes, see)
@@ -122,15 +124,15 @@ def recover(effort: Effort, folder, cfg_scale: float = 1.0, see=lambda c: c, noi
     recipe = sds.sds(sds.Options(cfg_scale=cfg_scale, weight="kappa", times=times))
     if noise is not None:
         recipe = dataclasses.replace(recipe, noise=noise)
-    field = grid.create(
+    scene = scene or grid.create(
         grid.Options(resolutions=effort.resolutions, samples=64, tv=0.0, opacity=0.0, entropy=0.0), streams
     )
     stage = Stage(
         prior=prior,
-        representation=field,
+        representation=scene,
         guidance=bind(recipe, prior, effort.steps),
         sampler=OrbitSampler(elevation_deg=(-30.0, 70.0)),
-        embedded=prior.prepare(Prompts(ASKED)),
+        embedded=prior.prepare(Prompts(asked)),
         options=OptimizeOptions(
             steps=effort.steps, views=effort.views, preview_steps=0, checkpoint_steps=10**6
         ),
@@ -138,7 +140,7 @@ def recover(effort: Effort, folder, cfg_scale: float = 1.0, see=lambda c: c, noi
         config_hash="oracle",
     )
     train(stage, CheckpointStore(folder))
-    return field
+    return scene
 
 
 def decibels(field, size: int) -> float:

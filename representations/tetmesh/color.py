@@ -56,5 +56,7 @@ def _sum_at(levels: Sequence[Float[Tensor, "l l l 3"]], size: int) -> Float[Tens
     total = torch.zeros(size, size, size, 3)
     for level in levels:
         first = level.permute(3, 0, 1, 2)[None]
-        total += F.interpolate(first, size=(size,) * 3, mode="trilinear", align_corners=True)[0].permute(1, 2, 3, 0)
+        total += F.interpolate(first, size=(size,) * 3, mode="trilinear", align_corners=True)[0].permute(
+            1, 2, 3, 0
+        )
     return total

@@ -42,7 +42,7 @@ def _is_ambiguous(code: int, corners: tuple[int, ...]) -> bool:
 
 
 def _cycles(code: int, flips: int) -> list[int]:
-    """The number of the cycle that each of the twelve edges belongs to, from 0 in the order of edges; -1: not crossed."""
+    """The cycle that each of the twelve edges belongs to, numbered from 0 in the order of edges; -1: not crossed."""
     crossed = [code >> a & 1 != code >> b & 1 for a, b in edge_corners()]
     group = list(range(12))
     for face, (corners, edges) in enumerate(zip(face_corners(), face_edges(), strict=True)):
@@ -68,7 +68,7 @@ def ambiguous_faces() -> Bool[Tensor, "256 6"]:
 
 @cache
 def cycle_table() -> Int[Tensor, "256 64 12"]:
-    """(256, 64, 12) the cycle of each edge, by the corners' code and a bit for each face that is joined the flipped way.
+    """(256, 64, 12) the cycle of each edge, by the corners' code and a bit for each face joined the flipped way.
 
     Bits of faces that are not ambiguous make no difference. -1 for edges that are not crossed.
     """

@@ -62,23 +62,26 @@ def to_triangle(points: Float[Tensor, "n 3"], corner: Float[Tensor, "n 3 3"]) ->
 
 def inside(mesh: Mesh, lattice: Lattice) -> Bool[Tensor, " v"]:
     """(V,) whether a mesh winds around each lattice point: by two of three axes at least."""
-    votes = sum(_winding(mesh, lattice, axis).ne(0).long() for axis in range(3))
-    return (votes >= 2).reshape(-1)  # type: ignore[union-attr]
+    votes = torch.stack([_surrounded(mesh, lattice, axis) for axis in range(3)])
+    return (votes.sum(0) >= 2).reshape(-1)
 
 
-def _winding(mesh: Mesh, lattice: Lattice, axis: int) -> Int[Tensor, "z y x"]:
-    """How often the mesh winds around each lattice point: faces above it along an axis, those that look up counted
-    as 1, those that look down as -1. Lines run a little beside the points, so that they meet no edge of a regular mesh.
+def _surrounded(mesh: Mesh, lattice: Lattice, axis: int) -> Bool[Tensor, "z y x"]:
+    """Whether the faces above a lattice point along an axis do not cancel, and those below it neither.
+
+    Faces that look up count as 1, those that look down as -1: for a closed mesh both sums tell how often it winds
+    around the point. Lines run a little beside the points, so that they meet no edge of a regular mesh.
     """
     n, cell = lattice.line, lattice.cell
     column, height, sign = _crossings(mesh, lattice, axis)
     below = ((height + lattice.half) / cell).ceil().long().clamp(0, n)
     counts = torch.zeros(n * n, n + 1, dtype=torch.int64)
     counts.index_put_((column, below), sign, accumulate=True)
-    above = counts.flip(1).cumsum(1).flip(1)[:, 1:].reshape(n, n, n)
+    above = counts.flip(1).cumsum(1).flip(1)
+    inside = ((above != 0) & (above != above[:, :1]))[:, 1:].reshape(n, n, n)
     # axes are (axis + 2, axis + 1, axis) here, and z, y, x is wanted
     at = [(axis + 2 - k) % 3 for k in range(3)]
-    return above.permute([at.index(a) for a in (2, 1, 0)])
+    return inside.permute([at.index(a) for a in (2, 1, 0)])
 
 
 def _crossings(

@@ -65,9 +65,7 @@ class Lattice:
         return torch.stack([cubes % n, cubes // n % n, cubes // (n * n)], dim=1)
 
 
-def crossed_cubes(
-    sdf: Float[Tensor, " v"], lattice: Lattice
-) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+def crossed_cubes(sdf: Float[Tensor, " v"], lattice: Lattice) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
     """The cubes whose corners are not all on one side, in the order of their numbers.
 
     Returns:
@@ -83,9 +81,7 @@ def crossed_cubes(
     return cubes, code[at[:, 0], at[:, 1], at[:, 2]].long()
 
 
-def crossed_edges(
-    sdf: Float[Tensor, " v"], lattice: Lattice
-) -> tuple[Int[Tensor, " e"], Int[Tensor, " e"]]:
+def crossed_edges(sdf: Float[Tensor, " v"], lattice: Lattice) -> tuple[Int[Tensor, " e"], Int[Tensor, " e"]]:
     """Both ends of every lattice edge (along x, y or z) whose ends lie on two sides."""
     n = lattice.line
     inside = (sdf.detach() < 0).reshape(n, n, n)

@@ -14,9 +14,10 @@ from sds3d.core.look import Look, Render
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
-from ..base import Moments, ParamGroup
 from ..bake import keep_large
+from ..base import Moments, ParamGroup
 from . import color, distance, regularise
+from .crumbs import without_crumbs
 from .draw import draw
 from .flexicubes import Dual, Weights, dual_surface
 from .lattice import Lattice
@@ -27,7 +28,7 @@ SWING = 0.99
 """How far FlexiCubes' weights go: alpha and beta in 1 ± SWING, gamma in (1 ± SWING) / 2, as in the authors' code."""
 
 KEEP = 0.02
-"""Components below this share of the largest one's volume are not exported."""
+"""Components below this share of the largest one's volume are crumbs: cleared away now and then, not exported."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,14 @@ class TetMesh:
     def after_step(
         self, step: int, total: int, render: Render, moments: Moments, streams: Streams
     ) -> dict[str, float]:
-        """Nothing changes; tells the size of the mesh."""
-        return {"faces": float(len(render["faces"]))}
+        """Crumbs are cleared away where their time has come; tells the size of the mesh."""
+        numbers = {"faces": float(len(render["faces"]))}
+        every = self.options.clear_every
+        if every and (step + 1) % every == 0 and self.options.train != "texture":
+            sdf, count = without_crumbs(self.cut.sdf.detach(), self.lattice, KEEP)
+            self.cut = replace(self.cut, sdf=sdf)
+            numbers["cleared"] = float(count)
+        return numbers
 
     def state_dict(self) -> Tree:
         """Distances, offsets, weights and colours."""
