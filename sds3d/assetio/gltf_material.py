@@ -84,7 +84,7 @@ def surface_of(
         uv = attribute(document, attributes, "TEXCOORD_0", 2, count)
     else:
         uv = _texture_uv(document, placed[first], attributes, count)
-    for name in [k for k in placed if placed[k] != placed[first]]:
+    for name in [k for k in placed if first is not None and placed[k] != placed[first]]:
         notes.append(f"a {name.replace('_', '-')} texture with coordinates of its own was left out")
         del images[name]
     skin = Skin(

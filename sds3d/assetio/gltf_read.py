@@ -72,8 +72,8 @@ def decode_gltf(data: bytes, path: Path) -> Scene:
     extras = document.json.get("asset", {}).get("extras")
     origin = foreign(extras.get("sds3d") if isinstance(extras, dict) else None)
     if solid:
-        mesh = _merge(document, solid, path.name.split(".")[0], notes)
-        return Scene(mesh=mesh, notes=tuple(dict.fromkeys(notes)), provenance=origin)
+        merged = _merge(document, solid, path.name.split(".")[0], notes)
+        return Scene(mesh=merged, notes=tuple(dict.fromkeys(notes)), provenance=origin)
     if not parts:
         raise document.error("shows no triangles and no points, so there is nothing to read")
     colors = _stack([p.surface.colors for p in parts], [p.positions for p in parts])

@@ -91,13 +91,14 @@ def parse_mtl(data: bytes, file: Path, path: Path) -> dict[str, MtlMaterial]:
                 red, green, blue = (_unit(x) for x in words[1:4])
                 out[name] = replace(out[name], color=(red, green, blue))
             elif keyword in ("Pm", "Pr"):
-                field = "metallic" if keyword == "Pm" else "roughness"
-                out[name] = replace(out[name], **{field: _unit(words[1])})
+                share = _unit(words[1])
+                both = {"metallic": share} if keyword == "Pm" else {"roughness": share}
+                out[name] = MtlMaterial(**{**vars(out[name]), **both})
             elif keyword in _PICTURES:
                 # Options such as "-s 1 1 1" stand before the name; a name may hold spaces.
                 rest = line.split(None, 1)[1].strip()
                 target = words[-1] if rest.startswith("-") else rest
-                out[name] = replace(out[name], **{_PICTURES[keyword]: target})
+                out[name] = MtlMaterial(**{**vars(out[name]), _PICTURES[keyword]: target})
         except ValueError as error:
             raise AssetError(f"{path}: its material file {file.name} has the line '{line[:80]}'.") from error
     return out

@@ -92,7 +92,8 @@ def _axis(axis: int, degrees: float) -> np.ndarray:
 
 def _quaternion(wxyz: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(wxyz)
-    w, v = (wxyz / length)[0], (wxyz / length)[1:] if length > 0 else (1.0, np.zeros(3))
+    unit = wxyz / length if length > 0 else np.array([1.0, 0.0, 0.0, 0.0])
+    w, v = unit[0], unit[1:]
     cross = np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
     return np.eye(3) + 2 * w * cross + 2 * cross @ cross
 

@@ -6,14 +6,22 @@ from pathlib import Path
 
 import typer
 
-EPILOG = "Example: sds3d export RUN --to obj,ply. Exit status: 0 done, 1 failed, 2 unknown kind."
+EPILOG = (
+    "Example: sds3d export RUN --to glb,usdz --texture 1024. Exit status: 0 done, 1 failed, 2 unknown kind."
+)
 
 
 def command(
     run: str = typer.Argument(..., metavar="RUN", help="Run folder, or a name under runs/."),
     to: str = typer.Option(
-        "", "--to", help="Kinds, such as glb,obj,ply,3dgs (ply = mesh, 3dgs = splats as PLY)."
+        "",
+        "--to",
+        help="Kinds: glb, obj, usdz, stl, ply (mesh); 3dgs, compressed, splat, spz (splats); gif; nerfstudio, colmap.",
     ),
+    texture: int | None = typer.Option(
+        None, "--texture", help="Bake the colours into a texture of that many texels a side, such as 1024."
+    ),
+    faces: int | None = typer.Option(None, "--faces", min=4, help="Most triangles of the mesh."),
     out: Path | None = typer.Option(None, "--out", help="Folder to write to; the run folder by default."),
     overwrite: bool = typer.Option(False, "--overwrite", help="With --out: replace files that exist."),
     as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
@@ -22,18 +30,32 @@ def command(
     from contextlib import nullcontext
 
     from ..jobs.export import load_representation, parse_kinds, wanted, write_assets
+    from ..jobs.provenance import origin
+    from ..jobs.schema import BakingOptions
     from .find import find_run
     from .output import print_json
 
     kinds = parse_kinds(to)
     folder = find_run(run)
     config = folder.config()
+    asked = {"texture": texture, "faces": faces}
+    changes = {key: value for key, value in asked.items() if value is not None}
+    baking = BakingOptions(**(config.baking.model_dump() | changes))
     # writing beside a running process would race with its own export
     with folder.lock() if out is None else nullcontext():
         representation, step = load_representation(folder)
         kinds = wanted(kinds or config.export, config.representation)
         stem = folder.path / "asset" if out is None else out / folder.path.name
-        files = write_assets(representation, kinds, stem, config.prompt or "asset", overwrite or out is None)
+        files = write_assets(
+            representation,
+            kinds,
+            stem,
+            config.prompt or "asset",
+            overwrite or out is None,
+            baking=baking,
+            pictures=config.pictures,
+            origin=origin(config, folder.provenance()),
+        )
     if as_json:
         print_json({"run": str(folder.path), "step": step, "files": [str(f) for f in files]})
     else:

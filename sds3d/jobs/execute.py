@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import torch
 
+from ..core.devices import settler
 from ..core.errors import RunFolderError, Sds3dError, StopRequested
 from ..optimize.checkpoint import CheckpointStore
 from ..optimize.events import Monitor, Silent
@@ -18,6 +19,7 @@ from ..optimize.state import RunState
 from ..optimize.timing import Stopwatch
 from . import metrics, provenance
 from .assemble import PriorCache, assemble, priors_of, weight_files
+from .device import device_of
 from .export import wanted, write_assets
 from .pictures import write_pictures
 from .record import Recorder
@@ -80,7 +82,7 @@ def _leave(folder: RunFolder, state: str, reason: str) -> None:
 def _carry_out(folder: RunFolder, status: Status, watcher: Monitor, cache: PriorCache | None) -> Status:
     config = folder.config()
     _use_threads(folder, config)
-    watch = Stopwatch()
+    watch = Stopwatch(settler(device_of(config)))
     stage = assemble(config, watch, cache)
     export = wanted(config.export, config.representation)
     store = CheckpointStore(folder.checkpoints, config.optimize.keep_checkpoints)
@@ -93,7 +95,14 @@ def _carry_out(folder: RunFolder, status: Status, watcher: Monitor, cache: Prior
     write_pictures(folder, stage.representation, config, stage.device)
     stage.representation.to(torch.device("cpu"))
     write_assets(
-        stage.representation, export, folder.path / "asset", config.prompt or "asset", overwrite=True
+        stage.representation,
+        export,
+        folder.path / "asset",
+        config.prompt or "asset",
+        overwrite=True,
+        baking=config.baking,
+        pictures=config.pictures,
+        origin=provenance.origin(config, folder.provenance()),
     )
     return replace(recorder.status, step=config.optimize.steps)
 

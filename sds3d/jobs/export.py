@@ -6,26 +6,38 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sds3d.representations.base import Representation, RepresentationOptions
+from sds3d.representations.bake_texture import fit
+from sds3d.representations.base import Colored, Representation, RepresentationOptions
 from sds3d.representations.particles import members_of
 
 from ..assetio import kinds
+from ..assetio.provenance import NOTHING, Provenance
 from ..config.suggest import nearest
-from ..core.assets import Asset
+from ..core.assets import Asset, Mesh
 from ..core.errors import ConfigError, RunFolderError
 from ..optimize.checkpoint import CheckpointStore
 from .assemble import build_representation
 from .runfolder import RunFolder, particle_name
+from .schema import BakingOptions, PictureOptions
+from .views import write_gif, write_views
 
 FORMS = {
     "glb": "mesh",
     "obj": "mesh",
+    "usdz": "mesh",
+    "stl": "mesh",
     "ply": "mesh",
     "3dgs": "splats",
+    "compressed": "splats",
+    "splat": "splats",
+    "spz": "splats",
     "png": "picture",
     "jpg": "picture",
+    "gif": "views",
+    "nerfstudio": "views",
+    "colmap": "views",
 }
-"""File kind -> the form of the representation that it holds."""
+"""File kind -> the form of the representation that it holds; everything that is not flat has views."""
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
@@ -59,9 +71,10 @@ def wanted(export: Sequence[str] | None, options: RepresentationOptions) -> tupl
     """
     if export is None:
         return tuple(kind for form, kind in USUAL.items() if form in options.forms)
+    forms = options.forms if options.flat else options.forms | {"views"}
     for kind in export:
-        if FORMS[kind] not in options.forms:
-            fits = [k for k, form in FORMS.items() if form in options.forms]
+        if FORMS[kind] not in forms:
+            fits = [k for k, form in FORMS.items() if form in forms]
             others = " Take representation=gaussians for splats." if FORMS[kind] == "splats" else ""
             raise ConfigError(
                 f"asks for {kind}, but this representation has no {FORMS[kind]}.",
@@ -77,26 +90,60 @@ def write_assets(
     stem: Path,
     name: str,
     overwrite: bool = False,
+    *,
+    baking: BakingOptions | None = None,
+    pictures: PictureOptions | None = None,
+    origin: Provenance = NOTHING,
 ) -> list[Path]:
-    """Write `<stem>.glb` and the like, of further particles `<stem>_2.glb` and so on.
+    """Write `<stem>.glb` and the like, of further particles `<stem>_2.glb` and so on; views to `<stem>_colmap/`.
 
     Args:
-        stem: path without suffix. name: the label inside the files.
+        representation: on the CPU. stem: path without suffix. name: the label inside the files.
         overwrite: replace files that exist; otherwise AssetError says which is in the way.
+        baking: texture and size of the mesh. pictures: sizes of views. origin: what the files tell of themselves.
 
     Returns:
         The files, particle by particle, in the order of the kinds.
     """
     written: list[Path] = []
     for index, member in enumerate(members_of(representation)):
-        forms: dict[str, Asset] = {}
+        forms = _Forms(member, name, baking or BakingOptions())
+        own = stem.with_name(particle_name(stem.name, index))
         for kind in wanted_kinds:
-            form = FORMS[kind]
-            if form not in forms:
-                forms[form] = replace(member.to_asset(form), name=name)
-            path = stem.with_name(particle_name(stem.name, index) + kinds.KINDS[kind])
-            written += kinds.write(forms[form], path, kind, overwrite)
+            if FORMS[kind] != "views":
+                path = own.with_name(own.name + kinds.KINDS[kind])
+                written += kinds.write(forms.asset(FORMS[kind]), path, kind, overwrite, origin)
+            elif kind == "gif":
+                path = own.with_name(f"{own.name}.gif")
+                written += write_gif(member, path, pictures or PictureOptions(), overwrite)
+            else:
+                surface = forms.asset("mesh") if kind == "colmap" else None
+                folder = own.with_name(f"{own.name}_{kind}")
+                options = pictures or PictureOptions()
+                written += write_views(member, kind, folder, options, overwrite, origin, surface)
     return written
+
+
+class _Forms:
+    """What one representation exports, each form made once."""
+
+    def __init__(self, member: Representation, name: str, baking: BakingOptions):
+        self.member, self.name, self.baking = member, name, baking
+        self.made: dict[str, Asset] = {}
+
+    def asset(self, form: str) -> Asset:
+        """The asset of a form: "mesh" (decimated and textured as asked for), "splats" or "picture"."""
+        if form not in self.made:
+            made = replace(self.member.to_asset(form), name=self.name)
+            self.made[form] = self._finish(made) if isinstance(made, Mesh) else made
+        return self.made[form]
+
+    def _finish(self, mesh: Mesh) -> Mesh:
+        o = self.baking
+        if not o.texture and (o.faces is None or len(mesh.faces) <= o.faces):
+            return mesh
+        color_at = self.member.surface_colors() if isinstance(self.member, Colored) else None
+        return fit(mesh, color_at, o.faces, o.texture)
 
 
 def load_representation(folder: RunFolder) -> tuple[Representation, int]:

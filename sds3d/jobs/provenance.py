@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..assetio.provenance import MAX_TEXT
+from ..config.dump import plain
 from ..priors.base import PriorInfo
+from .schema import RunConfig
 
 PACKAGES = (
     "torch",
@@ -47,6 +50,28 @@ def of_prior(info: PriorInfo, weights: Iterable[Path]) -> dict[str, Any]:
         "prediction": info.prediction,
         "weights": {f"{p.parent.name}/{p.name}": sha256(p) for p in sorted(weights)},
     }
+
+
+def origin(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:
+    """What is written inside the assets of a run: what was asked of which model, how, and under which licence.
+
+    Args:
+        facts: of the run's provenance file, as `collect` makes them; may be empty.
+    """
+    chosen, prior = plain(config), facts.get("prior", {})
+    weights = sorted(prior.get("weights", {}).values())
+    texts = {
+        "prompt": config.prompt or "",
+        "negative_prompt": config.negative_prompt,
+        "method": str(chosen["guidance"].get("method", "terms")),
+        "representation": str(chosen["representation"]["kind"]),
+        "seed": str(config.seed),
+        "model": str(prior.get("name", chosen["prior"]["kind"])),
+        "model_sha256": hashlib.sha256("".join(weights).encode()).hexdigest() if weights else "",
+        "licence": str(prior.get("licence", "")),
+        "software": f"sds3d {facts.get('versions', {}).get('sds3d', '')}".strip(),
+    }
+    return {name: text[:MAX_TEXT] for name, text in texts.items() if text}
 
 
 def versions() -> dict[str, str]:

@@ -33,8 +33,24 @@ PRIORS = KindOf(
 REPRESENTATIONS = KindOf("sds3d.representations", default="grid", group="sds3d.representations")
 GUIDANCE = method_of()
 
-ExportKind = Literal["glb", "obj", "ply", "3dgs", "png", "jpg"]
-"""File kinds: glb, obj and ply hold the mesh, 3dgs the splats (as PLY), png and jpg a picture."""
+ExportKind = Literal[
+    "glb",
+    "obj",
+    "usdz",
+    "stl",
+    "ply",
+    "3dgs",
+    "compressed",
+    "splat",
+    "spz",
+    "png",
+    "jpg",
+    "gif",
+    "nerfstudio",
+    "colmap",
+]
+"""File kinds: glb, obj, usdz, stl and ply hold the mesh, 3dgs, compressed (both PLY), splat and spz the splats, png and
+jpg a picture, gif a turn of it; nerfstudio and colmap are folders of views with their cameras."""
 
 
 def _increasing(value: tuple[float, float]) -> tuple[float, float]:
@@ -169,6 +185,15 @@ class PictureOptions(Options):
     """Elevation of these cameras in degrees."""
 
 
+class BakingOptions(Options):
+    """The mesh that is written."""
+
+    texture: int = Field(default=0, ge=0, le=4096)
+    """Side in texels of a texture with the field's colours, such as 1024; 0 keeps colours at the vertices."""
+    faces: int | None = Field(default=None, ge=4)
+    """Most triangles. Default: as many as the representation makes."""
+
+
 def _split_words(value: Any) -> Any:
     """`glb,3dgs` as a list, since shells dislike brackets."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
@@ -217,8 +242,11 @@ class RunConfig(Options):
     optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
     """The loop."""
     export: Annotated[tuple[ExportKind, ...] | None, BeforeValidator(_split_words)] = None
-    """File kinds to write: glb, obj, ply (mesh), 3dgs (splats), png, jpg (pictures). Default: glb, and 3dgs where
-    there are splats; png of a picture."""
+    """File kinds to write: glb, obj, usdz, stl, ply (mesh), 3dgs, compressed, splat, spz (splats), png, jpg (pictures),
+    gif (a turn), nerfstudio, colmap (views with cameras). Default: glb, and 3dgs where there are splats; png of a
+    picture."""
+    baking: BakingOptions = Field(default_factory=BakingOptions)
+    """Texture and size of the mesh."""
     pictures: PictureOptions = Field(default_factory=PictureOptions)
     """Contact sheet and film."""
     debug: DebugOptions = Field(default_factory=DebugOptions)
