@@ -203,7 +203,7 @@ def test_a_gpu_says_what_the_cpu_says(model: Path) -> None:
     said = [p.predict(a, t, c).eps.cpu() for p, a, c in zip((gpu, cpu), z, cond, strict=True)]
     noisy = gpu.schedule.add_noise(z[0], z[0], t.cuda())  # times that came along with the latents
     torch.testing.assert_close(noisy.cpu(), gpu.schedule.add_noise(z[1], z[1], t), rtol=1e-3, atol=1e-3)
-    assert load(model, device="auto", precision="auto").network.dtype == torch.float16
+    assert kind.create(kind.Options(folder=str(model)), "cuda").network.dtype == torch.float16
     torch.testing.assert_close(z[0].cpu(), z[1], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(said[0], said[1], rtol=1e-2, atol=1e-2)
 

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 from tiny_stable_diffusion import load, write_model
 
@@ -137,10 +136,11 @@ def test_a_tilde_means_home(sd1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_options(sd1: Path) -> None:
     with pytest.raises(Sds3dError, match=r"18 is not a multiple of 4.*nearest is 16"):
         load(sd1, size=18)
-    if not torch.cuda.is_available():
-        with pytest.raises(Sds3dError, match=r"prior.device=cuda: this PyTorch sees no CUDA device"):
-            load(sd1, device="cuda")
-        assert load(sd1, device="auto").device.type == "cpu"
+    with pytest.raises(ValueError, match="a device is auto, cpu, cuda or cuda:N"):
+        load(sd1, device="gpu")
+    with pytest.raises(Sds3dError, match=r"prior.device: cuda:77 was asked for: .* Or set prior.device=cpu"):
+        load(sd1, device="cuda:77")
+    assert load(sd1, device="auto").device.type == "cpu"
 
 
 def test_prompts_that_cannot_be_served(sd1: Path) -> None:

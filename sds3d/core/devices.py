@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 
@@ -114,6 +114,11 @@ def trial(device: torch.device) -> str:
     return ""
 
 
+def settler(device: torch.device) -> Callable[[], None]:
+    """A function that waits until the device has done all that it was asked; nothing is waited for on a CPU."""
+    return partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
+
+
 def check_word(word: str) -> str:
     """The word itself; ValueError where it names no device."""
     if not _WORD.fullmatch(word):
@@ -131,6 +136,7 @@ def resolve(
     look: Callable[[], Cuda] = probe,
     attempt: Callable[[torch.device], str] = trial,
     need: Callable[[torch.device], str] = no_obstacle,
+    key: str = "device",
 ) -> torch.device:
     """The device that a word means; said once by name in the log.
 
@@ -138,6 +144,7 @@ def resolve(
         word: auto (a usable CUDA device, else the CPU), cpu, cuda or cuda:N.
         look: tells what is there. attempt: tries a device, and tells why it fails.
         need: tells why a device that torch can use does not serve all the same, and what to do; "" where it does.
+        key: where the word stands in the config.
 
     Raises:
         ConfigError: a CUDA device is asked for and cannot be had; the text tells a build without CUDA, no driver,
@@ -160,8 +167,8 @@ def resolve(
     if word != "auto":
         raise ConfigError(
             f"{word} was asked for: {reason.rstrip('.')}.",
-            key="device",
-            hint="Or set device=cpu (slow for big models).",
+            key=key,
+            hint=f"Or set {key}=cpu (slow for big models).",
         )
     if found.names or found.driver:  # a GPU that is not used is worth a word
         _warn_once(f"device: cpu, though there is a GPU or its driver: {reason}")

@@ -66,7 +66,7 @@ class Gpu:
 
     def settle(self) -> None:
         """Wait until the device has done all that it was asked."""
-        torch.cuda.synchronize(self.device)
+        devices.settler(self.device)()
 
     def kernel_modules(self) -> list[ModuleType]:
         """The modules of Warp kernels to compile."""
