@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sds3d.core.cameras import orbit
-from sds3d.core.errors import Sds3dError
+from sds3d.core.errors import Sds3dError, StopRequested
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.objects.catalogue import find
@@ -21,7 +21,8 @@ from sds3d.priors.kinds.embedded import Options, load_folder
 from sds3d.training import layers
 from sds3d.training.batches import Batches
 from sds3d.training.contrast import contrastive_loss, one_word_away
-from sds3d.training.loop import learning_rate, train_prior
+from sds3d.training.denoising import PixelLoss
+from sds3d.training.loop import fit, learning_rate
 from sds3d.training.network import make_unet, save_model
 from sds3d.training.options import NetworkOptions, PictureOptions, TextOptions, TrainOptions
 from sds3d.training.plan import plan
@@ -61,7 +62,8 @@ def run(folder: Path, where: Path, stop_after: int | None = None):
     batches = Batches(*pictures, Streams(0), 16)
     calls = iter(range(10**6))
     stop = (lambda: False) if stop_after is None else (lambda: next(calls) >= stop_after)
-    averaged = train_prior(options, batches, tower, stop, lambda p: None, lambda u, s: None)
+    loss = PixelLoss(options, batches, tower)
+    averaged = fit(options, where, make_unet(NETWORK, 0), loss, stop, lambda p: None, lambda u, s: None)
     return CheckpointStore(where / "checkpoints").latest().hash(), averaged, tower
 
 
@@ -71,6 +73,14 @@ def test_a_stopped_run_ends_in_the_same_bits(folder, tmp_path):
     assert part != whole
     resumed, *_ = run(folder, tmp_path / "part")
     assert resumed == whole
+
+
+def test_a_text_tower_can_be_stopped(folder, tmp_path):
+    """It used to go on to its end whatever the signal."""
+    options = options_in(folder).model_copy(update={"parts": folder})
+    with pytest.raises(StopRequested, match="step 0 of 3"):
+        prepare_scorer(options, TEXT, tmp_path / "tower", print, lambda: True)
+    assert not (tmp_path / "tower").exists()
 
 
 def test_a_trained_folder_is_a_prior(folder, tmp_path):

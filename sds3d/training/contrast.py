@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ..core.errors import StopRequested
 from ..core.streams import Streams
 from ..objects.colours import NAMED
 from ..objects.kind import Kind
@@ -89,12 +90,19 @@ def train_scorer(
     kinds: Sequence[Kind],
     options: TextOptions,
     report: Callable[[int, float], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Scorer:
-    """Train in place; `report` gets (step, mean loss) every hundred steps."""  # fmt: skip
+    """Train in place; `report` gets (step, mean loss) every hundred steps.
+
+    Raises:
+        StopRequested: `should_stop` said so; minutes of work are given up.
+    """
     streams = Streams(options.seed)
     optimizer = torch.optim.AdamW(scorer.parameters(), lr=options.learning_rate, weight_decay=0.05)
     recent: list[float] = []
     for step in range(options.steps):
+        if should_stop():
+            raise StopRequested(f"stopped at step {step} of {options.steps} of a scorer; it will start again")
         warm, share = min(1.0, (step + 1) / 50), step / options.steps
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * share))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,10 @@ def make_unet(options: NetworkOptions, seed: int) -> Any:
 
 def save_model(unet: Any, tower: Scorer | TextTower, options: NetworkOptions, folder: Path) -> None:
     """Write the folder that priors.kinds.embedded reads, in half precision; `unet` itself stays as it is."""
-    from diffusers import UNet2DConditionModel
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    half: Any = UNet2DConditionModel.from_config(unet.config)
-    half.load_state_dict(unet.state_dict())
-    half.half().save_pretrained(folder / "unet")
+    half_of(unet).save_pretrained(folder / "unet")
     half_copy(tower.text_encoder).save_pretrained(folder / "text_encoder")
     tower.tokenizer.save_pretrained(folder / "tokenizer")
     projection = {k: v.half().contiguous() for k, v in tower.text_projection.state_dict().items()}
@@ -81,6 +79,11 @@ def save_model(unet: Any, tower: Scorer | TextTower, options: NetworkOptions, fo
         },
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def half_of(network: Any) -> Any:
+    """A copy of a network in half precision, its config as it stands (from_config forgets what was registered)."""
+    return copy.deepcopy(network).half()
 
 
 def alphas_cumprod() -> torch.Tensor:

@@ -75,11 +75,50 @@ class NetworkOptions(Options):
     """Show the network, beside the picture, where in the world each pixel looks."""
 
 
-class TrainOptions(Options):
+class FitOptions(Options):
+    """How a network is fitted."""
+
+    images: int = Field(2_400_000, ge=1)
+    """Pictures to train on in all, repeats counted."""
+    decay_share: float = Field(0.25, ge=0, le=1)
+    """Share of them, at the end, over which the learning rate falls to zero."""
+    batch: int = Field(32, ge=1)
+    """Pictures a step."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """AdamW's rate after the warm-up of 200 steps."""
+    ema: float = Field(0.9995, ge=0, lt=1)
+    """Decay of the averaged weights, which are what is saved."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    """Arithmetic of the network's forward and backward; weights and moments stay float32."""
+    save_every_s: float = Field(180.0, gt=0)
+    """Seconds between checkpoints."""
+    preview_every_s: float = Field(600.0, gt=0)
+    """Seconds between sheets of samples."""
+
+
+class AutoencoderOptions(FitOptions):
+    """The autoencoder of a latent model."""
+
+    images: int = Field(60_000, ge=1)
+    """Pictures to train it on."""
+    channels: tuple[int, ...] = (16, 32, 48)
+    """Width of each scale; multiples of 8. Each scale but the last halves the side."""
+    latent_channels: int = Field(4, ge=1)
+    """Channels of a latent."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """AdamW's rate after the warm-up."""
+    kl: float = Field(1e-4, ge=0)
+    """Weight of the divergence from the standard normal, beside the error of the pictures."""
+
+
+class TrainOptions(FitOptions):
     """A whole training run."""
 
     folder: Path = Path("out/prior")
     """Where pictures, checkpoints, previews and the finished model go."""
+    parts: Path | None = None
+    """Where pictures, text tower and judge lie, made there if they are missing; runs that share them name one folder.
+    Default: `folder`."""
     seed: int = 0
     """Seed of weights, noise, captions and dropout."""
     pictures: PictureOptions = PictureOptions()
@@ -92,6 +131,8 @@ class TrainOptions(Options):
     """The metric scorer: other seed, captions and architecture; it has seen every pair and relation."""
     network: NetworkOptions = NetworkOptions()
     """The network; where `start` is given, that model's own takes its place."""
+    autoencoder: AutoencoderOptions | None = None
+    """Train a latent model, with this autoencoder: an ordinary StableDiffusionPipeline folder, told words alone."""
     start: str = ""
     """A finished model to go on from: prior32, prior64 or a model folder. Without it the weights are drawn."""
     data: Path | None = None
@@ -100,16 +141,6 @@ class TrainOptions(Options):
     """Share of each step's pictures that show them; at 1 no procedural picture is made."""
     data_views: int = Field(96, ge=1)
     """Pictures of each of them."""
-    images: int = Field(2_400_000, ge=1)
-    """Pictures to train on in all, repeats counted."""
-    decay_share: float = Field(0.25, ge=0, le=1)
-    """Share of them, at the end, over which the learning rate falls to zero."""
-    batch: int = Field(32, ge=1)
-    """Pictures a step."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """AdamW's rate after the warm-up of 200 steps."""
-    ema: float = Field(0.9995, ge=0, lt=1)
-    """Decay of the averaged weights, which are what is saved."""
     high_noise_share: float = Field(0.35, ge=0, le=1)
     """Share of the times drawn from the noisier 70 % alone, where shape is decided."""
     drop_text: float = Field(0.12, ge=0, le=1)
@@ -120,9 +151,8 @@ class TrainOptions(Options):
     """Share whose background is not told."""
     view_words: float = Field(0.30, ge=0, le=1)
     """Share whose caption says the side that is seen."""
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Arithmetic of the network's forward and backward; weights and moments stay float32."""
-    save_every_s: float = Field(180.0, gt=0)
-    """Seconds between checkpoints."""
-    preview_every_s: float = Field(600.0, gt=0)
-    """Seconds between sheets of samples."""
+
+    @property
+    def parts_folder(self) -> Path:
+        """Where pictures, text tower and judge lie."""
+        return self.parts or self.folder

@@ -33,7 +33,7 @@ def evaluate_run(
         seeds: samples of each caption; the spread over them is reported.
     """
     kinds = learned_kinds(options.pictures)
-    judge = prepare_scorer(options, options.judge, options.folder / "judge", say)
+    judge = prepare_scorer(options, options.judge, options.parts_folder / "judge", say)
     prior = load_folder(options.folder / "model", Options())
     groups = {
         "seen": seen_captions(kinds, captions),
@@ -47,7 +47,7 @@ def evaluate_run(
             rounds.append(retrieve(prior, judge, asked, kinds, seed))
             say(f"{name}, seed {seed}: R@1 {r_precision(rounds[-1], 1):.3f} of {len(asked)}")
         out[name] = {"captions": len(asked), "R@1": _spread(rounds, 1), "R@5": _spread(rounds, 5)}
-    layers, pictures = open_set(options.pictures, options.folder / "pictures")
+    layers, pictures = open_set(options.pictures, options.parts_folder / "pictures")
     batches = Batches(layers, pictures, Streams(options.seed + 1), options.network.size, view_words=0.0)
     for errors in prediction_errors(prior, batches, kinds):
         out[f"error at t {errors.t[0]} to {errors.t[1]}"] = {

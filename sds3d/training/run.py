@@ -20,15 +20,17 @@ from ..priors.scorer import Scorer, load_scorer
 from ..priors.views import VIEW_WORDS
 from .batches import Batches, Source
 from .contrast import make_scorer, save_scorer, train_scorer
-from .loop import Progress, train_prior
-from .network import save_model
+from .denoising import PixelLoss
+from .latent import train_latent
+from .loop import fit, told
+from .network import make_unet, save_model
 from .options import TextOptions, TrainOptions
 from .own import Mixed, OwnAsset, OwnBatches, find_assets, own_words
 from .plan import learned_kinds
 from .render import open_set, render_set
 from .sampling import ddim
 from .start import Start, load_start
-from .words import make_tokenizer
+from .words import TextTower, make_tokenizer
 
 PREVIEW_PROMPTS = (
     "a red cube", "a blue torus", "a yellow duck", "a green duck", "a purple cube", "a pink car", "a brown chair",
@@ -48,35 +50,60 @@ def train(
     Returns:
         The model folder, or None if it was stopped before the end (its checkpoint says where).
     """
-    folder = options.folder
     procedural = options.data is None or options.data_share < 1
     if procedural:
-        render_set(options.pictures, folder / "pictures", workers, lambda d, n: say(f"pictures {d}/{n}"))
+        place = options.parts_folder / "pictures"
+        render_set(options.pictures, place, workers, lambda d, n: say(f"pictures {d}/{n}"))
     own = [] if options.data is None else find_assets(options.data)
     start = _start(options, own, procedural)
     if start is not None:
         options = options.model_copy(update={"network": start.network})
     elif own:
         raise Sds3dError("data: your own pictures need a model to go on from; say start=prior64 (or --from)")
-    tower = prepare_scorer(options, options.text, folder / "tower", say) if start is None else start.tower
-    batches = _batches(options, own, procedural)
-    stopped = False
+    batches, stopped = _batches(options, own, procedural), False
 
     def stop() -> bool:
         nonlocal stopped
         stopped = stopped or should_stop()
         return stopped
 
-    def preview(unet: Any, step: int) -> None:
-        save_model(unet, tower, options.network, folder / "model")
-        prompts = [a.captions[0] for a in own[: len(PREVIEW_PROMPTS)]] or PREVIEW_PROMPTS
+    (options.folder / "previews").mkdir(parents=True, exist_ok=True)
+    if start is not None:
+        _fit_pixels(options, batches, start.tower, start.unet, _own_prompts(own), stop, say)
+    else:
+        tower = prepare_scorer(options, options.text, options.parts_folder / "tower", say, stop)
+        if options.autoencoder is not None:
+            train_latent(options, options.autoencoder, batches, tower, PREVIEW_PROMPTS, stop, say)
+        else:
+            unet = make_unet(options.network, options.seed)
+            _fit_pixels(options, batches, tower, unet, PREVIEW_PROMPTS, stop, say)
+    return None if stopped else options.folder / "model"
+
+
+def _own_prompts(own: Sequence[OwnAsset]) -> Sequence[str]:
+    """What the previews of a run on these assets show."""
+    return [a.captions[0] for a in own[: len(PREVIEW_PROMPTS)]] or PREVIEW_PROMPTS
+
+
+def _fit_pixels(
+    options: TrainOptions,
+    batches: Source,
+    tower: Scorer | TextTower,
+    unet: Any,
+    prompts: Sequence[str],
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> None:
+    """The pixel model, with its previews; its folder is written at each of them."""
+    folder = options.folder
+
+    def preview(averaged: Any, step: int) -> None:
+        save_model(averaged, tower, options.network, folder / "model")
         sheet = preview_sheet(load_folder(folder / "model", EmbeddedOptions()), prompts)
         path = contact_sheet(sheet, folder / "previews" / f"step_{step:07d}.png", 16, overwrite=True)
         say(f"preview {path}")
 
-    (folder / "previews").mkdir(parents=True, exist_ok=True)
-    train_prior(options, batches, tower, stop, lambda p: say(progress_line(p)), preview, start)
-    return None if stopped else folder / "model"
+    fit(options, folder, unet, PixelLoss(options, batches, tower), stop, told(say), preview)
 
 
 def _start(options: TrainOptions, own: Sequence[OwnAsset], procedural: bool) -> Start | None:
@@ -94,7 +121,7 @@ def _batches(options: TrainOptions, own: Sequence[OwnAsset], procedural: bool) -
     streams, size, share = Streams(options.seed), options.network.size, options.view_words
     sources: list[Source] = []
     if procedural:
-        layers, pictures = open_set(options.pictures, options.folder / "pictures")
+        layers, pictures = open_set(options.pictures, options.parts_folder / "pictures")
         sources.append(Batches(layers, pictures, streams, size, view_words=share))
     if own:
         tilt = options.pictures.elevation_deg
@@ -103,12 +130,20 @@ def _batches(options: TrainOptions, own: Sequence[OwnAsset], procedural: bool) -
 
 
 def prepare_scorer(
-    options: TrainOptions, text: TextOptions, folder: Path, say: Callable[[str], None]
+    options: TrainOptions,
+    text: TextOptions,
+    folder: Path,
+    say: Callable[[str], None],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Scorer:
-    """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge."""
+    """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge.
+
+    Raises:
+        StopRequested: `should_stop` said so while it was trained.
+    """
     if not (folder / "config.json").exists():
         kinds = learned_kinds(options.pictures)
-        layers, pictures = open_set(options.pictures, options.folder / "pictures")
+        layers, pictures = open_set(options.pictures, options.parts_folder / "pictures")
         batches = Batches(layers, pictures, Streams(text.seed), text.size, every_pair=text.every_pair)
         scorer = make_scorer(text, make_tokenizer(vocabulary(kinds)))
         train_scorer(
@@ -117,6 +152,7 @@ def prepare_scorer(
             kinds,
             text,
             lambda s, loss: say(f"{folder.name} {s}/{text.steps} loss {loss:.3f}"),
+            should_stop,
         )
         save_scorer(scorer, text, folder)
     return load_scorer(folder)
@@ -132,11 +168,3 @@ def preview_sheet(
     background[3::4] = torch.tensor([0.3, 0.5, 0.4])
     cameras = orbit([*sides] * len(captions), 20.0)
     return list(ddim(prior, prompts, cameras, background, steps))
-
-
-def progress_line(p: Progress) -> str:
-    """One line for people."""
-    return (
-        f"step {p.step}/{p.steps} loss {p.loss:.4f} {p.images_per_s:.0f} images/s, "
-        f"{p.left_s / 3600:.1f} h left at this speed"
-    )

@@ -1,0 +1,93 @@
+"""What the denoisers learn from: noised pictures or latents, captions that are sometimes left out, v as the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..core.streams import Streams
+from ..priors.pixel_unet import pool_text, unet_output
+from ..priors.scorer import Scorer
+from .batches import Batch, Source
+from .network import alphas_cumprod, view_features
+from .options import TrainOptions
+from .words import TextTower, token_ids
+
+
+@dataclass(frozen=True)
+class Noised:
+    """States of a step and what the network should say of them.
+
+    Args:
+        z_t: noised. index: discrete times. v: alpha eps - sigma x0 (Salimans and Ho 2022, arXiv 2202.00512).
+    """
+
+    z_t: Tensor
+    index: Tensor
+    v: Tensor
+
+
+class Noising:
+    """The noise of each step: a pure function of (seed, step)."""
+
+    def __init__(self, options: TrainOptions):
+        self.options, self.streams = options, Streams(options.seed)
+        products = alphas_cumprod()
+        self.alpha, self.sigma = products.sqrt().float(), (1 - products).sqrt().float()
+
+    def drawn(self, step: int) -> Tensor:
+        """(batch, 5) uniform numbers: text, camera, background left out; where t lies."""
+        return self.streams.uniform((self.options.batch, 5), "dropout", step=step)[0].float()
+
+    def noised(self, x0: Tensor, drawn: Tensor, step: int) -> Noised:
+        """Clean samples at times of which `high_noise_share` come from the noisier 70 % alone."""
+        high = drawn[:, 3] < self.options.high_noise_share
+        t = torch.where(high, 300 + drawn[:, 4] * 700, drawn[:, 4] * 1000).long().clamp(max=999)
+        eps = self.streams.normal(tuple(x0.shape), "noise", step=step)[0]
+        a, s = self.alpha[t][:, None, None, None], self.sigma[t][:, None, None, None]
+        return Noised(a * x0 + s * eps, t, a * eps - s * x0)
+
+    def captions(self, batch: Batch, drawn: Tensor) -> list[str]:
+        """The batch's sentences, a share of them left out."""
+        left_out = (drawn[:, 0] < self.options.drop_text).tolist()
+        return ["" if out else c for out, c in zip(left_out, batch.captions, strict=True)]
+
+
+class PixelLoss:
+    """Mean squared error of v for the pixel model (priors.pixel_unet).
+
+    Args:
+        tower: the frozen contrastive model whose text side the network reads.
+    """
+
+    def __init__(self, options: TrainOptions, batches: Source, tower: Scorer | TextTower):
+        self.options, self.batches, self.tower = options, batches, tower
+        self.noising, self.features = Noising(options), view_features(options.network)
+
+    def __call__(self, unet, step: int) -> Tensor:
+        """See loop.Loss."""
+        o, drawn = self.options, self.noising.drawn(step)
+        batch = self.batches.draw(step, o.batch)
+        noised = self.noising.noised(batch.rgb * 2 - 1, drawn, step)
+        states, pooled = self._text(self.noising.captions(batch, drawn))
+        view = self.features.encode(
+            batch.azimuth_deg, batch.elevation_deg, batch.background,
+            (drawn[:, 1] >= o.drop_camera).float(), (drawn[:, 2] >= o.drop_background).float(),
+        )  # fmt: skip
+        labels = torch.cat([view, pooled], dim=-1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bfloat16"):
+            v = unet_output(
+                unet, self.features, o.network.unshuffle, noised.z_t, noised.index, states, labels
+            )
+        return F.mse_loss(v, noised.v)
+
+    @torch.no_grad()
+    def _text(self, captions: list[str]) -> tuple[Tensor, Tensor]:
+        """Token states and pooled text of captions."""
+        ids = token_ids(self.tower.tokenizer, captions)
+        states = self.tower.text_encoder(ids).last_hidden_state
+        end, layer = self.tower.tokenizer.eos_token_id, self.tower.text_projection
+        return states, pool_text(states, ids, end, layer.weight, layer.bias)

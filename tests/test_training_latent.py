@@ -1,0 +1,100 @@
+"""The latent model in miniature: trained in pieces, saved as a folder that diffusers and our own prior read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sds3d.core.cameras import orbit
+from sds3d.core.look import Look
+from sds3d.optimize.checkpoint import CheckpointStore
+from sds3d.priors.base import Prompts
+from sds3d.priors.kinds.diffusers import Options as Published
+from sds3d.priors.kinds.diffusers import create
+from sds3d.training.autoencoder import edges, make_autoencoder
+from sds3d.training.options import (
+    AutoencoderOptions,
+    NetworkOptions,
+    PictureOptions,
+    TextOptions,
+    TrainOptions,
+)
+from sds3d.training.run import train
+
+AUTOENCODER = AutoencoderOptions(images=24, batch=4, channels=(8, 16), precision="float32")
+OPTIONS = TrainOptions(
+    pictures=PictureOptions(kinds=("cube", "mug", "duck", "house"), per_kind=4, per_relation=4, of_three=2, size=16),
+    text=TextOptions(steps=2, batch=4, size=16, channels=(8, 8), strides=(2, 2)),
+    network=NetworkOptions(size=16, channels=(8, 16), attention=(False, True)),
+    autoencoder=AUTOENCODER, images=24, batch=4, precision="float32",
+)  # fmt: skip
+
+
+def run(folder: Path, parts: Path, stop_after: int | None = None) -> Path | None:
+    calls = iter(range(10**6))
+    stop = (lambda: False) if stop_after is None else (lambda: next(calls) >= stop_after)
+    return train(OPTIONS.model_copy(update={"folder": folder, "parts": parts}), 1, stop, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, Path]:
+    """(parts, finished run)"""
+    parts, folder = (tmp_path_factory.mktemp(name) for name in ("parts", "latent"))
+    assert run(folder, parts) == folder / "model"
+    return parts, folder
+
+
+def weights(folder: Path) -> tuple[str, str]:
+    """Hashes of both networks' last states."""
+    stores = (folder / "autoencoder/checkpoints", folder / "checkpoints")
+    return tuple(CheckpointStore(store).latest().hash() for store in stores)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("stop_after", [3, 10])
+def test_a_stopped_run_ends_in_the_same_bits(trained, tmp_path, stop_after):
+    """Stopped in the autoencoder, and in the denoiser."""
+    parts, whole = trained
+    assert run(tmp_path, parts, stop_after) is None
+    assert run(tmp_path, parts) is not None
+    assert weights(tmp_path) == weights(whole)
+
+
+def test_the_folder_is_a_published_model_to_us(trained):
+    prior = create(Published(folder=str(trained[1] / "model"), precision="float32"))
+    assert prior.info.size == (16, 16)
+    assert prior.info.latent_shape == (4, 8, 8)
+    assert prior.info.prediction == "v"
+    look = Look(orbit([30.0], [20.0]), (16, 16), torch.ones(1, 3))
+    cond = prior.condition(prior.prepare(Prompts("a red cube", view_words=True)), look, {})
+    rgb = torch.rand(1, 3, 16, 16, requires_grad=True)
+    z = prior.encode(rgb)
+    assert z.shape == (1, 4, 8, 8)
+    said = prior.predict(z.detach(), torch.tensor([0.5]), cond["y"])
+    assert bool(torch.isfinite(said.x0).all())
+    assert float(torch.autograd.grad(z.sum(), rgb)[0].abs().max()) > 0
+
+
+def test_latents_spread_like_unit_noise(trained):
+    """The scaling factor makes them so, over the pictures that it was measured on."""
+    from sds3d.core.streams import Streams
+    from sds3d.training.batches import Batches
+    from sds3d.training.render import open_set
+
+    parts, folder = trained
+    prior = create(Published(folder=str(folder / "model"), precision="float32"))
+    batches = Batches(*open_set(OPTIONS.pictures, parts / "pictures"), Streams(OPTIONS.seed), 16)
+    z = torch.cat([prior.encode(batches.draw(step, 64).rgb) for step in range(8)])
+    assert abs(float(z.std()) - 1.0) < 0.01
+
+
+def test_edges_are_differences_of_neighbours():
+    ramp = torch.arange(4.0).expand(1, 1, 4, 4)
+    assert float(edges(ramp)) == pytest.approx(1.0)
+    assert float(edges(torch.ones(1, 3, 4, 4))) == 0.0
+
+
+def test_each_scale_but_the_last_halves_the_side():
+    vae = make_autoencoder(AutoencoderOptions(channels=(8, 8, 16)), 32, 0)
+    assert vae.encode(torch.zeros(1, 3, 32, 32)).latent_dist.mode().shape == (1, 4, 8, 8)
