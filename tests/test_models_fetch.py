@@ -145,7 +145,7 @@ def test_a_damaged_file_is_removed_and_named(hub, served, harm):
 def test_only_pickled_weights(hub, served):
     (served / "unet/diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(
-        ModelError, match=r"unet/diffusion_pytorch_model.bin is a pickle.*only safetensors are fetched"
+        ModelError, match=r"unet/diffusion_pytorch_model.bin: refused, it is a pickle.*prior.allow_pickle"
     ):
         fetch(get("sd15"))
     assert not hub.downloaded

@@ -130,16 +130,25 @@ def test_activations_grow_with_the_views_and_halve_with_the_precision(views, bra
     assert half.encode == pytest.approx(more.encode / 2, rel=0.1)
 
 
-def test_lean_needs_less_and_computes_more():
+@pytest.mark.parametrize("name", ["sd1", "sana"])
+def test_lean_needs_less_and_computes_more(name):
     work = Workload(SIDE, 4, 2, torch.float32)
-    roomy, lean = (predict(tiny("sd1"), work, lean=lean) for lean in (False, True))
+    shape = tiny(name)
+    roomy, lean, tight = (predict(shape, work, *tiers.TIERS[tier]) for tier in ("roomy", "lean", "tight"))
+    # nothing but the pixels, their scaled twin and z are kept
+    assert tight.encoded < 4 * (2 * 3 * SIDE**2 + 4 * 4 * SIDE) * 4
+    assert tight.encoded <= lean.encoded
+    assert tight.flops >= lean.flops
     assert lean.encoded < roomy.encoded / 2
     assert lean.backward < roomy.backward
     assert lean.flops > roomy.flops
     assert lean.network == roomy.network
 
 
-@given(needs=st.lists(st.floats(1e9, 9e10), min_size=3, max_size=3), free=st.floats(1e9, 9e10))
+@given(
+    needs=st.lists(st.floats(1e9, 9e10), min_size=len(tiers.TIERS), max_size=len(tiers.TIERS)),
+    free=st.floats(1e9, 9e10),
+)
 def test_the_first_tier_that_fits_is_chosen(needs, free):
     named = dict(zip(tiers.TIERS, needs, strict=True))
     if min(needs) > free:
@@ -152,7 +161,7 @@ def test_the_first_tier_that_fits_is_chosen(needs, free):
     assert all(named[tier] > free for tier in before)
 
 
-@pytest.mark.parametrize("tier", ["lean", "offload"])
+@pytest.mark.parametrize("tier", ["lean", "tight", "offload"])
 @pytest.mark.parametrize("name", ["sd1", "sd3", "sana"])
 def test_tiers_change_nothing_but_memory(name, tier):
     plain, thrifty = load(folder_of(name)), load(folder_of(name), memory=tier)
@@ -221,7 +230,7 @@ def test_a_tier_that_the_config_rules_out_is_named(monkeypatch):
 
     def predicted(architecture, work, tier):
         real = predict(architecture, work)
-        scale = {"roomy": 30e9, "lean": 10e9, "offload": 3e9}[tier]
+        scale = {"roomy": 30e9, "lean": 10e9, "tight": 9e9, "offload": 3e9}[tier]
         return type(real)(
             **{**vars(real), "encode": int(scale), "backward": 0, "predict": 0, "text": 0, "decode": 0}
         )

@@ -222,7 +222,7 @@ MISUSES = {
         lambda f: edit(f / "transformer/config.json", in_channels=96),
         "the transformer takes 96 channels, the latent has 16",
     ),
-    "code-in-the-folder": ("sd1", wrong_class, "code that would come with the model; it is not run"),
+    "code-in-the-folder": ("sd1", wrong_class, "code that comes with the model; it is not run"),
     "unknown-pipeline": (
         "sd1",
         lambda f: edit(f / "model_index.json", _class_name="WhatPipeline", unet=["diffusers", "WhatModel"]),
@@ -239,8 +239,7 @@ def test_a_wrong_model_is_refused_before_it_is_loaded(
     folder = shutil.copytree(folder_of(name), tmp_path / "wrong")
     spoil(folder)
     loaded = []
-    if case != "code-in-the-folder":  # told when that part is loaded
-        monkeypatch.setattr("sds3d.priors.kinds.diffusers.DiffusersPrior", lambda *_: loaded.append(1))
+    monkeypatch.setattr("sds3d.priors.kinds.diffusers.DiffusersPrior", lambda *_: loaded.append(1))
     with pytest.raises(Sds3dError, match=text):
         load(folder).prepare(base.Prompts("x"))
     assert not loaded
@@ -251,7 +250,7 @@ def test_wrong_precisions_and_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         load(folder_of("sd1"), precision="float8")
     with pytest.raises(Sds3dError, match=r"prior.size: 20 is not a multiple of 8.*nearest is 16"):
         load(folder_of("sd3"), size=20)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("sds3d.priors.kinds.diffusers.resolve", lambda word, **_: torch.device(word))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda _=True: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "an old GPU")
     with pytest.raises(Sds3dError, match=r"prior.precision=bfloat16: an old GPU does not compute with it"):

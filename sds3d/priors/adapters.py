@@ -17,7 +17,7 @@ from ..config.options import Options as BaseOptions
 from ..core.errors import MissingPackageError, Sds3dError
 from .families.base import Layout
 from .texts import shell
-from .weights import PICKLED, header_names, refuse_pickle
+from .weight_files import read_tensors, tensor_names
 
 _TEXT = ("text_encoder", "lora_te")
 """How the names of a LoRA's tensors for text encoders begin."""
@@ -67,9 +67,7 @@ def check_additions(
             file = Path(one.file).expanduser()
             if not file.is_file():
                 raise Sds3dError(f"{what}: there is no file {file}.")
-            if file.suffix in PICKLED:
-                raise Sds3dError(refuse_pickle(file))
-            names = header_names(file)
+            names = tensor_names(file, layout.trust)
             if what == "prior.loras" and not any(mark in name for name in names for mark in _MARKS):
                 raise Sds3dError(
                     f"{file}: holds no LoRA; its first tensor is {names[0] if names else 'none'}."
@@ -102,7 +100,7 @@ def fuse_loras(layout: Layout, network: Any, loras: tuple[LoraOptions, ...]) -> 
         Sds3dError: a LoRA is for another architecture.
     """
     for lora in loras:
-        tensors = _split(Path(lora.file).expanduser())[0]
+        tensors = _split(layout, lora)[0]
         if not tensors:
             continue
         before = _fingerprint(network)
@@ -132,11 +130,9 @@ def _fingerprint(network: Any) -> tuple[float, ...]:
     return tuple(float(p.detach().flatten()[:4096].double().abs().sum()) for p in network.parameters())
 
 
-def _split(file: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _split(layout: Layout, lora: LoraOptions) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """A LoRA's tensors for the denoiser and for the text encoders."""
-    from safetensors.torch import load_file
-
-    tensors = load_file(file)
+    tensors = read_tensors(Path(lora.file).expanduser(), layout.trust)
     text = {name: value for name, value in tensors.items() if name.startswith(_TEXT)}
     return {name: value for name, value in tensors.items() if name not in text}, text
 
@@ -150,7 +146,7 @@ def change_texts(
         Sds3dError: a file is for another architecture.
     """
     for lora in loras:
-        tensors = _split(Path(lora.file).expanduser())[1]
+        tensors = _split(layout, lora)[1]
         encoders = [name for name in layout.family.encoders if _concerns(tensors, name)]
         for encoder in encoders:
             _load_text(pipe, tensors, lora, encoder)
@@ -174,10 +170,10 @@ def _load_text(pipe: Any, tensors: Mapping[str, Tensor], lora: LoraOptions, enco
 
 def _learn_word(layout: Layout, pipe: Any, word: EmbeddingOptions) -> None:
     """A textual inversion; those of two encoders (SDXL) hold one table for each."""
-    from safetensors.torch import load_file
-
     file = Path(word.file).expanduser()
-    tensors = load_file(file)
+    tensors = read_tensors(file, layout.trust)
+    if "string_to_param" in tensors:  # the pickled form of an older trainer
+        tensors = {"emb_params": next(iter(tensors["string_to_param"].values()))}
     pairs = {"text_encoder": ("clip_l", "tokenizer"), "text_encoder_2": ("clip_g", "tokenizer_2")}
     try:
         for encoder, (name, tokenizer) in pairs.items():

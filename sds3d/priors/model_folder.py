@@ -14,19 +14,22 @@ from typing import Any
 from ..core.errors import MissingPackageError, Sds3dError
 from .families.base import Family, Layout
 from .family_table import differences, families, family_of, parts_of, pipeline_name, wanted_parts
-from .weights import PICKLED, header_names, held_by, missing_weights, refuse_pickle, weight_paths
+from .trust import LIBRARIES, NOTHING, PICKLED, Trust, refuse_code, refuse_pickle
+from .weight_files import SAFE, header_names, held_by, missing_weights, tensor_names, weight_paths
 
 _EXAMPLE = "hf download stable-diffusion-v1-5/stable-diffusion-v1-5 --local-dir stable-diffusion-v1-5"
 _LORA = ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up")
 
 
-def check_folder(folder: str | Path, file: str | Path | None = None, side: int | None = None) -> Layout:
+def check_folder(
+    folder: str | Path, file: str | Path | None = None, side: int | None = None, trust: Trust = NOTHING
+) -> Layout:
     """Accept a complete folder of a known family with safetensors weights.
 
     Args:
         folder: on this disk, with model_index.json. file: a single-file checkpoint that replaces the weights in the
             folder; what it does not hold is read from there. side: of the pictures in pixels, None for what the
-            model was trained at.
+            model was trained at. trust: pickles and code that may be read.
 
     Raises:
         Sds3dError: says which file is missing, broken or pickled, or which parts make it another model.
@@ -36,9 +39,10 @@ def check_folder(folder: str | Path, file: str | Path | None = None, side: int |
     index = read_json(folder / "model_index.json")
     family = _pick(folder, index)
     single = None if file is None else Path(file).expanduser()
-    held = _check_file(single, family) if single is not None else set[str]()
+    held = _check_file(single, family, trust) if single is not None else set[str]()
     parts = [name for name in wanted_parts(family) if name in parts_of(index)]
-    _check_files(folder, family, parts, held)
+    _check_code(folder, family, index, parts, trust)
+    _check_files(folder, family, parts, held, trust)
     configs = {name: read_json(folder / name / "config.json") for name in parts}
     configs["scheduler"] = read_json(folder / "scheduler/scheduler_config.json")
     size = family.size(configs) if side is None else (side, side)
@@ -47,19 +51,19 @@ def check_folder(folder: str | Path, file: str | Path | None = None, side: int |
         reasons.append(f"{family.network}/config.json does not tell its sample_size; set prior.size")
     if reasons or size is None:
         raise Sds3dError(f"{folder}: not a plain {family.name} model: {'; '.join(reasons)}.")
-    layout = Layout(folder, family, index, configs, size, single)
+    layout = Layout(folder, family, index, configs, size, single, trust)
     _check_size(layout)
     _check_schedule(layout)
     return layout
 
 
 def weight_files_of(layout: Layout) -> list[Path]:
-    """The safetensors files that a model is read from."""
+    """The weight files that a model is read from."""
     files = [] if layout.file is None else [layout.file]
-    replaced = set[str]() if layout.file is None else _replaced(layout.file, layout.family)
+    replaced = set[str]() if layout.file is None else _replaced(layout.file, layout.family, layout.trust)
     for name in wanted_parts(layout.family):
         if name in layout.configs and name not in replaced:
-            files += weight_paths(layout.folder / name)
+            files += weight_paths(layout.folder / name, layout.trust)
     return files
 
 
@@ -116,26 +120,34 @@ def _pick(folder: Path, index: dict[str, Any]) -> Family:
     return family
 
 
-def _check_file(file: Path, family: Family) -> set[str]:
+def _check_code(folder: Path, family: Family, index: dict[str, Any], parts: list[str], trust: Trust) -> None:
+    """Parts that only code of the model's own could read."""
+    for part in parts:
+        library, kind = (str(word) for word in index[part])
+        if library not in LIBRARIES and kind not in family.converted and not trust.runs(folder):
+            raise Sds3dError(refuse_code(folder, library, kind))
+
+
+def _check_file(file: Path, family: Family, trust: Trust) -> set[str]:
     """The components that a single-file checkpoint replaces."""
     if not file.is_file():
         raise Sds3dError(f"prior.file: there is no file {file}.")
-    if file.suffix in PICKLED:
+    if file.suffix in PICKLED and not trust.allows(file):
         raise Sds3dError(refuse_pickle(file))
-    names = header_names(file)
+    names = tensor_names(file, trust)
     if any(mark in name for name in names for mark in _LORA):
         raise Sds3dError(f"{file} is a LoRA, not a whole model; set prior.loras to it instead of prior.file.")
     if not names:
         raise Sds3dError(f"{file}: holds no tensors; fetch it again.")
-    return _replaced(file, family)
+    return _replaced(file, family, trust)
 
 
-def _replaced(file: Path, family: Family) -> set[str]:
-    return {family.network, *held_by(header_names(file))} & set(wanted_parts(family))
+def _replaced(file: Path, family: Family, trust: Trust) -> set[str]:
+    return {family.network, *held_by(tensor_names(file, trust))} & set(wanted_parts(family))
 
 
-def _check_files(folder: Path, family: Family, parts: list[str], held: set[str]) -> None:
-    """Every file must be there, and each weight file whole and in safetensors form."""
+def _check_files(folder: Path, family: Family, parts: list[str], held: set[str], trust: Trust) -> None:
+    """Every file must be there, and each safetensors file whole; pickles that are allowed are only there."""
     wanted = [f"{part}/config.json" for part in parts] + ["scheduler/scheduler_config.json"]
     missing = [name for name in wanted if not (folder / name).is_file()]
     tokenizers = [part.replace("text_encoder", "tokenizer") for part in parts if part in family.encoders]
@@ -143,7 +155,7 @@ def _check_files(folder: Path, family: Family, parts: list[str], held: set[str])
         missing += _missing_words(folder / tokenizer)
     for part in parts:
         if part not in held:
-            missing += missing_weights(folder / part)
+            missing += missing_weights(folder / part, trust)
     if missing:
         raise Sds3dError(f"{folder}: not a complete model folder, missing: {', '.join(missing)}")
     for tokenizer in tokenizers:
@@ -151,8 +163,9 @@ def _check_files(folder: Path, family: Family, parts: list[str], held: set[str])
             if words.name != "tokenizer.json":
                 read_json(words)
     for part in parts:
-        for file in weight_paths(folder / part) if part not in held else []:
-            header_names(file)
+        for file in weight_paths(folder / part, trust) if part not in held else []:
+            if file.suffix == SAFE:
+                header_names(file)
 
 
 def _missing_words(tokenizer: Path) -> list[str]:

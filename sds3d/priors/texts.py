@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ..core.errors import PromptError, Sds3dError
 from .families.base import Layout
-from .weights import load_component, quiet_loading, weight_paths
+from .weight_files import weight_paths
+from .weights import load_component, quiet_loading
 
 BIG_BYTES = 2 << 30
 """Text encoders with more weights than this are held in bfloat16 unless somebody asks otherwise."""
@@ -25,7 +26,7 @@ def text_precision(layout: Layout, name: str, asked: str) -> torch.dtype:
     """Precision of one text encoder: float32, which costs nothing for a small one that runs once."""
     if asked != "auto":
         return getattr(torch, asked)
-    files = weight_paths(layout.folder / name)
+    files = weight_paths(layout.folder / name, layout.trust)
     return torch.bfloat16 if sum(f.stat().st_size for f in files) > BIG_BYTES else torch.float32
 
 

@@ -15,6 +15,7 @@ from ...core.look import Look
 from ..latent import decode_latent, encode_latent
 from ..noise_schedule import NoiseSchedule
 from ..scheduler_config import schedule_of
+from ..trust import NOTHING, Trust
 
 if TYPE_CHECKING:
     from ..kinds.diffusers import Options
@@ -29,6 +30,7 @@ class Layout:
         configs: component name -> its config.json; "scheduler" -> scheduler_config.json.
         size: (height, width) in pixels that pictures are judged at.
         file: the single file that the weights come from, or None where they lie in the folder.
+        trust: pickles and code that the user allowed by name.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Layout:
     configs: Mapping[str, Mapping[str, Any]]
     size: tuple[int, int]
     file: Path | None = None
+    trust: Trust = NOTHING
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -69,6 +72,7 @@ class Family:
         views_per_group: views of one object that are judged together.
         uses_camera: the network is told the camera.
         multiple: pixels of a side are a multiple of `factor` times this (the transformer's patches).
+        converted: classes whose weights are read into one of the library's; their own code is never run.
     """
 
     name = ""
@@ -85,6 +89,7 @@ class Family:
     views_per_group = 1
     uses_camera = False
     multiple = 1
+    converted: frozenset[str] = frozenset()
 
     def objections(self, configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Reasons why components of the right classes still are no model of this family."""
@@ -115,15 +120,18 @@ class Family:
         """
         return schedule_of(layout.configs["scheduler"], layout.folder / "scheduler")
 
-    def load_network(self, layout: Layout, dtype: torch.dtype) -> Any:
+    def load_network(self, layout: Layout, dtype: torch.dtype, quantize: str = "none") -> Any:
         """The frozen denoiser in that precision, from the layout's files.
+
+        Args:
+            quantize: a key of quantize.SCHEMES, or "none".
 
         Raises:
             Sds3dError: files are missing or broken.
         """
         from ..weights import load_component
 
-        return load_component(layout, self.network, dtype)
+        return load_component(layout, self.network, dtype, quantize)
 
     def embed(self, pipe: Any, text: str, positive: bool, device: torch.device) -> dict[str, Tensor]:
         """Tensors of one text, each (1, ...).

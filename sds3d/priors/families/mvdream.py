@@ -45,6 +45,7 @@ class MVDream(Family):
     name = "mvdream"
     pipelines = ("MVDreamPipeline",)
     networks = ("UNet2DConditionModel", _PUBLISHED)
+    converted = frozenset({_PUBLISHED})
     views_per_group = VIEWS
     uses_camera = True
 
@@ -63,8 +64,8 @@ class MVDream(Family):
         side = int(configs["unet"].get("sample_size") or configs["unet"].get("image_size") or 32)
         return (side * self.factor(configs),) * 2
 
-    def load_network(self, layout: Layout, dtype: torch.dtype) -> Any:
-        """A UNet2DConditionModel whose self-attention joins four views."""
+    def load_network(self, layout: Layout, dtype: torch.dtype, quantize: str = "none") -> Any:
+        """A UNet2DConditionModel whose self-attention joins four views; `quantize` is always "none"."""
         from ..weights import load_component, load_converted
 
         if layout.file is None and "model_channels" not in layout.configs["unet"]:

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...core.devices import resolve
 from ...core.errors import Sds3dError
 from ...core.look import Look, Render
 from ..adapters import change_texts, check_additions, fuse_loras
@@ -33,10 +34,14 @@ from ..noise_schedule import NoiseSchedule, over
 from ..perturb import check_perturb, perturbed
 from ..published_adapter import PublishedAdapter
 from ..published_options import Options
+from ..quantize import check_quantize
 from ..self_check import refuse_failed, self_check
+from ..speed import attention_kernel, check_speed, speed_up
 from ..texts import check_texts, embed_texts, load_tokenizers, text_pipeline
+from ..thrift import check_tiles
 from ..views import VIEW_WORDS
-from ..weights import header_names, load_component, quiet_loading
+from ..weight_files import tensor_names
+from ..weights import load_component, quiet_loading
 
 _log = logging.getLogger(__name__)
 
@@ -45,14 +50,14 @@ def create(options: Options, device: str = "cpu") -> DiffusersPrior:
     """Check the folder; the networks are loaded when they are first used, or by `load`.
 
     Args:
-        device: where the model runs if the options leave it open and there is no GPU.
+        device: where the model runs if the options leave it open.
 
     Raises:
         Sds3dError: the folder is missing, incomplete, pickled or another kind of model, a size that does not
             fit, a precision that the device lacks, or no GPU where one is asked for.
     """
     place = _device(options.device, device)
-    prior = DiffusersPrior(_checked(options), options, place)
+    prior = DiffusersPrior(_checked(options, place), options, place)
     if options.self_check:
         refuse_failed(prior.info.name, self_check(prior))
     return prior
@@ -79,11 +84,19 @@ def check_prompts(options: Options, text: str, negative: str, view_words: bool |
     check_texts(layout, load_tokenizers(layout), _texts(Prompts(text, negative, told)))
 
 
-def _checked(options: Options) -> Layout:
-    """What the small files say; everything is refused here that can be without loading."""
-    layout = check_folder(options.folder, options.file, options.size)
+def _checked(options: Options, device: torch.device | None = None) -> Layout:
+    """What the small files say; everything is refused here that can be without loading.
+
+    Args:
+        device: where the model will run; None: nobody knows yet, and a GPU is taken to serve if there is one.
+    """
+    layout = check_folder(options.folder, options.file, options.size, options.trust)
     check_additions(layout, options.loras, options.embeddings)
-    _precision(options.precision, _device(options.device, "cpu"))
+    device = device or _device(options.device, "cuda" if torch.cuda.is_available() else "cpu")
+    check_quantize(options, layout, device)
+    check_speed(options, layout, device)
+    check_tiles(options.vae_tiles, layout.family.factor(layout.configs))
+    _precision(options, device)
     return layout
 
 
@@ -108,25 +121,26 @@ def _debiased(prompt: str, folder: str) -> dict[str, str]:
 
 
 def _device(wanted: str, otherwise: str) -> torch.device:
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise Sds3dError(
-            "prior.device=cuda: this PyTorch sees no CUDA device. Install a driver and a CUDA build of PyTorch, or "
-            "set prior.device=cpu (slow: seconds to minutes a step)."
-        )
-    if wanted == "auto":
-        return torch.device("cuda" if available else otherwise)
-    return torch.device(wanted)
+    """The options' own device, or the run's where they say auto.
+
+    Raises:
+        ConfigError: a GPU is named and cannot be had.
+    """
+    return torch.device(otherwise) if wanted == "auto" else resolve(wanted, key="prior.device")
 
 
-def _precision(wanted: str, device: torch.device) -> torch.dtype:
+def _precision(options: Options, device: torch.device) -> torch.dtype:
     """The denoiser's precision.
 
     Raises:
         Sds3dError: bfloat16 on a GPU that does not compute with it.
     """
+    wanted = options.precision
+    if wanted == "auto" and device.type != "cuda":
+        return best_cpu_dtype()
     if wanted == "auto":
-        return torch.float16 if device.type == "cuda" else best_cpu_dtype()
+        # torchao's integers are made for bfloat16
+        return torch.bfloat16 if options.quantize.startswith("torchao") else torch.float16
     if wanted == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
         raise Sds3dError(
             f"prior.precision=bfloat16: {torch.cuda.get_device_name()} does not compute with it; set "
@@ -140,7 +154,7 @@ def _noise_levels(layout: Layout, options: Options) -> tuple[NoiseSchedule, str]
     schedule, prediction = layout.family.schedule(layout)
     if options.prediction != "auto":
         prediction = options.prediction
-    elif layout.file is not None and "v_pred" in header_names(layout.file):
+    elif layout.file is not None and "v_pred" in tensor_names(layout.file, layout.trust):
         # makers of single files mark velocity models with an empty tensor of this name
         prediction = "v"
     names = [Path(one.file).name for one in options.loras]
@@ -172,7 +186,7 @@ class DiffusersPrior:
     def __init__(self, layout: Layout, options: Options, device: torch.device):
         quiet_loading()
         self.layout, self.family, self.options, self.device = layout, layout.family, options, device
-        self.dtype = _precision(options.precision, device)
+        self.dtype = _precision(options, device)
         self.schedule, prediction = _noise_levels(layout, options)
         self.tier = tier_for(layout, options, device, self.dtype)
         name = (layout.file or layout.folder).resolve().name
@@ -195,11 +209,11 @@ class DiffusersPrior:
         Raises:
             Sds3dError: its files are broken, or a LoRA or `perturb` is for another model.
         """
-        network = self.family.load_network(self.layout, self.dtype)
+        network = self.family.load_network(self.layout, self.dtype, self.options.quantize)
         fuse_loras(self.layout, network, self.options.loras)
         place_network(network, self.device, self.tier)
         check_perturb(network, self.options.perturb)
-        return network
+        return speed_up(network, self.options)
 
     @functools.cached_property
     def vae(self) -> Any:
@@ -211,7 +225,10 @@ class DiffusersPrior:
         if not self.family.vae:
             return None
         dtype = getattr(torch, self.options.vae_precision)
-        return spare(load_component(self.layout, "vae", dtype).to(self.device), self.tier)
+        vae = load_component(self.layout, "vae", dtype).to(self.device)
+        if self.options.channels_last:
+            vae.to(memory_format=torch.channels_last)
+        return spare(vae, self.tier, self.options.vae_tiles, self.family.factor(self.layout.configs))
 
     def load(self) -> None:
         """Have the networks in memory; errors as those of `network` and `vae`."""
@@ -283,7 +300,8 @@ class DiffusersPrior:
 
     def _forward(self, z_t: Tensor, time: Tensor, tensors: dict[str, Tensor]) -> Tensor:
         """The network's native output, float32."""
-        return self.family.forward(self.network, z_t.to(self.dtype), time, tensors).float()
+        with attention_kernel(self.options.attention):
+            return self.family.forward(self.network, z_t.to(self.dtype), time, tensors).float()
 
     def _forward_parts(self, z_t: Tensor, time: Tensor, tensors: dict[str, Tensor], skips: Tensor) -> Tensor:
         """The rows that skip layers apart from the others."""

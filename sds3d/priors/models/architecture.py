@@ -21,9 +21,9 @@ from ..families.base import Layout
 SHAPES = Path(__file__).with_name("shapes")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Architecture:
-    """The components of a model.
+    """The components of a model; two are equal if they are one object, so that what follows from one can be kept.
 
     Args:
         network: name of the denoiser's component. parts: component -> (library, class, config).

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ...config.options import Options
+from ..trust import Trust
 
 Alias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
 RepositoryId = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
@@ -82,3 +83,9 @@ class Table(Options):
 
     models: dict[Alias, ModelEntry] = Field(default_factory=dict)
     """Name -> model."""
+
+
+def trust_of(entry: ModelEntry) -> Trust:
+    """What a models.yaml allows a model by name, among its options of the prior."""
+    given = entry.prior
+    return Trust(tuple(given.get("allow_pickle", ())), tuple(given.get("trust_remote_code", ())))

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..quantize import weight_bytes
+from ..thrift import take_turns, use_tiles
 from .architecture import Architecture, build
 from .tracker import Tracker, fused_attention
 
@@ -30,7 +33,9 @@ class Workload:
 
     Args:
         size: side of the judged pictures in pixels. views: pictures a step. branches: predictions a view.
-        dtype, vae_dtype, text_dtype: precision of denoiser, autoencoder, text encoders.
+        dtype, vae_dtype, text_dtype: precision of denoiser, autoencoder, text encoders. quantize: how the denoiser's
+            weights are quantised. packed: their bytes where they come quantised in a file. tiles: side in pixels of
+            the autoencoder's tiles.
     """
 
     size: int
@@ -39,6 +44,9 @@ class Workload:
     dtype: torch.dtype = torch.float16
     vae_dtype: torch.dtype = torch.float32
     text_dtype: torch.dtype | None = None
+    quantize: str = "none"
+    packed: int | None = None
+    tiles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,38 +93,59 @@ class Prediction:
 
 
 def predict(
-    architecture: Architecture, work: Workload, lean: bool = False, offload: bool = False
+    architecture: Architecture,
+    work: Workload,
+    lean: bool = False,
+    tight: bool = False,
+    offload: bool = False,
 ) -> Prediction:
     """What a step needs.
 
     Args:
         lean: the autoencoder takes one view at a time and computes its activations again on the way back.
+        tight: besides, it keeps nothing of a view but its pixels.
         offload: blocks of denoiser and text encoders stay in main memory and come one by one, the next while one
             computes.
     """
-    network = build(architecture, architecture.network, work.dtype)
-    tracker = Tracker([*network.parameters(), *network.buffers()])
-    # images of one forward: views of all branches
-    call = _call(architecture, network, work)
-    _run(tracker, call)
-    share = 2 * _largest_block(network) if offload else _bytes(network)
-    vae = _Vae(architecture, work, lean) if "vae" in architecture.parts else None
+    peak, flops = _forward(architecture, work.size, work.views * work.branches, work.dtype)
+    vae = _Vae(architecture, work, lean, tight) if "vae" in architecture.parts else None
     return Prediction(
-        network=share,
+        network=_weights(architecture, work.dtype, work.quantize, work.packed, offload),
         vae=vae.weights if vae else 0,
-        text=_text_bytes(architecture, work, offload),
+        text=_text_bytes(architecture, work.text_dtype, offload),
         encoded=vae.encoded if vae else 0,
         encode=vae.encode if vae else 0,
-        predict=tracker.peak,
+        predict=peak,
         backward=vae.backward if vae else 0,
         decode=vae.decode if vae else 0,
-        flops=tracker.flops + (vae.flops if vae else 0),
+        flops=flops + (vae.flops if vae else 0),
     )
 
 
-def _run(tracker: Tracker, call: Callable[[], Any]) -> None:
+# tiers differ in little; what they share is worked out once an architecture
+@lru_cache(maxsize=16)
+def _forward(architecture: Architecture, size: int, batch: int, dtype: torch.dtype) -> tuple[int, int]:
+    """(most bytes beyond the weights, operations) of one forward of the denoiser for pictures of that side."""
+    network = build(architecture, architecture.network, dtype)
+    tracker = Tracker([*network.parameters(), *network.buffers()])
+    call = _call(architecture, network, size, batch, dtype)
     with torch.no_grad(), fused_attention(tracker), tracker:
         call()
+    return tracker.peak, tracker.flops
+
+
+@lru_cache(maxsize=16)
+def _weights(
+    architecture: Architecture, dtype: torch.dtype, quantize: str, packed: int | None, offload: bool
+) -> int:
+    """Bytes of the denoiser's weights, and of the largest one in the network's precision where they are quantised."""
+    network = build(architecture, architecture.network, dtype)
+    if offload:
+        return 2 * _largest_block(network)
+    if packed is None:
+        return weight_bytes(network, quantize)
+    largest = max(m.weight.numel() for m in network.modules() if isinstance(m, torch.nn.Linear))
+    return packed + largest * dtype.itemsize
 
 
 def _bytes(network: Any) -> int:
@@ -129,7 +158,8 @@ def _largest_block(network: Any) -> int:
     return max((_bytes(block) for blocks in lists for block in blocks), default=_bytes(network))
 
 
-def _text_bytes(architecture: Architecture, work: Workload, offload: bool) -> int:
+@lru_cache(maxsize=16)
+def _text_bytes(architecture: Architecture, dtype: torch.dtype | None, offload: bool) -> int:
     """Weights of the text encoders: float32 for small ones, bfloat16 for big ones, as texts.py has it."""
     from ..texts import BIG_BYTES
 
@@ -137,25 +167,28 @@ def _text_bytes(architecture: Architecture, work: Workload, offload: bool) -> in
     for name in architecture.encoders:
         encoder = build(architecture, name, torch.float32)
         auto = 2 if _bytes(encoder) > BIG_BYTES else 4
-        size = auto if work.text_dtype is None else work.text_dtype.itemsize
+        size = auto if dtype is None else dtype.itemsize
         total += (2 * _largest_block(encoder) if offload else _bytes(encoder)) * size // 4
     return total
 
 
-def take_turns(vae: Any) -> None:
-    """Let an autoencoder take one view at a time and, where it can, compute its activations again on the way back."""
-    vae.enable_slicing()
-    if vae._supports_gradient_checkpointing:
-        vae.enable_gradient_checkpointing()
+def cell_pixels(architecture: Architecture) -> int:
+    """Pixels of a latent cell, per side; 1 for pixel models."""
+    if "vae" not in architecture.parts:
+        return 1
+    levels = architecture.parts["vae"][2]
+    return int(2 ** (len(levels.get("block_out_channels") or levels["encoder_block_out_channels"]) - 1))
 
 
 class _Vae:
     """The autoencoder's part of a step: encode with a way back, the way back, decode."""
 
-    def __init__(self, architecture: Architecture, work: Workload, lean: bool):
+    def __init__(self, architecture: Architecture, work: Workload, lean: bool, tight: bool):
         vae = build(architecture, "vae", work.vae_dtype)
-        if lean:
-            take_turns(vae)
+        if lean or work.tiles:
+            take_turns(vae, whole=tight or bool(work.tiles))
+        if work.tiles:
+            use_tiles(vae, work.tiles, cell_pixels(architecture))
         self.weights = _bytes(vae)
         tracker = Tracker([*vae.parameters(), *vae.buffers()])
         side = (work.views, 3, work.size, work.size)
@@ -179,19 +212,16 @@ class _Vae:
         self.flops = tracker.flops
 
 
-def _call(architecture: Architecture, network: Any, work: Workload) -> Callable[[], Any]:
-    """One forward of the denoiser for all views and branches."""
+def _call(
+    architecture: Architecture, network: Any, size: int, batch: int, dtype: torch.dtype
+) -> Callable[[], Any]:
+    """One forward of the denoiser for `batch` pictures: all views of all branches."""
     name, config = architecture.parts[architecture.network][1:]
-    batch = work.views * work.branches
 
     def empty(*shape: int) -> Tensor:
-        return torch.empty(shape, device="meta", dtype=work.dtype)
+        return torch.empty(shape, device="meta", dtype=dtype)
 
-    factor = 1
-    if "vae" in architecture.parts:
-        levels = architecture.parts["vae"][2]
-        factor = 2 ** (len(levels.get("block_out_channels") or levels["encoder_block_out_channels"]) - 1)
-    cells, time = work.size // factor, empty(batch)
+    cells, time = size // cell_pixels(architecture), empty(batch)
     if name == "UNet2DConditionModel":
         return lambda: network(
             empty(batch, config["in_channels"], cells, cells), time, **_unet(config, batch, empty)

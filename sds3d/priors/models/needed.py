@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ..families.base import Family
 from ..family_table import families, wanted_parts
-from ..weights import PICKLED, stem_of
-from .entry import ModelEntry
+from ..trust import PICKLED, refuse_pickle
+from ..weight_files import PICKLE, SAFE, stem_of
+from .entry import ModelEntry, trust_of
 from .table import ModelError
 
 _WORDS = (".json", ".txt", ".model")
@@ -60,7 +61,7 @@ def choose(entry: ModelEntry, present: Sequence[str]) -> list[str]:
     family = family_of_entry(entry)
     chosen = {"model_index.json", "scheduler/scheduler_config.json"} | _papers(names)
     for part in wanted_parts(family):
-        found = _weights(part, entry.variant, names)
+        found = _weights(part, entry.variant, names) or _pickled(entry, part, names)
         if not found and part in family.optional and f"{part}/config.json" not in names:
             continue
         if not found:
@@ -86,17 +87,24 @@ def _papers(names: set[str]) -> set[str]:
     return {name for name in names if "/" not in name and name.upper().startswith(("LICENSE", "LICENCE"))}
 
 
-def _weights(part: str, variant: str, names: set[str]) -> set[str]:
-    """The safetensors files of a component: the preferred variant, else the plain one, else a half precision one."""
-    stem = stem_of(Path(part))
+def _pickled(entry: ModelEntry, part: str, names: set[str]) -> set[str]:
+    """A component's pickles, where the entry allows every one of them by name."""
+    found = _weights(part, entry.variant, names, PICKLE)
+    trust = trust_of(entry)
+    return found if all(name.endswith(".json") or trust.allows(Path(name)) for name in found) else set()
+
+
+def _weights(part: str, variant: str, names: set[str], ending: str = SAFE) -> set[str]:
+    """The weight files of a component: the preferred variant, else the plain one, else a half precision one."""
+    stem = stem_of(Path(part), ending)
     for middle in dict.fromkeys((f".{variant}" if variant else "", "", ".fp16", ".bf16")):
-        single = f"{part}/{stem}{middle}.safetensors"
+        single = f"{part}/{stem}{middle}{ending}"
         if single in names:
             return {single}
-        index = f"{part}/{stem}.safetensors.index{middle}.json"
+        index = f"{part}/{stem}{ending}.index{middle}.json"
         if index in names:
             shard = re.compile(
-                rf"{part}/{stem}({re.escape(middle)})?-\d+-of-\d+({re.escape(middle)})?\.safetensors$"
+                rf"{part}/{stem}({re.escape(middle)})?-\d+-of-\d+({re.escape(middle)})?{re.escape(ending)}$"
             )
             found = {name for name in names if shard.match(name) and name.count(middle or "-of-") == 1}
             if found:
@@ -108,7 +116,7 @@ def _no_weights(entry: ModelEntry, part: str, names: set[str]) -> str:
     pickled = sorted(n for n in names if n.startswith(f"{part}/") and n.endswith(PICKLED))
     if pickled:
         return (
-            f"{entry.title}: {pickled[0]} is a pickle, and opening one can run any program that its maker put in; only "
-            "safetensors are fetched. Name another repository in models.yaml."
+            f"{entry.title}: {refuse_pickle(pickled[0], ', '.join(pickled))} In models.yaml that is prior: "
+            "{allow_pickle: [...]}; or name another repository there."
         )
     return f"{entry.title}: the repository holds no weights of {part}; it is no {entry.family} model."

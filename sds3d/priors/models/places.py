@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...core.errors import Sds3dError
-from .entry import ModelEntry, Repository
+from .entry import ModelEntry, Repository, trust_of
 from .needed import usual_files
 from .table import get, name_of
 
@@ -85,7 +85,7 @@ def missing_in(entry: ModelEntry, folder: Path) -> str:
     from ..model_folder import check_folder
 
     try:
-        check_folder(folder)
+        check_folder(folder, trust=trust_of(entry))
     except Sds3dError as error:
         return str(error)
     return ""

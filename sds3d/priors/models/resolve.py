@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...core.errors import Sds3dError
-from ..weights import PICKLED, header_names, refuse_pickle
+from ..trust import PICKLED
+from ..weight_files import tensor_names
 from .entry import ModelEntry, Repository
 from .fetch import fetch
 from .needed import family_of_entry
@@ -17,7 +18,7 @@ from .places import Found, base_of, locate, snapshot
 from .table import ModelError, all_models, find, get
 
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
-_SINGLE = (".safetensors", *PICKLED)
+_SINGLE = (".safetensors", ".gguf", *PICKLED)
 Options = TypeVar("Options")
 
 Tell = Callable[[str], None]
@@ -55,10 +56,14 @@ def _base_of_file(file: Path) -> str:
         ModelError: it is missing, a pickle, or of an architecture that is not told by names.
     """
     if file.suffix in PICKLED:
-        raise ModelError(refuse_pickle(file))
+        raise ModelError(
+            f"{file}: refused, it is a pickle, and opening one can run any program that its maker put in. Take the "
+            f".safetensors of the same model; or, if you trust its maker, name it and what it was made from: "
+            f"prior.kind=diffusers prior.folder=sd15 prior.file={file} prior.allow_pickle=[{file.name}]."
+        )
     if not file.is_file():
         raise ModelError(f"prior: there is no file {file}.")
-    names = header_names(file)
+    names = tensor_names(file)
     for mark, base in _MARKS:
         if any(name.startswith(mark) for name in names):
             return base

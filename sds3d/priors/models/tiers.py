@@ -3,8 +3,9 @@
 | tier | what it does | what it costs |
 |---|---|---|
 | roomy | everything stays on the GPU | nothing |
-| lean | the autoencoder takes one view at a time, and its activations twice | a sixth more arithmetic |
-| offload | lean; layers of denoiser and text encoders stay in main memory, come one by one | traffic of all weights |
+| lean | the autoencoder takes one view at a time and computes its activations twice | its encoder runs twice |
+| tight | lean; nothing of a view is kept but its pixels | its encoder runs three times |
+| offload | tight; layers of denoiser and text encoders stay in main memory, come one by one | traffic of all weights |
 
 In all of them the text encoders are loaded for one call, before the denoiser, and let go. Which tier fits is
 predicted from the architecture (memory.py), never tried out.
@@ -14,13 +15,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..families.base import Layout
+from ..quantize import is_gguf
+from ..thrift import take_turns, use_tiles
 from .architecture import Architecture, of_layout
-from .memory import GB, Prediction, Workload, predict, take_turns
+from .memory import GB, Prediction, Workload, predict
 from .table import ModelError
 
 if TYPE_CHECKING:
@@ -28,18 +32,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TIERS: Mapping[str, tuple[bool, bool]] = {
-    "roomy": (False, False),
-    "lean": (True, False),
-    "offload": (True, True),
+TIERS: Mapping[str, tuple[bool, bool, bool]] = {
+    "roomy": (False, False, False),
+    "lean": (True, False, False),
+    "tight": (True, True, False),
+    "offload": (True, True, True),
 }
-"""Tier -> (lean autoencoder, offloaded denoiser), the roomiest first."""
+"""Tier -> (lean autoencoder, tight autoencoder, offloaded denoiser), the roomiest first."""
 
 
 def predict_tier(architecture: Architecture, work: Workload, tier: str) -> Prediction:
     """What a step needs in one of TIERS."""
-    lean, offload = TIERS[tier]
-    return predict(architecture, work, lean, offload)
+    return predict(architecture, work, *TIERS[tier])
 
 
 def choose(needs: Mapping[str, float], free: float) -> str:
@@ -67,8 +71,18 @@ def workload_of(
 ) -> Workload:
     """The work that these options mean."""
     text = None if options.text_precision == "auto" else getattr(torch, options.text_precision)
-    size = options.size or layout_size
-    return Workload(size, views, branches, dtype, getattr(torch, options.vae_precision), text)
+    size, file = options.size or layout_size, Path(options.file or "").expanduser()
+    packed = file.stat().st_size if is_gguf(options.file) and file.is_file() else None
+    vae = getattr(torch, options.vae_precision)
+    return Workload(size, views, branches, dtype, vae, text, options.quantize, packed, options.vae_tiles)
+
+
+def open_tiers(options: Options) -> tuple[str, ...]:
+    """The tiers that these options leave open, the roomiest first: quantised weights are not moved layer by layer."""
+    if options.memory != "auto":
+        return (options.memory,)
+    quantised = options.quantize != "none" or is_gguf(options.file)
+    return tuple(tier for tier, (*_, offload) in TIERS.items() if not (offload and quantised))
 
 
 def tier_for(layout: Layout, options: Options, device: torch.device, dtype: torch.dtype) -> str:
@@ -82,7 +96,7 @@ def tier_for(layout: Layout, options: Options, device: torch.device, dtype: torc
     free, _ = torch.cuda.mem_get_info(device)
     architecture, needs = of_layout(layout), {}
     work = workload_of(options, max(layout.size), dtype)
-    for tier in TIERS:
+    for tier in open_tiers(options):
         needs[tier] = predict_tier(architecture, work, tier).peak
         if needs[tier] <= free:
             break
@@ -102,7 +116,7 @@ def place_network(network: Any, device: torch.device, tier: str) -> None:
     """Bring a denoiser or text encoder to the device, whole or layer by layer as it is called; None is passed over."""
     if network is None:
         return
-    if not TIERS[tier][1]:
+    if not TIERS[tier][2]:
         network.to(device)
         return
     from diffusers.hooks import apply_group_offloading
@@ -116,9 +130,15 @@ def place_network(network: Any, device: torch.device, tier: str) -> None:
     )
 
 
-def spare(vae: Any, tier: str) -> Any:
-    """The autoencoder, told to use little memory if the tier says so; None stays None."""
-    if vae is None or not TIERS[tier][0]:
-        return vae
-    take_turns(vae)
+def spare(vae: Any, tier: str, tiles: int | None, factor: int) -> Any:
+    """The autoencoder, told to use little memory if the tier says so; None stays None.
+
+    Args:
+        tiles: side in pixels of the tiles that it works in, or None. factor: pixels of a latent cell, per side.
+    """
+    lean, tight, _ = TIERS[tier]
+    if vae is not None and (lean or tiles):
+        take_turns(vae, whole=tight or bool(tiles))
+    if vae is not None and tiles:
+        use_tiles(vae, tiles, factor)
     return vae
