@@ -1,0 +1,115 @@
+"""Network calls counted before anything runs, on a prior that is free; and the steps that a budget of them allows."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..core.cameras import Cameras
+from ..core.streams import Streams
+from ..optimize.loop import Session
+from ..optimize.timing import Stopwatch
+from ..priors.base import Cond, Prediction, Prior
+from ..priors.lora import LoraSpec, Weights
+from . import configs
+from .assemble import assemble, cache_key, load_prior
+from .device import device_of
+from .schema import RunConfig, TermsOptions
+
+_BRANCHES = ("y", "null", "neg", "neg0", "neg1", "src", "skip")
+"""Conditions that methods ask for."""
+_COUNTED = 24
+"""Steps that are counted, evenly spread over a run or over several."""
+
+
+def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
+    """The config's guidance over that many steps, on a prior and a representation that cost next to nothing.
+
+    Raises:
+        Sds3dError: the guidance needs what these have not.
+    """
+    small = configs.from_mapping(
+        {
+            # words that rewards know
+            "prompt": "a red cube",
+            "negative_prompt": "a gray cube",
+            "seed": seed,
+            "device": "cpu",
+            "prior": {"kind": "analytic", "shape": [3, 8, 8], "conditions": {name: {} for name in _BRANCHES}},
+            "representation": {"kind": "grid", "resolutions": [3, 8], "samples": 8, "picture_samples": 8},
+            "optimize.views": 4,
+            "optimize.steps": steps,
+        }
+    )
+    guidance = config.guidance
+    if isinstance(guidance, TermsOptions):
+        alike = [term.model_copy(update={"prior": None, "size": None}) for term in guidance.terms]
+        guidance = guidance.model_copy(update={"terms": tuple(alike)})
+    device = device_of(small)
+    prior = _Changeable(load_prior(small.prior, device=device))
+    asked = small.model_copy(update={"guidance": guidance})
+    return Session(assemble(asked, Stopwatch(), {cache_key(small.prior, device): prior}))
+
+
+def calls_of(config: RunConfig, steps: int) -> float:
+    """Predictions a view over a run of that many steps, a critic's training included: what is to be expected.
+
+    Methods whose steps differ in cost (walks that depend on t) are counted at about 24 steps: of one run, or of
+    several short ones with other times.
+
+    Raises:
+        Sds3dError: the method needs what is not there.
+    """
+    counted, total = min(steps, _COUNTED), 0.0
+    runs = -(-_COUNTED // counted)
+    for seed in range(runs):
+        session = free_session(config, steps, seed)
+        for k in range(counted):
+            session.step = k * steps // counted
+            total += float(session.gradients().log["nfe"])
+    return total * steps / (counted * runs)
+
+
+def steps_for(config: RunConfig, budget: float) -> int:
+    """The number of steps, at least one, whose calls come nearest to the budget."""
+    steps = max(1, round(budget * _COUNTED / calls_of(config, _COUNTED)))
+    # where short runs spend their steps differs from where long ones do
+    return steps if steps >= _COUNTED else max(1, round(budget * steps / calls_of(config, steps)))
+
+
+class _Changeable:
+    """A prior with an adapter that changes nothing, so that methods with a critic can be counted on it."""
+
+    def __init__(self, prior: Prior):
+        self._prior = prior
+        self.info, self.schedule = prior.info, prior.schedule
+        self.prepare, self.condition, self.predict = prior.prepare, prior.condition, prior.predict
+        self.encode, self.decode = prior.encode, prior.decode
+
+    def make_adapter(self, spec: LoraSpec) -> _Unchanged:
+        """See priors.lora."""
+        return _Unchanged(self._prior)
+
+
+class _Unchanged:
+    """See priors.lora.Adapter."""
+
+    def __init__(self, prior: Prior):
+        self._prior = prior
+
+    def init(self, streams: Streams) -> dict[str, Tensor]:
+        """One number."""
+        return {"none": torch.zeros(1)}
+
+    def predict(
+        self,
+        weights: Weights,
+        z_t: Tensor,
+        t: Float[Tensor, " b"],
+        cond: Cond,
+        cameras: Cameras | None,
+        told: Bool[Tensor, " b"],
+    ) -> Prediction:
+        """The prior's own."""
+        return self._prior.predict(z_t, t, cond)
