@@ -89,6 +89,19 @@ def test_turntable_repeats_bit_for_bit(tmp_path: Path) -> None:
     assert len(films) == 1
 
 
+def test_an_animation_repeats_its_frames(tmp_path: Path) -> None:
+    frames = views(6)
+    path = pictures.animation(frames, tmp_path / "a.gif", fps=12)
+    with Image.open(path) as film:
+        assert (film.n_frames, film.info["loop"], film.info["duration"]) == (6, 0, 80)
+        for index, frame in enumerate(frames):
+            film.seek(index)
+            shown = torch.from_numpy(np.array(film.convert("RGB"))).permute(2, 0, 1) / 255
+            assert (shown - frame).abs().mean() < 0.02
+            assert (shown - frame).abs().max() < 0.08
+    assert path.read_bytes() == pictures.animation(frames, tmp_path / "b.gif", fps=12).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("images", "reason"),
     [
@@ -99,7 +112,7 @@ def test_turntable_repeats_bit_for_bit(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_images_are_named(tmp_path: Path, images: list[Tensor], reason: str) -> None:
-    for make in (pictures.contact_sheet, pictures.preview_strip, pictures.turntable):
+    for make in (pictures.contact_sheet, pictures.preview_strip, pictures.turntable, pictures.animation):
         with pytest.raises(AssetError, match=reason):
             make(images, tmp_path / "out")
     assert not list(tmp_path.iterdir())

@@ -118,7 +118,7 @@ def turntable(
 def animation(
     images: Sequence[Float[Tensor, "3 h w"]], path: str | Path, fps: int = 24, overwrite: bool = False
 ) -> Path:
-    """Write frames as a GIF that repeats for ever, one palette of 256 colours for all, for places that take no film.
+    """Write frames as a GIF that repeats for ever, 256 colours a frame, for places that take no film.
 
     GIF counts hundredths of a second, so the rate is rounded to 100 / n; viewers take at most 50 frames a second.
 
@@ -130,12 +130,8 @@ def animation(
     path = Path(path)
     _check(images, path)
     frames = [Image.fromarray(np.ascontiguousarray(to_bytes(as_numpy(i).transpose(1, 2, 0)))) for i in images]
-    # one palette from all frames: colours must not flicker from frame to frame
-    wall = Image.new("RGB", (frames[0].width, sum(f.height for f in frames)))
-    for row, frame in enumerate(frames):
-        wall.paste(frame, (0, row * frame.height))
-    palette = wall.quantize(256, method=Image.Quantize.MEDIANCUT)
-    coded = [f.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for f in frames]
+    # a palette for each frame keeps flat backgrounds exact; dithering would make them swarm
+    coded = [f.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for f in frames]
     hundredths = max(2, round(100 / fps))
     with replacing(path, overwrite) as part:
         coded[0].save(

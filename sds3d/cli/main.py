@@ -14,11 +14,13 @@ import typer
 
 from ..core.errors import ConfigError, Sds3dError, StopRequested
 from . import (
+    compare,
     doctor,
     export,
     import_,
     info,
     lint,
+    mesh_qa,
     methods,
     models,
     plot_schedule,
@@ -42,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, resume, export, info, methods, lint, plot_schedule, doctor, schema, web):
+for module in (run, resume, compare, export, info, mesh_qa, methods, lint, plot_schedule, doctor, schema, web):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"), epilog=module.EPILOG)(module.command)
 app.add_typer(prior.app, name="prior")
 app.add_typer(models.app, name="models")
