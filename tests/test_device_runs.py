@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from fakes.second_device import SECOND, There, computing
+from family_cases import folder_of
 from sds3d.representations.raster import dispatch, gaussians_gsplat
 from sds3d.representations.raster.warp import runtime
 
@@ -99,6 +100,18 @@ def test_steps_elsewhere_are_those_of_the_cpu(second, what) -> None:
         assert all(isinstance(m, There) for m in there.adam.first.values())
         pictures = there.preview(there.gradients())
     assert not any(isinstance(p, There) for p in pictures.values())
+    assert_same(there.state().representation, here.state().representation)
+
+
+@pytest.mark.parametrize("prior_device", ["auto", pytest.param("cpu", marks=pytest.mark.slow)])
+def test_a_published_model_follows_the_scene_unless_told_otherwise(second, prior_device) -> None:
+    model = [f"prior={folder_of('sd1')}", "prior.precision=float32", "optimize.size=16"]
+    here = steps([*GRID, *model], 2)
+    second()
+    with computing():
+        there = steps([*GRID, *model, f"prior.device={prior_device}"], 2)
+        z = there.gradients().views.z
+    assert isinstance(z, There) == (prior_device == "auto")
     assert_same(there.state().representation, here.state().representation)
 
 
