@@ -18,6 +18,7 @@ NEEDED = {
     "trimesh": "mesh checks",
     "scikit-image": "marching cubes",
     "fast-simplification": "mesh decimation",
+    "xatlas": "texture atlases",
     "plyfile": "PLY files",
     "av": "turntable films",
     "pillow": "pictures",
