@@ -32,6 +32,9 @@ class RepresentationOptions(Options):
     """What `to_asset` makes: mesh, splats, picture."""
     kernels: ClassVar[tuple[str, ...]] = ("native", "warp")
     """Implementations of the rasterization core that draw it, see raster.dispatch."""
+    starts_from: ClassVar[tuple[str, ...]] = ("mesh",)
+    """What the module's `from_asset(source, options, streams)` takes, where it has that function: kinds of
+    representations, handed over as they are, and forms of assets. Of what there is, the first is taken."""
 
     def unserved(self, device: torch.device) -> str:
         """Why it cannot be drawn on a device, and what to do; "" where it can."""

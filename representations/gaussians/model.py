@@ -168,6 +168,11 @@ class GaussianModel:
         return cls(options, init.from_asset(asset, options, streams or Streams(0)))
 
 
+def from_asset(source: Asset, options: Options, streams: Streams) -> GaussianModel:
+    """See GaussianModel.from_asset."""
+    return GaussianModel.from_asset(source, options, streams)
+
+
 def make_strategy(options: Options, count: int) -> Strategy:
     """The strategy of that name."""
     if options.strategy == "densify":

@@ -96,6 +96,7 @@ class Options(RepresentationOptions):
     """3D Gaussians, drawn by splatting: sharp, quick, exported as splats or as a mesh."""
 
     forms: ClassVar[frozenset[str]] = frozenset({"mesh", "splats"})
+    starts_from: ClassVar[tuple[str, ...]] = ("splats", "mesh", "points")
     kernels: ClassVar[tuple[str, ...]] = ("native", "gsplat", "warp")
 
     kind: Literal["gaussians"] = "gaussians"

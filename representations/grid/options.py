@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -15,6 +15,8 @@ from ..base import RepresentationOptions as Base
 
 class Options(Base):
     """A radiance field on dense grids that add up: coarse ones carry the shape, fine ones the detail."""
+
+    starts_from: ClassVar[tuple[str, ...]] = ("grid", "mesh", "splats", "points")
 
     kind: Literal["grid"] = "grid"
     """Name of the representation."""

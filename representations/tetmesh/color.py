@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor
 from sds3d.core.streams import Streams
 
 from ..raster.march_twin import sample_volume
+from .lattice import Lattice
 
 SURE = 1e-3
 """How close to 0 and 1 a colour is taken when a grid is made to show it."""
@@ -37,23 +38,29 @@ def showing(
     half: float,
     gain: float,
 ) -> list[Float[Tensor, "l l l 3"]]:
-    """Grids that show colours known at points: everywhere the nearest point's, each grid what the coarser ones lack."""
+    """Grids that show colours known at points: everywhere the nearest point's."""
     from scipy.spatial import cKDTree
 
     tree, wanted = cKDTree(points.double().numpy()), torch.logit(colors.float().clamp(SURE, 1 - SURE)) / gain
+    return pyramid(
+        lambda place: wanted[torch.from_numpy(tree.query(place.double().numpy())[1])], resolutions, half
+    )
+
+
+def pyramid(
+    wanted: Callable[[Tensor], Tensor], resolutions: Sequence[int], half: float
+) -> list[Float[Tensor, "l l l c"]]:
+    """Grids whose sum is a function (N, 3) -> (N, C) at the finest one's points: each is what the coarser ones lack."""
     levels: list[Tensor] = []
     for size in resolutions:
-        axis = torch.linspace(-half, half, size)
-        z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
-        place = torch.stack([x, y, z], dim=-1).reshape(-1, 3)
-        target = wanted[torch.from_numpy(tree.query(place.double().numpy())[1])].reshape(size, size, size, 3)
-        levels.append(target - _sum_at(levels, size))
+        target = wanted(Lattice(size - 1, half).points()).reshape(size, size, size, -1)
+        levels.append(target - sum_at(levels, size) if levels else target)
     return levels
 
 
-def _sum_at(levels: Sequence[Float[Tensor, "l l l 3"]], size: int) -> Float[Tensor, "r r r 3"]:
+def sum_at(levels: Sequence[Float[Tensor, "l l l c"]], size: int) -> Float[Tensor, "r r r c"]:
     """The sum of grids at another resolution."""
-    total = torch.zeros(size, size, size, 3)
+    total = levels[0].new_zeros(size, size, size, levels[0].shape[-1])
     for level in levels:
         first = level.permute(3, 0, 1, 2)[None]
         total += F.interpolate(first, size=(size,) * 3, mode="trilinear", align_corners=True)[0].permute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -115,6 +116,15 @@ class TetMesh:
     def colors_at(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """(N, 3) sRGB of the colour field."""
         return color.colors_at(self.colors, points, self.options.half_extent, self.options.color_gain)
+
+    def surface_colors(self) -> Callable[[Tensor], Tensor]:
+        """See representations.base.Colored."""
+        levels, o = [level.detach().cpu() for level in self.colors], self.options
+
+        def color_at(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+            return color.colors_at(levels, points, o.half_extent, o.color_gain)
+
+        return color_at
 
     def render(self, look: Look) -> Render:
         """rgb over the background, alpha, depth, normal; with gradients also the mesh, for `regularise`."""

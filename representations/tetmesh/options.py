@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -31,6 +31,8 @@ class InitOptions(Base):
 
 class Options(RepresentationOptions):
     """A mesh cut out of a lattice of signed distances: watertight in every step, sharp outlines, no fog."""
+
+    starts_from: ClassVar[tuple[str, ...]] = ("tetmesh", "mesh", "splats", "points")
 
     kind: Literal["tetmesh"] = "tetmesh"
     """Name of the representation."""

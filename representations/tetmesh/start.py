@@ -46,9 +46,7 @@ def from_asset(source: Asset | TetMesh, options: Options, streams: Streams) -> T
     """
     if isinstance(source, TetMesh):
         return _onto(source, options)
-    if isinstance(source, Picture):
-        raise AssetError("a picture has no surface for a tetrahedral mesh to start from")
-    mesh = source if isinstance(source, Mesh) else _surface_of(source, streams)
+    mesh = mesh_of(source, streams)
     samples = spread_over(mesh, streams.uniform((options.init.samples, 3), "tetmesh-init")[0])
     lattice = Lattice(options.cells, options.half_extent)
     sdf = distance.of_mesh(mesh, samples, lattice)
@@ -60,8 +58,16 @@ def from_asset(source: Asset | TetMesh, options: Options, streams: Streams) -> T
     return TetMesh(options, sdf, _colors(samples, options, streams))
 
 
-def _surface_of(source: Asset, streams: Streams) -> Mesh:
-    """The surface of splats or points."""
+def mesh_of(source: Asset, streams: Streams) -> Mesh:
+    """An asset as a mesh; of splats and points the surface of their density, see gaussians.surface.
+
+    Raises:
+        AssetError: it is a picture, or nothing solid is there.
+    """
+    if isinstance(source, Mesh):
+        return source
+    if isinstance(source, Picture):
+        raise AssetError("a picture has no surface to start from")
     found = gaussians.GaussianModel.from_asset(source, gaussians.Options(), streams).to_asset("mesh")
     assert isinstance(found, Mesh)
     return found

@@ -29,7 +29,7 @@ def command(
     """Write asset files of a run in other formats."""
     from contextlib import nullcontext
 
-    from ..jobs.export import load_representation, parse_kinds, wanted, write_assets
+    from ..jobs.export import load_stage, parse_kinds, wanted, write_assets
     from ..jobs.provenance import origin
     from ..jobs.schema import BakingOptions
     from .find import find_run
@@ -43,8 +43,8 @@ def command(
     baking = BakingOptions(**(config.baking.model_dump() | changes))
     # writing beside a running process would race with its own export
     with folder.lock() if out is None else nullcontext():
-        representation, step = load_representation(folder)
-        kinds = wanted(kinds or config.export, config.representation)
+        representation, step, stage = load_stage(folder)
+        kinds = wanted(kinds or config.export, stage.representation)
         stem = folder.path / "asset" if out is None else out / folder.path.name
         files = write_assets(
             representation,

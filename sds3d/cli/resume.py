@@ -17,12 +17,22 @@ def command(
     runs: list[str] = typer.Argument(..., metavar="RUN...", help="Run folders, or names under runs/."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
     as_json: bool = typer.Option(False, "--json", help="Print the outcomes as JSON; no progress."),
+    from_stage: str | None = typer.Option(
+        None,
+        "--from-stage",
+        metavar="NAME",
+        help="Run this stage and those after it again, from the stage before it.",
+    ),
     device: str | None = typer.Option(
-        None, "--device", metavar="DEVICE", help="Go on there: auto, cpu, cuda or cuda:N; noted in config.yaml."
+        None,
+        "--device",
+        metavar="DEVICE",
+        help="Go on there: auto, cpu, cuda or cuda:N; noted in config.yaml.",
     ),
 ) -> int:
     """Continue runs from their last checkpoints."""
     from ..jobs.device import move_run
+    from ..jobs.restart import restart_from
     from .find import find_run
     from .work import carry_out
 
@@ -30,7 +40,9 @@ def command(
     for folder in folders:
         if device is not None:
             move_run(folder, device)
-        if folder.status().state == "finished":
+        if from_stage is not None:
+            restart_from(folder, from_stage)
+        elif folder.status().state == "finished":
             print(
                 f"{folder.path}: is finished already; its files are made again",
                 file=sys.stderr,

@@ -35,6 +35,11 @@ class Streams:
         """The streams of one of several particles; those of particle 0 are the run's own."""
         return Streams(self.seed, *self.key, "particle", index) if index else self
 
+    def seed_of(self, *key: int | str) -> int:
+        """A seed in [0, 2^63) made of this one and a key, for streams that shall have nothing in common with these."""
+        digest = hashlib.blake2b(repr((self.seed, self.key, key)).encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "little") >> 1
+
     def _raw(self, count: int, tag: str, key: tuple, step: int | None, view_id: int) -> np.ndarray:
         """(count,) uint64 for one id; a different (tag, key) is a different Philox key."""
         text = repr((self.seed, tag, self.key + key)).encode()

@@ -151,11 +151,32 @@ class PriorCanvas:
         return self.prior.decode(z)
 
 
-def assemble(config: RunConfig, watch: Stopwatch, cache: PriorCache | None = None) -> Stage:
+@dataclass(frozen=True)
+class Place:
+    """Where a stage stands among those of its run.
+
+    Args:
+        index: its number. config_hash: see configs.hash_of_stage; by default that of a run by itself.
+        scene: what it starts from; a fresh one where there is none.
+    """
+
+    index: int = 0
+    config_hash: str | None = None
+    scene: Representation | None = None
+
+
+ALONE = Place()
+"""A run of one stage."""
+
+
+def assemble(
+    config: RunConfig, watch: Stopwatch, cache: PriorCache | None = None, place: Place = ALONE
+) -> Stage:
     """The stage of a run.
 
     Args:
         config: with one prompt. watch: told the prior's share of the time. cache: priors already loaded.
+        place: which stage of several it is; `config` is then the stage's own.
 
     Raises:
         PromptError: a prior cannot serve the prompt. ConfigError: two choices do not go together, or the device
@@ -170,18 +191,19 @@ def assemble(config: RunConfig, watch: Stopwatch, cache: PriorCache | None = Non
         return timed.setdefault(id(prior), TimedPrior(prior, watch))
 
     alone, guidance = config.apart(), config.guidance
-    scene = build_representation(config, lambda: prior_of(alone[0].config))
+    scene = place.scene or build_representation(config, lambda: prior_of(alone[0].config))
     scene.to(device)
-    whole = configs.hash_of(config)
+    whole = place.config_hash or configs.hash_of(config)
     if not isinstance(guidance, TermsOptions):
-        return _stage(alone[0], prior_of(config), scene, device, Streams(config.seed), whole)
+        stage = _stage(alone[0], prior_of(config), scene, device, Streams(config.seed), whole)
+        return replace(stage, index=place.index)
     terms = []
     for one, term in zip(alone, guidance.terms, strict=True):
         streams = streams_of(config.seed, term.stream)
         stage = _stage(one, prior_of(one.config), scene, device, streams, whole)
         terms.append(Term(term.name, stage, term.factor, term.chance))
     first = replace(terms[0].stage, options=config.optimize, streams=Streams(config.seed))
-    return replace(first, terms=tuple(terms), mix=guidance.mix)
+    return replace(first, terms=tuple(terms), mix=guidance.mix, index=place.index)
 
 
 def _stage(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..core.errors import PromptError, Sds3dError, StopRequested
 from ..optimize.events import Monitor
 from .assemble import PriorCache, check_guidance, check_model, check_prompt
+from .conversion import check_stages
 from .device import device_of
 from .execute import Finisher, execute
 from .export import wanted
@@ -46,11 +47,10 @@ def create_folder(config: RunConfig) -> RunFolder:
         PromptError: the prior cannot serve the prompt. ModelError: its model is not on this disk. Nothing was made.
         RunFolderError: the place cannot be written.
     """
-    _check_export(config)
-    device_of(config)
-    check_guidance(config)
-    check_prompt(config)
-    check_model(config)
+    _check_choices(config)
+    for stage in config.in_stages():
+        check_prompt(stage)
+        check_model(stage)
     return RunFolder.create(config)
 
 
@@ -67,20 +67,25 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
     configs, refused = [], []
     for one in config.one_each():
         try:
-            check_prompt(one)
+            for stage in one.in_stages():
+                check_prompt(stage)
             configs.append(one)
         except PromptError as error:
             refused.append(Refusal(one.prompt or "", str(error)))
-    _check_export(config)
-    device_of(config)
-    check_guidance(config)
-    if configs:
-        check_model(config)
+    _check_choices(config)
+    for stage in config.in_stages() if configs else ():
+        check_model(stage)
     return [RunFolder.create(one) for one in configs], refused
 
 
-def _check_export(config: RunConfig) -> None:
-    wanted(config.export, config.representation)
+def _check_choices(config: RunConfig) -> None:
+    """Refuse what cannot go together in a stage, or from one to the next, before anything is made."""
+    check_stages(config)
+    stages = config.in_stages()
+    for stage in stages:
+        device_of(stage)
+        check_guidance(stage)
+    wanted(config.export, stages[-1].representation)
 
 
 def run_batch(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..config import dump, load, overrides, source
 from ..core.errors import ConfigError
-from . import recommend
+from . import recommend, staging
 from .schema import RunConfig
 
 _WHERE_ONLY = frozenset({"runs", "threads", "debug", "device"})
@@ -65,6 +65,7 @@ def from_document(document: source.Document) -> RunConfig:
     Raises:
         ConfigError: see `from_words`.
     """
+    staging.unfold(document)
     recommend.fill(document)
     return load.validate(RunConfig, document)
 
@@ -79,6 +80,18 @@ def to_yaml(config: RunConfig) -> str:
 def hash_of(config: RunConfig) -> str:
     """32 hex digits over all that can change the result; where it is written and what computes it left out."""
     return dump.config_hash(config, _WHERE_ONLY)
+
+
+def hash_of_stage(config: RunConfig, index: int) -> str:
+    """32 hex digits over all that can change the result of a stage: its own options and those of the stages before.
+
+    Later stages may be changed, and run again from the checkpoint that they start from. Without stages: `hash_of`.
+    """
+    if not config.stages:
+        return hash_of(config)
+    # every stage holds its sections whole: the run's own have no say any more
+    known = config.model_copy(update={"stages": config.stages[: index + 1]})
+    return dump.config_hash(known, _WHERE_ONLY.union(staging.SECTIONS))
 
 
 def schema() -> dict:

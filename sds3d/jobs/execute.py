@@ -17,12 +17,13 @@ from ..optimize.loop import train
 from ..optimize.stage import Stage
 from ..optimize.state import RunState
 from ..optimize.timing import Stopwatch
-from . import metrics, provenance
-from .assemble import PriorCache, assemble, priors_of, weight_files
+from . import configs, metrics, provenance
+from .assemble import Place, PriorCache, assemble, priors_of, weight_files
+from .conversion import check_stages, converted
 from .device import device_of
 from .export import wanted, write_assets
 from .pictures import write_pictures
-from .record import Recorder
+from .record import Leg, Recorder
 from .runfolder import RunFolder, Status
 from .schema import RunConfig
 
@@ -81,30 +82,63 @@ def _leave(folder: RunFolder, state: str, reason: str) -> None:
 
 def _carry_out(folder: RunFolder, status: Status, watcher: Monitor, cache: PriorCache | None) -> Status:
     config = folder.config()
+    stages, names = config.in_stages(), config.stage_names()
+    check_stages(config)
+    export = wanted(config.export, stages[-1].representation)
     _use_threads(folder, config)
-    watch = Stopwatch(settler(device_of(config)))
-    stage = assemble(config, watch, cache)
-    export = wanted(config.export, config.representation)
-    store = CheckpointStore(folder.checkpoints, config.optimize.keep_checkpoints)
-    start = _start(folder, store, stage)
-    _note_provenance(folder, config, stage, start)
-    metrics.cut_back(folder.metrics_file, start.step if start else 0)
+    loaded: PriorCache = {} if cache is None else cache
+    store = CheckpointStore(folder.checkpoints, stages[0].optimize.keep_checkpoints)
+    state = _start(folder, store, config)
+    first = state.stage if state else 0
+    metrics.cut_back(folder.metrics_file, _steps_before(stages, first) + (state.step if state else 0))
+    status, scene = replace(status, steps=config.total_steps()), None
     with metrics.MetricsWriter(folder.metrics_file) as writer:
-        recorder = Recorder(folder, writer, watcher, replace(status, steps=config.optimize.steps))
-        train(stage, store, recorder, start, watch)
-    write_pictures(folder, stage.representation, config, stage.device)
-    stage.representation.to(torch.device("cpu"))
-    write_assets(
-        stage.representation,
-        export,
-        folder.path / "asset",
-        config.prompt or "asset",
-        overwrite=True,
-        baking=config.baking,
-        pictures=config.pictures,
-        origin=provenance.origin(config, folder.provenance()),
-    )
-    return replace(recorder.status, step=config.optimize.steps)
+        for index in range(first, len(stages)):
+            own, watch = stages[index], Stopwatch(settler(device_of(stages[index])))
+            if scene is not None:
+                scene = converted(scene, stages[index - 1].representation, own)
+            place = Place(index, configs.hash_of_stage(config, index), scene)
+            stage = assemble(own, watch, loaded, place)
+            _note_provenance(folder, own, stage, state, names[index])
+            leg = Leg(_steps_before(stages, index), config.total_steps(), names[index])
+            recorder = Recorder(folder, writer, watcher, status, leg)
+            train(stage, store, recorder, state, watch)
+            status, state, scene = recorder.status, None, stage.representation
+            _write_results(folder, stage, own, names[index], export if own is stages[-1] else None)
+    return replace(status, step=config.total_steps())
+
+
+def _steps_before(stages: Sequence[RunConfig], index: int) -> int:
+    return sum(one.optimize.steps for one in stages[:index])
+
+
+def _write_results(
+    folder: RunFolder, stage: Stage, config: RunConfig, name: str, export: Sequence[str] | None
+) -> None:
+    """Pictures and files of a finished stage; those of the last one, which `export` is given for, are the run's."""
+    scene, origin = stage.representation, provenance.origin(config, folder.provenance())
+    places = [] if export is None else [folder]
+    if name:
+        places.insert(0, folder.of_stage(name))
+    for place in places:
+        write_pictures(place, scene, _sheet_only(config) if place is not folder else config, stage.device)
+    scene.to(torch.device("cpu"))
+    for place in places:
+        write_assets(
+            scene,
+            export or wanted(None, config.representation),
+            place.path / "asset",
+            config.prompt or "asset",
+            overwrite=True,
+            baking=config.baking,
+            pictures=config.pictures,
+            origin=origin,
+        )
+
+
+def _sheet_only(config: RunConfig) -> RunConfig:
+    """The config without a film."""
+    return config.model_copy(update={"pictures": config.pictures.model_copy(update={"turntable_frames": 0})})
 
 
 def _use_threads(folder: RunFolder, config: RunConfig) -> None:
@@ -117,7 +151,7 @@ def _use_threads(folder: RunFolder, config: RunConfig) -> None:
         torch.set_num_threads(threads)
 
 
-def _start(folder: RunFolder, store: CheckpointStore, stage: Stage) -> RunState | None:
+def _start(folder: RunFolder, store: CheckpointStore, config: RunConfig) -> RunState | None:
     """The state to continue from, None for a fresh run."""
     state = store.latest()
     if state is None and store.list():
@@ -125,26 +159,34 @@ def _start(folder: RunFolder, store: CheckpointStore, stage: Stage) -> RunState 
             f"{folder.path}: none of its checkpoints can be read; start the run anew with: "
             f"sds3d run {folder.config_file}"
         )
-    if state is not None and state.config_hash != stage.config_hash:
+    if state is None:
+        return None
+    known = state.stage < len(config.stage_names())
+    if not known or state.config_hash != configs.hash_of_stage(config, state.stage):
+        again = ", or run the changed stage again with --from-stage NAME" if config.stages else ""
         raise RunFolderError(
             f"{folder.path}: config.yaml was changed since the checkpoint at step {state.step}, or the options' "
-            f"defaults were; start a new run with: sds3d run {folder.config_file}"
+            f"defaults were; start a new run with: sds3d run {folder.config_file}{again}"
         )
     return state
 
 
-def _note_provenance(folder: RunFolder, config: RunConfig, stage: Stage, start: RunState | None) -> None:
+def _note_provenance(
+    folder: RunFolder, config: RunConfig, stage: Stage, start: RunState | None, name: str
+) -> None:
     judges = [one.config.prior for one in config.apart()]
     facts = provenance.collect(stage.prior.info, weight_files(judges[0]))
     facts["hardware"]["device"] = str(stage.device)
     if len(priors_of(config)) > 1:
         infos = {term.name: term.stage.prior.info for term in stage.terms}
         facts["priors"] = {
-            name: provenance.of_prior(info, weight_files(prior))
-            for (name, info), prior in zip(infos.items(), judges, strict=True)
+            term: provenance.of_prior(info, weight_files(prior))
+            for (term, info), prior in zip(infos.items(), judges, strict=True)
         }
     known = folder.provenance()
-    if known:
+    if stage.index:
+        known.setdefault("stages", {})[name] = {k: facts.pop(k) for k in ("prior", "priors") if k in facts}
+    if known and (start is not None or not stage.index):
         same = {k: known.get(k) for k in facts} == facts
         known.setdefault("resumed", []).append({"step": start.step if start else 0} | ({} if same else facts))
     folder.write(folder.provenance_file, json.dumps(known or facts, indent=1, ensure_ascii=False).encode())

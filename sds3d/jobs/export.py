@@ -18,7 +18,7 @@ from ..core.errors import ConfigError, RunFolderError
 from ..optimize.checkpoint import CheckpointStore
 from .assemble import build_representation
 from .runfolder import RunFolder, particle_name
-from .schema import BakingOptions, PictureOptions
+from .schema import BakingOptions, PictureOptions, RunConfig
 from .views import write_gif, write_views
 
 FORMS = {
@@ -147,16 +147,28 @@ class _Forms:
 
 
 def load_representation(folder: RunFolder) -> tuple[Representation, int]:
-    """The representation of a run's last good checkpoint, and its step.
+    """The representation of a run's last good checkpoint, and its step in the run.
 
     Raises:
         RunFolderError: the run has no checkpoint that can be read.
     """
-    representation = build_representation(folder.config())
+    representation, step, _ = load_stage(folder)
+    return representation, step
+
+
+def load_stage(folder: RunFolder) -> tuple[Representation, int, RunConfig]:
+    """As `load_representation`, and the config of the stage that the checkpoint belongs to.
+
+    Raises:
+        RunFolderError: the run has no checkpoint that can be read.
+    """
     state = CheckpointStore(folder.checkpoints).latest() if folder.checkpoints.is_dir() else None
     if state is None:
         raise RunFolderError(
             f"{folder.path}: has no checkpoint to export yet; start it with: sds3d resume {folder.path}"
         )
+    stages = folder.config().in_stages()
+    config = stages[min(state.stage, len(stages) - 1)]
+    representation = build_representation(config)
     representation.load_state_dict(state.representation)
-    return representation, state.step
+    return representation, sum(one.optimize.steps for one in stages[: state.stage]) + state.step, config

@@ -10,24 +10,32 @@ Values that the user gave always win; the resolved config shows every one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from copy import deepcopy
 from typing import Any
 
 from ..config.kinds import modules
 from ..config.source import Document
 from ..core.schedules import KINDS as SCHEDULES
-from .schema import GUIDANCE, JUDGES, PRIORS
+from .schema import GUIDANCE, JUDGES, PRIORS, RunConfig, StageOptions
 
 
 def fill(document: Document) -> None:
-    """Add the recommended values to a document, in place, where it says nothing.
+    """Add the recommended values to a document and to each of its stages, in place, where they say nothing.
 
     A document that is malformed where this would look is left as it is: validation reports it.
     """
-    data = document.data
-    if not isinstance(data, dict):
+    if not isinstance(document.data, dict):
         return
+    _complete(document.data, RunConfig.model_fields)
+    stages = document.data.get("stages")
+    for stage in stages if isinstance(stages, list) else []:
+        if isinstance(stage, dict):
+            _complete(stage, StageOptions.model_fields)
+
+
+def _complete(data: dict[str, Any], sections: Container[str]) -> None:
+    """Add the recommended values to a mapping that has those sections."""
     prior, guidance = data.get("prior"), JUDGES.expand(data.get("guidance") or {})
     recommended = _recommended(prior)
     if recommended is None or not isinstance(guidance, dict):
@@ -35,13 +43,15 @@ def fill(document: Document) -> None:
     if isinstance(guidance.get("terms"), list):
         data["guidance"] = guidance | {"terms": [_filled(term, prior) for term in guidance["terms"]]}
     for section, values in recommended.items():
+        if section not in sections:
+            continue
         if section == "guidance":
             if "terms" not in guidance:
-                data["guidance"] = _merged(guidance, values.get(guidance.get("method"), {}))
+                data["guidance"] = merged(guidance, values.get(guidance.get("method"), {}))
         elif not isinstance(values, Mapping):
             data.setdefault(section, values)
         elif isinstance(data.get(section) or {}, dict):
-            data[section] = _merged(data.get(section) or {}, values)
+            data[section] = merged(data.get(section) or {}, values)
 
 
 def _recommended(prior: Any) -> Mapping[str, Any] | None:
@@ -64,17 +74,17 @@ def _filled(term: Any, prior: Any) -> Any:
     if not isinstance(guidance, dict) or recommended is None:
         return term
     values = recommended.get("guidance", {}).get(guidance.get("method"), {})
-    return term | {"guidance": _merged(guidance, values)}
+    return term | {"guidance": merged(guidance, values)}
 
 
-def _merged(given: Mapping[str, Any], recommended: Mapping[str, Any]) -> dict[str, Any]:
+def merged(given: Mapping[str, Any], recommended: Mapping[str, Any]) -> dict[str, Any]:
     """`given`, completed by `recommended` key by key; schedules are values, not sections."""
     out = dict(given)
     for key, value in recommended.items():
         if key not in out:
             out[key] = deepcopy(value)
         elif _is_section(value) and _is_section(out[key]):
-            out[key] = _merged(out[key], value)
+            out[key] = merged(out[key], value)
     return out
 
 

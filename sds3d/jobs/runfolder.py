@@ -4,6 +4,7 @@ config.yaml      every option, resolved            status.json    state, reason,
 provenance.json  versions, weights, hardware       metrics.jsonl  one line a step
 previews/        pictures during the run           checkpoints/   states to resume from
 asset*.*         the result, one a particle        turntable.mp4, contact.png, report.html
+stages/NAME/     the result of each stage
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class RunFolder:
             ) from error
         folder = cls(path)
         folder.write(folder.config_file, configs.to_yaml(config).encode())
-        folder.set_status(Status("queued", steps=config.optimize.steps))
+        folder.set_status(Status("queued", steps=config.total_steps()))
         return folder
 
     @classmethod
@@ -201,6 +202,15 @@ class RunFolder:
             return {}
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{self.provenance_file}: is damaged ({error}).") from error
+
+    def of_stage(self, name: str) -> RunFolder:
+        """The folder of one stage's assets and contact sheet, made if missing; it lies in the run's."""
+        path = self.path / "stages" / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot be made: {error.strerror}.") from error
+        return RunFolder(path)
 
     def preview_file(self, step: int, name: str) -> Path:
         """The file of one preview picture: "render", "views" or "x0" of a step."""

@@ -19,6 +19,7 @@ from ..core import schedules
 from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG, OrbitSampler
 from ..core.devices import check_word
 from ..core.errors import ConfigError
+from ..core.streams import Streams
 from ..optimize.options import OptimizeOptions
 from ..optimize.terms import Mix, check_terms
 from ..priors import registry as prior_registry
@@ -206,6 +207,35 @@ class DebugOptions(Options):
     """Save maps of the gradient's parts with every preview, and their norms with every step."""
 
 
+class StageOptions(Options):
+    """One stage of several: what it changes of the run's own options; see jobs.staging for how they come together."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+    """Of its folder below stages/, and in the metrics. Letters, digits, "_" and "-"."""
+    prompt: str | None = None
+    """What to make. Default: the run's prompt."""
+    negative_prompt: str | None = None
+    """What to keep away from. Default: the run's."""
+    view_words: bool | None = None
+    """See the run's. Default: the run's."""
+    prior: Annotated[Options, PRIORS] = Field(default_factory=PRIORS.make_default)
+    """Who judges. Keys that are left out are the run's."""
+    representation: Annotated[RepresentationOptions, REPRESENTATIONS] = Field(
+        default_factory=REPRESENTATIONS.make_default
+    )
+    """What is optimised; it starts from what the stage before it made. Keys that are left out are the run's."""
+    particles: Annotated[int, Field(ge=1, le=256)] | None = None
+    """How many of it. Default: the run's."""
+    guidance: Annotated[GuidanceOptions | TermsOptions, JUDGES] = Field(default_factory=GUIDANCE.make_default)
+    """How the prior's judgement becomes a gradient. Keys that are left out are the run's."""
+    cameras: CameraOptions = Field(default_factory=CameraOptions)
+    """Training views. Keys that are left out are the run's."""
+    optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
+    """The loop. Keys that are left out are the run's."""
+
+
 class RunConfig(Options):
     """A run: a sentence, the prior that judges, the representation that learns, and how.
 
@@ -241,6 +271,9 @@ class RunConfig(Options):
     """Training views."""
     optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
     """The loop."""
+    stages: Annotated[tuple[StageOptions, ...], Field(max_length=16)] = ()
+    """Stages one after another, each starting from what the one before it made: a name, and what differs from the run's
+    own options. Default: the run is one stage."""
     export: Annotated[tuple[ExportKind, ...] | None, BeforeValidator(_split_words)] = None
     """File kinds to write: glb, obj, usdz, stl, ply (mesh), 3dgs, compressed, splat, spz (splats), png, jpg (pictures),
     gif (a turn), nerfstudio, colmap (views with cameras). Default: glb, and 3dgs where there are splats; png of a
@@ -266,6 +299,9 @@ class RunConfig(Options):
             raise ValueError("has both prompt and prompts; keep one")
         if any(not text.strip() for text in self.all_prompts()):
             raise ValueError("has an empty prompt; say what to make, such as a blue mushroom")
+        names = [stage.name.lower() for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two stages have one name, but folders are called by it: {', '.join(names)}")
         return self
 
     def all_prompts(self) -> tuple[str, ...]:
@@ -277,6 +313,27 @@ class RunConfig(Options):
         if self.prompt is not None:
             return [self]
         return [self.model_copy(update={"prompt": text, "prompts": ()}) for text in self.prompts]
+
+    def in_stages(self) -> list[RunConfig]:
+        """The config of each stage as if it were a run of its own; the config itself where there are no stages.
+
+        Stages after the first draw other random numbers, by a seed made of the run's.
+        """
+        out = [] if self.stages else [self]
+        for index, stage in enumerate(self.stages):
+            given = {name: getattr(stage, name) for name in StageOptions.model_fields if name != "name"}
+            change = {name: value for name, value in given.items() if value is not None}
+            seed = Streams(self.seed).seed_of("stage", index) if index else self.seed
+            out.append(self.model_copy(update=change | {"seed": seed, "stages": ()}))
+        return out
+
+    def stage_names(self) -> list[str]:
+        """The names of the stages; [""] where there are none."""
+        return [stage.name for stage in self.stages] or [""]
+
+    def total_steps(self) -> int:
+        """Steps of all stages together."""
+        return sum(config.optimize.steps for config in self.in_stages())
 
     def apart(self) -> list[Alone]:
         """Each guidance as if it were alone; one with the name "" where there is one."""

@@ -65,6 +65,17 @@ class CheckpointStore:
             if p not in last_of_stage.values() and not p.with_suffix(".pinned").exists():
                 p.unlink()
 
+    def last_of(self, stage: int) -> Path | None:
+        """The newest file of a stage, or None."""
+        return max((p for p in self.list() if _stage_of(p) == stage), default=None, key=lambda p: p.name)
+
+    def forget_from(self, stage: int) -> None:
+        """Remove the checkpoints of a stage and of those after it, pinned ones too."""
+        for path in self.list():
+            if _stage_of(path) >= stage:
+                path.unlink()
+                path.with_suffix(".pinned").unlink(missing_ok=True)
+
     def latest(self) -> RunState | None:
         """The newest checkpoint that reads back whole, or None; broken ones are named in the log."""
         for path in reversed(self.list()):
@@ -73,6 +84,12 @@ class CheckpointStore:
             except RunFolderError as error:
                 log.warning("%s; trying the one before it", error)
         return None
+
+
+def _stage_of(path: Path) -> int:
+    match = _NAME.match(path.name)
+    assert match is not None, path
+    return int(match[1])
 
 
 def write_state(state: RunState, path: Path) -> None:
