@@ -150,10 +150,15 @@ class Conditional(NoiseSource):
         return self.combiner.combine(answers, now.progress, state)
 
     def _stirred(self, before: Noisy, after: Noisy, views: Views, draw: int, move: int, now: Moment) -> Noisy:
-        """`after` with eta times the posterior's deviation of the move: sigma_a / sigma_b sqrt(1 - a_b^2 / a_a^2)."""
-        lower, upper = before, after  # the way leads up: the posterior is that of the opposite move
-        ratio = (upper.alpha / lower.alpha).square()
-        spread = (lower.sigma / upper.sigma) * (1.0 - ratio).clamp(min=0.0).sqrt()
+        """`after` with eta times the posterior's deviation of the opposite move, down from `after` to `before`.
+
+        sigma_b / sigma_a sqrt(1 - a_a^2 / a_b^2) in the variance-preserving form of both levels, at the scale of
+        `after`: the same on every prior at equal noise.
+        """
+        size = (after.alpha.square() + after.sigma.square()).sqrt()
+        lower = (before.alpha.square() + before.sigma.square()).sqrt()
+        ratio = (after.alpha / size / (before.alpha / lower)).square()
+        spread = size * (before.sigma / lower) / (after.sigma / size) * (1.0 - ratio).clamp(min=0.0).sqrt()
         noise = fresh(views, draw, now, f"inversion{move}")
         z_t = after.z_t + self.eta * over(spread, views.z) * noise
         eps = (z_t - over(after.alpha, views.z) * views.z) / over(after.sigma, views.z)

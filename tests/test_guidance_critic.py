@@ -60,12 +60,23 @@ class LineAdapter:
         return Prediction.of(out, z_t, a, s, self.prior.info.prediction)
 
 
-def line_prior(prediction: str, answer=lambda out: out):
+class OneLevel(NoiseSchedule):
+    """A flow that stands at tau = SIGMA."""
+
+    def alpha(self, t):
+        return torch.full_like(t, 1 - SIGMA)
+
+    def sigma(self, t):
+        return torch.full_like(t, SIGMA)
+
+
+VP_LEVEL = NoiseSchedule("vp", torch.tensor([ALPHA**2], dtype=torch.float64))
+
+
+def line_prior(prediction: str, answer=lambda out: out, schedule=VP_LEVEL):
     """A prior of one noise level whose network is a line."""
     prior = SimpleNamespace(
-        info=SimpleNamespace(name="line", prediction=prediction),
-        schedule=NoiseSchedule("vp", torch.tensor([ALPHA**2], dtype=torch.float64)),
-        network=Line(answer),
+        info=SimpleNamespace(name="line", prediction=prediction), schedule=schedule, network=Line(answer)
     )
     prior.make_adapter = lambda spec: LineAdapter(prior, spec)
     return prior
@@ -86,17 +97,26 @@ def trained(critic, prior, steps, draw):
 
 
 @pytest.mark.oracle("O2.5")
-@pytest.mark.parametrize(("prediction", "target"), [("epsilon", "native"), ("v", "native"), ("epsilon", "v")])
-def test_o2_5_the_trainer_finds_the_conditional_mean_of_the_noise(prediction, target):
-    """Renders N(m, S): eps(x_t) = sigma / C (x_t - alpha m), C = alpha^2 S + sigma^2, for every target."""
+@pytest.mark.parametrize(
+    ("prediction", "target", "schedule"),
+    [
+        ("epsilon", "native", VP_LEVEL),
+        ("v", "native", VP_LEVEL),
+        ("epsilon", "v", VP_LEVEL),
+        pytest.param("velocity", "native", OneLevel("rf"), marks=pytest.mark.oracle("O11.5")),
+    ],
+)
+def test_o2_5_the_trainer_finds_the_conditional_mean_of_the_noise(prediction, target, schedule):
+    """Renders N(m, S): eps(x_t) = sigma / C (x_t - alpha m), C = alpha^2 S + sigma^2, for every target; on a flow too."""
     m, var = 0.4, 0.5
 
     def draw(step):
         return m + var**0.5 * Streams(7).normal((1, 32, 32), "renders", step=step, ids=(0, 1))
 
     critic = LoraCritic(LoraSpec(2, 2.0), target, lr=0.05, weight_decay=0.0)
-    coarse, memory = trained(critic, line_prior(prediction), 80, draw)
-    fine = LoraCritic(LoraSpec(2, 2.0), target, lr=0.005, weight_decay=0.0).bind(line_prior(prediction))
+    coarse, memory = trained(critic, line_prior(prediction, schedule=schedule), 80, draw)
+    calm = LoraCritic(LoraSpec(2, 2.0), target, lr=0.005, weight_decay=0.0)
+    fine = calm.bind(line_prior(prediction, schedule=schedule))
     for step in range(80, 120):
         views = line_views(draw(step))
         memory = fine.learn(memory, views, moment(views, step, 120, Streams(1)))
@@ -105,8 +125,9 @@ def test_o2_5_the_trainer_finds_the_conditional_mean_of_the_noise(prediction, ta
     state = SimpleNamespace(z_t=x, t=t)
     views = line_views(torch.zeros(1, 1, 1, 5))
     found = coarse.predict(memory, state, views, True).eps
-    spread = ALPHA**2 * var + SIGMA**2
-    torch.testing.assert_close(found, SIGMA / spread * (x - ALPHA * m), rtol=0, atol=0.03)
+    alpha = float(schedule.alpha(t))
+    spread = alpha**2 * var + SIGMA**2
+    torch.testing.assert_close(found, SIGMA / spread * (x - alpha * m), rtol=0, atol=0.03)
     least = 1 - SIGMA**2 / spread  # the variance of eps that is left
     if prediction == target or (prediction, target) == ("epsilon", "native"):
         assert abs(memory["loss"] - least) < 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from guidance_cases import (
     RF,
     SD,
+    SHAPE,
     D,
     at,
     levels,
@@ -40,6 +42,8 @@ from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import parse
 
 from sds3d.core.streams import Streams
+from sds3d.priors.kinds.analytic import AnalyticPrior
+from sds3d.priors.mixtures import mixture
 
 omegas = st.floats(0.1, 3.0)
 
@@ -170,3 +174,37 @@ def test_unit_norm_over_the_batch():
     unit, log = residual_step({"method": "csd", "normalise": True}, prior_of(table), z)
     close(unit, plain / plain.norm())
     assert log["gradient"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.oracle("O5.2")
+@few
+@given(seeds, indices, schedules, predictions)
+def test_o5_2_it_is_the_gradient_of_a_classifier(seed, index, schedule, prediction):
+    """-sigma grad log p(y | x_t), where the empty prompt's law is the mixture of what prompts may mean."""
+    laws, shares = [random_gauss(seed), random_gauss(seed + 1)], torch.tensor([0.3, 0.7], dtype=f64)
+    whole = mixture(shares, [law.mean for law in laws], [law.cov for law in laws])
+    one = mixture(torch.ones(1, dtype=f64), [laws[1].mean], [laws[1].cov])
+    prior, z = AnalyticPrior({"y": one, "null": whole}, SHAPE, schedule, prediction), random_z(seed, VIEWS)
+    g, _ = residual_step({"method": "csd", "weight": "uniform", "times": at(index)}, prior, z)
+    a, s = levels(index, schedule)
+    x = (a * z + s * noise_of(0, 3, [0, 1])).requires_grad_()
+    scales = (torch.full((VIEWS,), v, dtype=f64) for v in (a, s))
+    a_row, s_row = scales
+    log_p = one.log_density(x, a_row, s_row) - whole.log_density(x, a_row, s_row)
+    (slope,) = torch.autograd.grad(log_p.sum(), x)
+    torch.testing.assert_close(g, -s * slope, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.oracle("O5.5")
+@few
+@given(seeds, indices, schedules, predictions, st.floats(0.5, 20.0))
+def test_o5_5_dds_on_one_image_is_the_editing_form(seed, index, schedule, prediction, s):
+    """s (eps_tgt - eps_src): omega_1 = omega_2 = s with the base's description as negative prompt."""
+    table, z = table_of(seed), random_z(seed, VIEWS)
+    prior = prior_of(table | {"src": table["neg"]}, schedule, prediction)
+    csd = {"method": "csd", "omega1": s, "omega2": s, "weight": "uniform", "times": at(index)}
+    edited, _ = residual_step(csd, prior, z)
+    guidance = build_guidance(parse({"method": "dds", "cfg_scale": s, "times": at(index)}), prior, 10)
+    views = replace(views_of(prior, z), source=views_of(prior, z))
+    dds = guidance.guide(views, 3, Streams(0), {})[0]["z"].flatten(1) * VIEWS
+    torch.testing.assert_close(dds, edited, rtol=1e-6, atol=1e-6)

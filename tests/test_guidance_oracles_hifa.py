@@ -10,15 +10,21 @@ import torch
 from guidance_cases import RF, SD, levels, noise_of, prior_of, random_gauss, random_z, residual_step, time_of
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle_cases import close, far, few, predictions, scales, schedules, sds_by_hand, seeds, table_of
+from oracle_cases import close, f64, far, few, predictions, scales, schedules, sds_by_hand, seeds, table_of
+from sds3d.guidance.base import Views
 from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import parse
 from toys import ColorPrior, store, toy_stage
 
 from sds3d.core.errors import ConfigError
+from sds3d.core.look import Look
+from sds3d.core.streams import Streams
 from sds3d.jobs import configs
 from sds3d.optimize.judging import views_of
 from sds3d.optimize.loop import Session, train
+from sds3d.priors.base import Prompts
+from sds3d.priors.kinds.analytic import AnalyticPrior
+from sds3d.priors.mixtures import mixture
 
 VIEWS, CONFIGS = 2, Path(__file__).resolve().parents[1] / "configs"
 
@@ -73,7 +79,6 @@ def stage_with(**config):
 def test_the_picture_is_pulled_to_the_decoded_prediction(tmp_path):
     """The cotangent of the render is lambda (x - D(z_hat)) / B, and the loop brings it to the parameters."""
     stage = stage_with(image_loss=0.5)
-    session = Session(stage)
     look = stage.look(0)
     render = stage.representation.render(look)
     views = views_of(stage, look, render, stage.prior.encode(render["rgb"]))
@@ -105,3 +110,51 @@ def test_magic3ds_two_uses_of_sds(name, weight, high):
     options = configs.read(path).guidance
     assert (options.method, options.weight) == ("sds", weight)
     assert (options.times.low(0.5), options.times.high(0.5)) == (0.02, high)
+
+
+class LinearCodec(AnalyticPrior):
+    """A prior whose latents are a linear map of the picture's channels, z = E x."""
+
+    def __init__(self, *args, mix: torch.Tensor):
+        super().__init__(*args)
+        self.mix, self.back = mix, torch.linalg.inv(mix)
+
+    def encode(self, media):
+        return torch.einsum("ij,bjhw->bihw", self.mix, media)
+
+    def decode(self, z):
+        return torch.einsum("ij,bjhw->bihw", self.back, z)
+
+
+@pytest.mark.oracle("O10.1", "O10.2")
+@few
+@given(seeds, st.integers(60, 940), schedules, predictions, st.booleans())
+def test_o10_a_linear_codec_scales_the_two_losses(seed, index, schedule, prediction, identity):
+    """encoder's gradient = E^T E (decoder's); for an identity codec and one move both are SDS with weight kappa."""
+    g = torch.Generator().manual_seed(seed)
+    mix = (
+        torch.eye(3, dtype=f64) if identity else torch.randn(3, 3, generator=g, dtype=f64) + 2 * torch.eye(3)
+    )
+    law = mixture(torch.ones(1, dtype=f64), [random_z(seed, 1)[0]], [0.4 * torch.eye(3, dtype=f64)])
+    prior = LinearCodec({"y": law, "null": law}, (3, 1, 1), schedule, prediction, mix=mix)
+    rgb = random_z(seed + 1, VIEWS).view(VIEWS, 3, 1, 1)
+    look = Look(None, (1, 1), torch.ones(VIEWS, 3))
+    cond = prior.condition(prior.prepare(Prompts("")), look, {})
+    views = Views(look, {"rgb": rgb}, prior.encode(rgb), cond)
+    config = {
+        "method": "hifa",
+        "cfg_scale": 1,
+        "moves": 1,
+        "weight": "kappa",
+        "image_loss": 1.0,
+        "times": at(index),
+    }
+    cotangents, _, _ = build_guidance(parse(config), prior, 10).guide(views, 3, Streams(0), {})
+    by_encoder = torch.einsum("ij,bihw->bjhw", mix, cotangents["z"])
+    by_decoder = torch.einsum("ij,jk,bkhw->bihw", mix.T, mix, cotangents["rgb"])
+    torch.testing.assert_close(by_encoder, by_decoder, rtol=1e-5, atol=1e-6)
+    if identity:
+        sds, _ = build_guidance(
+            parse({"method": "sds", "cfg_scale": 1, "weight": "kappa", "times": at(index)}), prior, 10
+        ).guide(views, 3, Streams(0), {})[:2]
+        torch.testing.assert_close(cotangents["rgb"], sds["z"], rtol=1e-5, atol=1e-6)

@@ -279,6 +279,8 @@ def test_o9_5_rewardvsd_is_zero_where_the_renders_follow_the_prior(seed, index, 
     class Same:
         """The exact critic of q = p."""
 
+        trains = 0
+
         def bind(self, prior):
             self.prior = prior
             return self

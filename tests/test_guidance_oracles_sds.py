@@ -263,3 +263,26 @@ def test_o0_5_the_cotangent_is_the_gradient_of_the_loss():
     (by_loss,) = torch.autograd.grad(loss, theta, retain_graph=True)
     (by_cotangent,) = torch.autograd.grad(z, theta, cotangents["z"].flatten(1))
     close(by_cotangent, by_loss)
+
+
+@pytest.mark.oracle("O1.6")
+@few
+@given(seeds, indices, schedules, predictions)
+def test_o1_6_sjc_in_kappa_space(seed, index, schedule, prediction):
+    """D(z; kappa) = x0_hat on z = x + kappa n: -(D - x) / kappa = eps_hat - eps; the paper's PAAS by 1 / kappa."""
+    table, z = table_of(seed), random_z(seed, VIEWS)
+    law, prior = table["y"], prior_of(table, schedule, prediction)
+    common = {"method": "sjc", "cfg_scale": 1, "times": at(index)}
+    g, _ = residual_step(common, prior, z)
+    a, s = levels(index, schedule)
+    kappa, n = s / a, noise_of(0, 3, [0, 1])
+    spread = law.cov + kappa**2 * torch.eye(D, dtype=f64)
+    denoised = z + kappa * n - kappa**2 * torch.linalg.solve(spread, (z + kappa * n - law.mean).T).T
+    close(g, -(denoised - z) / kappa)
+    paas, _ = residual_step(common | {"weight": "inv_kappa"}, prior, z)
+    torch.testing.assert_close(paas, -(denoised - z) / kappa**2, rtol=1e-6, atol=1e-6)
+    # over the noise it is minus the score of the law, noised: (S + kappa^2)^-1 (x - mu)
+    with patch.object(Streams, "normal", mirrored(Streams.normal)):
+        other, _ = residual_step(common | {"weight": "inv_kappa"}, prior, z)
+    mean = torch.linalg.solve(spread, (z - law.mean).T).T
+    torch.testing.assert_close((paas + other) / 2, mean, rtol=1e-6, atol=1e-6)

@@ -21,6 +21,7 @@ from oracle_cases import (
     sds_by_hand,
     table_of,
 )
+from sds3d.guidance.draws import Strategy
 
 from sds3d.priors.noise_schedule import NoiseSchedule
 
@@ -92,3 +93,46 @@ def test_ox_6_no_gradient_leaks_through_the_network():
     close(g, right)
     far(leaked, right)
     assert not g.requires_grad
+
+
+@pytest.mark.oracle("OX.3")
+@pytest.mark.parametrize("method", ["sds", "csd", "nfsd"])
+def test_ox_3_one_minus_alpha_is_another_weight(method):
+    """1 - alpha in the place of 1 - alpha_bar, as a public unified guidance has it: off by 1 + alpha."""
+    table, z = table_of(4), random_z(4, VIEWS)
+    found, _ = residual_step({"method": method, "times": at(400)}, prior_of(table), z)
+    plain, _ = residual_step({"method": method, "times": at(400), "weight": "uniform"}, prior_of(table), z)
+    bar = float(SD.alpha_bar[400])
+    close(found, (1 - bar) * plain)
+    far((1 - bar**0.5) * plain, found)
+    close((1 - bar**0.5) * plain * (1 + bar**0.5), found)
+
+
+@pytest.mark.oracle("OX.12")
+def test_ox_12_the_worst_draws_are_pushed_away():
+    """Without the negative group the weights add up to more, and the step is another."""
+    rewards = torch.randn(10, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    right, wrong = Strategy()(rewards), Strategy(low=0.0)(rewards)
+    assert int((right < 0).sum()) == 2 * 3
+    assert int((wrong < 0).sum()) == 0
+    close(right.sum(0) + 0.1, wrong.sum(0))
+    far((wrong * rewards).sum(0), (right * rewards).sum(0))
+
+
+@pytest.mark.oracle("OX.13")
+def test_ox_13_a_flows_table_read_from_the_wrong_end():
+    """Index 300 of a descending table of shift 3 is sigma 0.875; read from the other end it is another noise level."""
+    flow = NoiseSchedule("rf", shift=3.0)
+    descending = [float(flow.sigma(torch.tensor([1 - k / 1000], dtype=torch.float64))) for k in range(1000)]
+    assert descending[300] == pytest.approx(0.875)
+    assert descending[980] == pytest.approx(0.0577, abs=1e-4)
+    ascending = float(flow.sigma(torch.tensor([0.3], dtype=torch.float64)))
+    assert ascending == pytest.approx(0.5625)
+    table, z = table_of(6), random_z(6, VIEWS)
+    right, wrong = (
+        residual_step(
+            {"times": {"low": t, "high": t, "scale": "native"}}, prior_of(table, flow, "velocity"), z
+        )[0]
+        for t in (0.7, 0.3)
+    )
+    far(wrong, right)
