@@ -15,7 +15,7 @@ from ..priors.lora import LoraSpec, Weights
 from . import configs
 from .assemble import assemble, cache_key, load_prior
 from .device import device_of
-from .schema import RunConfig, TermsOptions
+from .schema import RunConfig
 
 _BRANCHES = ("y", "null", "neg", "neg0", "neg1", "src", "skip")
 """Conditions that methods ask for."""
@@ -24,7 +24,7 @@ _COUNTED = 24
 
 
 def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
-    """The config's guidance over that many steps, on a prior and a representation that cost next to nothing.
+    """The config's one guidance over that many steps, on a prior and a representation that cost next to nothing.
 
     Raises:
         Sds3dError: the guidance needs what these have not.
@@ -42,13 +42,9 @@ def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
             "optimize.steps": steps,
         }
     )
-    guidance = config.guidance
-    if isinstance(guidance, TermsOptions):
-        alike = [term.model_copy(update={"prior": None, "size": None}) for term in guidance.terms]
-        guidance = guidance.model_copy(update={"terms": tuple(alike)})
     device = device_of(small)
     prior = _Changeable(load_prior(small.prior, device=device))
-    asked = small.model_copy(update={"guidance": guidance})
+    asked = small.model_copy(update={"guidance": config.guidance})
     return Session(assemble(asked, Stopwatch(), {cache_key(small.prior, device): prior}))
 
 
