@@ -13,7 +13,7 @@ from sds3d.representations.raster.warp import runtime
 
 from sds3d.core import devices
 from sds3d.core.errors import ConfigError
-from sds3d.jobs import assemble, batch, configs, device
+from sds3d.jobs import assemble, batch, configs, device, plan
 from sds3d.jobs.batch import create_folder, create_folders
 from sds3d.jobs.device import device_of
 from sds3d.jobs.execute import execute
@@ -158,6 +158,16 @@ def test_a_gpu_that_cannot_be_had_is_told_before_anything_is_made(monkeypatch, t
     with pytest.raises(ConfigError, match=r"device: cuda was asked for: .* no NVIDIA driver .* device=cpu"):
         create_folders(config)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_plan_tells_the_device_or_why_it_cannot_be_had(monkeypatch) -> None:
+    none = devices.Cuda("2.13.0", "12.6")
+    monkeypatch.setattr(plan, "device_of", lambda config: device_of(config, lambda: none))
+    told = plan.make_plan(configs.from_words([*SMALL, *GRID]))
+    assert (told.device, told.problem) == ("cpu", "")
+    asked = configs.from_words([*SMALL, *GRID, "device=cuda"])
+    assert "no NVIDIA driver" in plan.make_plan(asked).problem
+    assert plan.make_plan(asked, free=24e9).problem == ""  # a plan for another machine
 
 
 def test_a_run_is_moved_by_name_and_only_to_what_is_there(monkeypatch, tmp_path) -> None:

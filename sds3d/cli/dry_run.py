@@ -41,6 +41,8 @@ def _lines(plan: Plan) -> list[str]:
     runs = len(plan.prompts)
     lines = [f"runs      {runs}: {', '.join(plan.prompts[:4])}{' …' if runs > 4 else ''}"]
     lines.append(f"steps     {plan.steps} a run, {plan.views} views a step")
+    if plan.device:
+        lines.append(f"device    {plan.device}")
     if plan.calls is None:
         lines.append(f"network   predictions could not be counted: {plan.why_not}")
     else:
@@ -54,7 +56,8 @@ def _lines(plan: Plan) -> list[str]:
             if plan.free is None
             else f"{plan.free / 1e9:.1f} GB of GPU memory to plan for"
         )
-        lines.append(f"memory    predicted, not measured; {room}")
+        others = f"; of the first model only, {plan.beside} more judge beside it" if plan.beside else ""
+        lines.append(f"memory    predicted, not measured; {room}{others}")
         for tier, need in plan.tiers.items():
             fits = "" if plan.free is None else ("  fits" if need <= plan.free else "  does not fit")
             lines.append(f"  prior.memory={tier:<8} {need / 1e9:6.1f} GB{fits}")

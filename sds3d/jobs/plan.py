@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..core.errors import Sds3dError
-from ..optimize.loop import Session
-from ..optimize.timing import Stopwatch
+from ..core.errors import ConfigError, Sds3dError
 from ..priors.kinds.diffusers import Options as ModelOptions
 from ..priors.models.architecture import Architecture, load_shape, of_layout
-from ..priors.models.memory import GB, Prediction
+from ..priors.models.memory import GB, Prediction, Workload
 from ..priors.models.needed import usual_files
 from ..priors.models.places import base_of, locate
 from ..priors.models.resolve import resolved
 from ..priors.models.table import find
-from ..priors.models.tiers import TIERS, choose, predict_tier, workload_of
-from . import configs
-from .assemble import assemble, weight_files
-from .schema import RunConfig
+from ..priors.models.tiers import TIERS, choose, open_tiers, predict_tier, workload_of
+from .assemble import priors_of, weight_files
+from .counting import free_session
+from .device import device_of
+from .schema import RunConfig, TermsOptions
 
 ASSUMED_FLOPS = 50e12
 """Arithmetic a second that times are predicted with: a third of a large consumer GPU's peak in half precision."""
-
-_BRANCHES = ("y", "null", "neg", "neg0", "neg1", "src", "skip")
-"""Conditions that methods ask for."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,8 @@ class Plan:
         tiers: memory tier -> predicted peak in bytes. stages: part of a run -> predicted peak in the chosen tier.
         tier: the one that fits `free` bytes (that it would need where `free` is None).
         seconds: predicted of a step on a GPU with ASSUMED_FLOPS. files: file or folder -> whether it is there.
-        problem: why it cannot run, "" where it can.
+        problem: why it cannot run, "" where it can. beside: models of further terms, which memory and time leave out.
+        device: where it would run on this machine, "" for a plan for another one.
     """
 
     prompts: tuple[str, ...]
@@ -55,53 +52,62 @@ class Plan:
     free: float | None = None
     seconds: float | None = None
     problem: str = ""
+    beside: int = 0
+    device: str = ""
 
 
 def make_plan(config: RunConfig, free: float | None = None) -> Plan:
     """The plan of a config; nothing is written, fetched or loaded.
 
     Args:
-        free: bytes of GPU memory to plan for; by default what is free on this machine's GPU.
+        free: bytes of GPU memory to plan for; by default what is free on the GPU that the run would take.
     """
     calls, why_not = count_calls(config)
+    device, problem = ("", "") if free is not None else _place(config)
     plan: dict[str, Any] = {
         "prompts": config.all_prompts(),
         "steps": config.optimize.steps,
         "views": config.optimize.views,
         "calls": calls,
         "why_not": why_not,
-        "files": needed_files(config.prior),
+        "files": {k: v for prior in priors_of(config) for k, v in needed_files(prior).items()},
+        "device": device,
     }
-    if not isinstance(config.prior, ModelOptions):
-        return Plan(**plan)
-    if free is None and torch.cuda.is_available():
-        free = float(torch.cuda.mem_get_info()[0])
+    models = [prior for prior in priors_of(config) if isinstance(prior, ModelOptions)]
+    if problem or not models:
+        return Plan(**plan, problem=problem)
+    if device.startswith("cuda"):
+        free = float(torch.cuda.mem_get_info(torch.device(device))[0])
     try:
-        memory = _memory(config, config.prior, calls or 2, free)
+        memory = _memory(config, models[0], calls or 2, free)
     except Sds3dError as error:
         return Plan(**plan, free=free, problem=str(error))
-    return Plan(**plan, free=free, **memory)
+    return Plan(**plan, free=free, beside=len(models) - 1, **memory)
+
+
+def _place(config: RunConfig) -> tuple[str, str]:
+    """(the run's device, why it cannot be had)."""
+    try:
+        return str(device_of(config)), ""
+    except ConfigError as error:
+        return "", str(error)
 
 
 def count_calls(config: RunConfig) -> tuple[int | None, str]:
-    """(predictions a view and step, why they could not be counted): the method's first step on a prior that is free."""
-    small = configs.from_mapping(
-        {
-            "prompt": "a colour",
-            "negative_prompt": "grey",
-            "prior": {"kind": "analytic", "shape": [3, 8, 8], "conditions": {name: {} for name in _BRANCHES}},
-            "representation": {"kind": "grid", "resolutions": [3, 8], "samples": 8, "picture_samples": 8},
-            "optimize.views": 4,
-            "optimize.steps": config.optimize.steps,
-        }
-    )
-    small = small.model_copy(update={"guidance": config.guidance})
+    """(predictions a view and step, why they could not be counted): the method's first step on a prior that is free.
+
+    Of several guidances: the sum, or where one judges at a time their mean by chance.
+    """
     try:
-        stage = assemble(small, Stopwatch())
-        log = Session(stage).gradients().log
+        sessions = [free_session(one.config, config.optimize.steps) for one in config.apart()]
+        calls = [float(session.gradients().log["nfe"]) for session in sessions]
     except Sds3dError as error:
         return None, str(error)
-    return round(float(log["nfe"])), ""
+    guidance, shares = config.guidance, [1.0] * len(calls)
+    if isinstance(guidance, TermsOptions) and guidance.mix == "alternate":
+        total = sum(term.chance for term in guidance.terms)
+        shares = [term.chance / total for term in guidance.terms]
+    return round(sum(share * one for share, one in zip(shares, calls, strict=True))), ""
 
 
 def needed_files(prior: Any) -> dict[str, bool]:
@@ -140,7 +146,7 @@ def architecture_of(prior: ModelOptions) -> tuple[Architecture, int]:
         if about.shape is None or about.size is None:
             raise Sds3dError(f"{prior.folder}: its architecture is not known here before it is fetched.")
         return load_shape(about.shape), about.size
-    layout = check_folder(resolved(prior).folder, prior.file, prior.size)
+    layout = check_folder(resolved(prior).folder, prior.file, prior.size, prior.trust)
     return of_layout(layout), max(layout.size)
 
 
@@ -149,7 +155,7 @@ def _memory(config: RunConfig, prior: ModelOptions, branches: int, free: float |
     dtype = torch.float16 if prior.precision == "auto" else getattr(torch, prior.precision)
     # predictions of one state go together in one forward; methods that walk make theirs one after another
     work = workload_of(prior, size, dtype, config.optimize.views, min(branches, 4))
-    wanted = TIERS if prior.memory == "auto" else {prior.memory: TIERS[prior.memory]}
+    wanted = open_tiers(prior)
     found: dict[str, Prediction] = {tier: predict_tier(architecture, work, tier) for tier in wanted}
     needs = {tier: p.peak for tier, p in found.items()}
     told: dict[str, Any] = {"tiers": needs}
@@ -166,12 +172,16 @@ def _memory(config: RunConfig, prior: ModelOptions, branches: int, free: float |
 
 
 def _refusal(
-    text: str, architecture: Architecture, work: Any, needs: Mapping[str, float], free: float
+    text: str, architecture: Architecture, work: Workload, needs: Mapping[str, float], free: float
 ) -> str:
-    """The reason, and the tier that would fit where a smaller one was ruled out by the config."""
-    others = [tier for tier in TIERS if tier not in needs]
-    for tier in others:
-        need = predict_tier(architecture, work, tier).peak
+    """The reason, and what would fit where the config rules it out: a smaller tier, or quantised weights."""
+    packed = work.quantize != "none" or work.packed is not None
+    others = [(tier, work) for tier in TIERS if tier not in needs and not (packed and tier == "offload")]
+    if not packed:
+        others += [("tight", replace(work, quantize=name)) for name in ("torchao-int8", "bnb-nf4")]
+    for tier, smaller in others:
+        need = predict_tier(architecture, smaller, tier).peak
         if need <= free:
-            return f"{text} prior.memory={tier} is predicted to fit with {need / GB:.1f} GB."
+            more = "" if smaller is work else f" prior.quantize={smaller.quantize}"
+            return f"{text} prior.memory={tier}{more} is predicted to fit with {need / GB:.1f} GB."
     return text
