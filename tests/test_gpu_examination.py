@@ -21,7 +21,7 @@ from sds3d.jobs.prior_word import prior_options
 from sds3d.optimize.loop import Session
 from sds3d.priors.kinds import embedded
 from sds3d.testing.gpu import examination, kernels
-from sds3d.testing.gpu.bench import Bench, Gpu, Sizes
+from sds3d.testing.gpu.bench import AGREE, Bench, Gpu, Sizes
 from sds3d.testing.gpu.cases import MAKERS
 from sds3d.testing.gpu.finding import Finding, Outcome, carry_out
 
@@ -309,6 +309,14 @@ def test_the_command_prints_tables_and_writes_its_findings(monkeypatch, tmp_path
 def test_a_file_for_findings_goes_with_the_examination(capsys) -> None:
     assert status_of("doctor", "--save", "x.json") == 2
     assert "goes with --gpu" in capsys.readouterr().err
+
+
+@pytest.mark.cuda
+def test_this_gpu_passes_its_examination(tmp_path) -> None:
+    made = Bench(Gpu(), tmp_path, embedded.Options(), Sizes(AGREE, TINY))
+    findings = examination.examine(made, print)
+    assert [(f.name, f.detail) for f in findings if f.verdict == "wrong"] == []
+    assert any(f.name == "steps" and f.verdict == "ok" for f in findings)
 
 
 def test_an_unforeseen_exception_is_a_finding_and_no_end() -> None:

@@ -8,12 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, softplus
 
-from sds3d.representations.raster import hash_grid, march, triangles, triangles_antialias, triangles_texture
+from sds3d.representations.raster import (
+    hash_grid,
+    march,
+    sampled_rays,
+    triangles,
+    triangles_antialias,
+    triangles_texture,
+)
 from sds3d.representations.raster.gaussians import rasterize_gaussians
 from sds3d.representations.raster.hash_grid_layout import HashGrid
 
@@ -129,17 +137,55 @@ def total_variation(streams: Streams, amounts: Amounts) -> Case:
     return Case({"volume": _uniform(streams, side, side, side, 4, tag="volume")}, call)
 
 
+GRID = HashGrid(levels=6, features=2, log2_size=12, base=8, finest=64)
+"""A hash grid with dense and hashed levels."""
+
+
 def encode(streams: Streams, amounts: Amounts) -> Case:
-    """A hash grid with dense and hashed levels."""
-    grid = HashGrid(levels=6, features=2, log2_size=12, base=8, finest=64)
+    """Features of random points, differentiable in table and points."""
     arrays = {
         "points": _uniform(streams, amounts.points, 3, tag="points"),
-        "table": _normal(streams, grid.rows, grid.features, tag="table"),
+        "table": _normal(streams, GRID.rows, GRID.features, tag="table"),
     }
 
     def call(given: Arrays, implementation: str) -> list[Tensor]:
-        encoded = hash_grid.encode(given["points"], given["table"], grid, implementation=implementation)  # type: ignore[arg-type]
+        encoded = hash_grid.encode(given["points"], given["table"], GRID, implementation=implementation)  # type: ignore[arg-type]
         return [encoded]
+
+    return Case(arrays, call)
+
+
+def encode_slopes(streams: Streams, amounts: Amounts) -> Case:
+    """Features and their slopes, differentiable in the table."""
+    points = _uniform(streams, amounts.points, 3, tag="points")
+
+    def call(given: Arrays, implementation: str) -> list[Tensor]:
+        table = given["table"]
+        return [*hash_grid.encode_slopes(points.to(table), table, GRID, implementation=implementation)]  # type: ignore[arg-type]
+
+    return Case({"table": _normal(streams, GRID.rows, GRID.features, tag="table")}, call)
+
+
+def sampled(streams: Streams, amounts: Amounts) -> Case:
+    """Samples in occupied cells, a density and colours there, and the sums along rays."""
+    side, count = amounts.resolution, amounts.rays
+    occupied = _uniform(streams, side, side, side, tag="occupied") < 0.6
+    origins = 2.4 * normalize(_normal(streams, count, 3, tag="origins"), dim=-1)
+    directions = normalize(0.4 * _normal(streams, count, 3, tag="targets") - origins, dim=-1)
+    arrays = {
+        "level": torch.ones(1),
+        "slope": 2.0 * _normal(streams, 3, tag="slope"),
+        "colours": _normal(streams, 3, 4, tag="colours"),
+    }
+
+    def call(given: Arrays, implementation: str) -> list[Tensor]:
+        by: dict[str, Any] = {"implementation": implementation}
+        like = given["slope"]
+        rays = (origins.to(like), directions.to(like))
+        found = sampled_rays.sample(occupied.to(like.device), *rays, half=HALF, samples=48, **by)
+        density = softplus(given["level"] + found.points @ like)
+        seen = sampled_rays.weights(density, found, stop=0.0, **by)
+        return [sampled_rays.accumulate(seen, torch.sigmoid(found.points @ given["colours"]), found, **by)]
 
     return Case(arrays, call)
 
@@ -241,6 +287,8 @@ MAKERS: Mapping[str, tuple[Maker, tuple[str, ...]]] = {
     "march": (march_rays, ("warp",)),
     "total_variation": (total_variation, ("warp",)),
     "hash grid": (encode, ("warp", "tcnn")),
+    "hash grid's slopes": (encode_slopes, ("warp",)),
+    "rays through cells": (sampled, ("warp",)),
     "rasterize triangles": (rasterize, ("warp",)),
     "interpolate": (interpolate, ("warp",)),
     "texture": (texture, ("warp",)),
