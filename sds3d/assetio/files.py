@@ -51,19 +51,19 @@ def sibling(owner: Path, uri: str, must_exist: bool = True) -> Path:
         inside = exists = False
     if not inside:
         raise AssetError(
-            f"{owner}: refers to '{_shown(uri)}', which is not a file beside it; sds3d reads only files in the "
+            f"{owner}: refers to '{shown(uri)}', which is not a file beside it; sds3d reads only files in the "
             "folder of the model or below. Copy the file there and correct the reference."
         )
     if must_exist and not exists:
         raise AssetError(
-            f"{owner}: refers to '{_shown(uri)}', which does not exist. Put that file beside the model."
+            f"{owner}: refers to '{shown(uri)}', which does not exist. Put that file beside the model."
         )
     return target
 
 
-def _shown(text: str) -> str:
-    """Foreign text on one line, short, without control characters."""
-    return "".join(c if c.isprintable() else "?" for c in text[:100])
+def shown(text: object, limit: int = 100) -> str:
+    """Foreign text for an error message: on one line, short, without control characters."""
+    return "".join(c if c.isprintable() else "?" for c in str(text)[:limit])
 
 
 def refuse_existing(paths: list[Path], overwrite: bool) -> None:

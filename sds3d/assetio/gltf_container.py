@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from ..core.errors import AssetError
-from .files import read_bytes, sibling
+from .files import read_bytes, shown, sibling
 from .image_bytes import MAX_PIXELS, decode_image
 
 MAX_ELEMENTS, MAX_ZEROS = 1 << 28, 1 << 24
@@ -42,7 +42,7 @@ class Document:
         try:
             self.json = json.loads(text.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
-            raise AssetError(f"{path}: its JSON cannot be read: {str(error)[:200]}.") from error
+            raise AssetError(f"{path}: its JSON cannot be read: {shown(error, 200)}.") from error
         if not isinstance(self.json, dict):
             raise self.error("its JSON is not an object")
         version = str(self.take(self.json.get("asset", {}), "version", str, "?"))
@@ -184,7 +184,7 @@ class Document:
             raw = unquote_to_bytes(body)
             return base64.b64decode(raw, validate=True) if head.endswith(";base64") else raw
         except (binascii.Error, ValueError) as error:
-            raise self.error(f"an embedded data URI cannot be decoded: {error}") from error
+            raise self.error(f"an embedded data URI cannot be decoded: {shown(error)}") from error
 
 
 def _split_glb(data: bytes, path: Path) -> tuple[bytes, bytes | None]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..core.errors import AssetError
 from .check import as_numpy, as_tensor
 from .color import to_bytes
+from .files import shown
 from .provenance import NOTHING, Provenance, foreign
 
 MAX_PIXELS = 1 << 27
@@ -71,10 +72,10 @@ def decode_image(data: bytes, name: str, path: Path, max_pixels: int = MAX_PIXEL
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > max_pixels:
                 raise AssetError(
-                    f"{path}: image '{name}' is {image.width} x {image.height} pixels, too large: the pictures of "
-                    f"one file may have {MAX_PIXELS} in all."
+                    f"{path}: image '{shown(name)}' is {image.width} x {image.height} pixels, too large: the "
+                    f"pictures of one file may have {MAX_PIXELS} in all."
                 )
             pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / np.float32(255)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise AssetError(f"{path}: image '{name}' cannot be read: {error}.") from error
+        raise AssetError(f"{path}: image '{shown(name)}' cannot be read: {shown(error, 200)}.") from error
     return as_tensor(pixels.transpose(2, 0, 1)).contiguous()

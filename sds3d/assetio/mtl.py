@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..core.assets import Material, Mesh
 from ..core.errors import AssetError
+from .files import shown
 from .image_bytes import encode_png
 
 _PICTURES = {
@@ -100,7 +101,9 @@ def parse_mtl(data: bytes, file: Path, path: Path) -> dict[str, MtlMaterial]:
                 target = words[-1] if rest.startswith("-") else rest
                 out[name] = MtlMaterial(**{**vars(out[name]), _PICTURES[keyword]: target})
         except ValueError as error:
-            raise AssetError(f"{path}: its material file {file.name} has the line '{line[:80]}'.") from error
+            raise AssetError(
+                f"{path}: its material file {file.name} has the line '{shown(line, 80)}'."
+            ) from error
     return out
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.assets import Mesh, PointCloud, Scene
 from ..core.errors import AssetError
 from .check import as_numpy, as_tensor
-from .files import read_bytes, sibling
+from .files import read_bytes, shown, sibling
 from .image_bytes import MAX_PIXELS, decode_image
 from .mtl import MtlMaterial, material_of, parse_mtl
 from .polygons import fan
@@ -67,7 +67,8 @@ def decode_obj(data: bytes, path: Path) -> Scene:
     corners = np.array(lines.corners, dtype=np.int64)
     _check_corners(corners, lines, path)
     owner = np.repeat(np.array(lines.materials, dtype=np.int64), lines.lengths)
-    if colors is not None or len({materials[i] if i >= 0 else None for i in set(lines.materials)}) == 1:
+    used = {materials[i] if i >= 0 else MtlMaterial() for i in set(lines.materials)} if materials else set()
+    if colors is not None or len(used) <= 1:
         owner = np.full_like(owner, owner[0])
     counts = len(lines.v), len(lines.vt), len(lines.vn)
     picks, index = _vertices(np.column_stack([corners, owner]), counts)
@@ -76,7 +77,6 @@ def decode_obj(data: bytes, path: Path) -> Scene:
         uv = uv[:, :2] * [1, -1] + [0, 1]
     album = _Album(path)
     colors, texture = _paint(colors, picks, uv, materials, album)
-    used = {materials[i] if i >= 0 else MtlMaterial() for i in set(lines.materials)} if materials else set()
     material = material_of(used.pop(), album.load, uv is not None) if len(used) == 1 else None
     mesh = Mesh(
         as_tensor(rows[picks[:, 0], :3]),
@@ -106,7 +106,8 @@ def _parse(data: bytes, path: Path) -> _Lines:
             if keyword == "v":
                 out.v.append(_position([float(x) for x in values]))
             elif keyword == "vt":
-                out.vt.append([float(x) for x in (*values, "0")[:2]])
+                u, v = (*values, "0")[:2] if values else ()
+                out.vt.append([float(u), float(v)])
             elif keyword == "vn":
                 x, y, z = values
                 out.vn.append([float(x), float(y), float(z)])
@@ -119,7 +120,9 @@ def _parse(data: bytes, path: Path) -> _Lines:
             elif keyword == "mtllib":
                 out.libraries.append(line.split(None, 1)[1].strip())
         except (ValueError, IndexError) as error:
-            raise AssetError(f"{path}: line {number} '{line[:80]}' cannot be understood: {error}.") from error
+            raise AssetError(
+                f"{path}: line {number} '{shown(line, 80)}' cannot be understood: {shown(error)}."
+            ) from error
     return out
 
 
@@ -136,8 +139,8 @@ def _corner(word: str, lines: _Lines) -> tuple[int, int, int]:
         if text:
             value = int(text)
             out[slot] = value - 1 if value > 0 else len(seen) + value
-            if value == 0 or out[slot] < 0:
-                raise ValueError(f"index {value} names nothing (OBJ counts from 1)")
+            if value == 0 or not 0 <= out[slot] < 1 << 40:
+                raise ValueError(f"index {text[:20]} names nothing (OBJ counts from 1)")
         elif slot == 0:
             raise ValueError("a corner has no vertex")
     return out[0], out[1], out[2]
@@ -228,9 +231,11 @@ def _materials(lines: _Lines, path: Path) -> tuple[list[MtlMaterial], list[str]]
         if file.exists():
             found |= parse_mtl(read_bytes(file), file, path)
         else:
-            notes.append(f"the material file '{library[:100]}' is missing")
+            notes.append(f"the material file '{shown(library)}' is missing")
     notes += [
-        f"the material '{name}' is nowhere defined" for name in lines.names if found and name not in found
+        f"the material '{shown(name)}' is nowhere defined"
+        for name in lines.names
+        if found and name not in found
     ]
     return ([found.get(name, MtlMaterial()) for name in lines.names] if found else []), notes
 

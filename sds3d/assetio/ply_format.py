@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import AssetError
+from .files import shown
 
 MAX_HEADER_BYTES = 1 << 16
 
@@ -141,7 +142,9 @@ def _parse_header(data: bytes, path: Path) -> tuple[str, list[Element], int]:
             else:
                 raise ValueError(f"unknown keyword '{words[0][:40]}'")
         except (KeyError, IndexError, ValueError) as error:
-            raise AssetError(f"{path}: header line {number} '{line[:80]}' is malformed ({error}).") from error
+            raise AssetError(
+                f"{path}: header line {number} '{shown(line, 80)}' is malformed ({shown(error)})."
+            ) from error
     if order is None:
         raise AssetError(f"{path}: the PLY header has no 'format' line.")
     return order, elements, start
@@ -169,8 +172,8 @@ def _add_property(words: list[str], elements: list[Element]) -> None:
 
 def _too_short(element: Element, have: int, need: int, unit: str, path: Path) -> AssetError:
     return AssetError(
-        f"{path}: is cut off: the header promises {element.count} of '{element.name}', at least {need} {unit}, "
-        f"but {have} {unit} are left. Copy or download the file again."
+        f"{path}: is cut off: the header promises {element.count} of '{shown(element.name, 40)}', at least {need} "
+        f"{unit}, but {have} {unit} are left. Copy or download the file again."
     )
 
 
@@ -201,7 +204,9 @@ def _ascii_table(tokens: list[bytes], at: int, element: Element, path: Path) -> 
             for p in element.properties
         }
     except (ValueError, IndexError) as error:
-        raise AssetError(f"{path}: '{element.name}' holds something that is no number: {error}.") from error
+        raise AssetError(
+            f"{path}: '{shown(element.name, 40)}' holds something that is no number: {shown(error)}."
+        ) from error
     return _split(element, values, {k: np.array(v, dtype=np.int64) for k, v in lengths.items()}), at
 
 

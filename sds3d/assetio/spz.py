@@ -89,6 +89,7 @@ def decode_spz(data: bytes, path: Path) -> Splats:
             f"{path}: claims {size} bytes of splats in a file of {len(data)}; it is broken or made to harm."
         )
     body = _inflate(unpacker, unpacker.unconsumed_tail, size, path)
+    _finish(unpacker, path)
     ends = np.cumsum([0, *widths]) * count
     parts = [np.frombuffer(body, "u1", b - a, a) for a, b in pairwise(ends)]
     fixed, opacity, color, scale, rotation, rest = (
@@ -107,15 +108,24 @@ def decode_spz(data: bytes, path: Path) -> Splats:
     )
 
 
-def _inflate(unpacker: zlib._Decompress, data: bytes, size: int, path: Path) -> bytes:
-    """Exactly the next `size` bytes of the stream."""
+def _inflate(
+    unpacker: zlib._Decompress, data: bytes, size: int, path: Path, least: int | None = None
+) -> bytes:
+    """The next `size` bytes of the stream; fewer, down to `least`, only where that is given."""
     try:
         out = unpacker.decompress(data, size) if size else b""
     except zlib.error as error:
         raise AssetError(f"{path}: its gzip stream is broken: {error}.") from error
-    if len(out) < size:
+    if len(out) < (size if least is None else least):
         raise AssetError(f"{path}: is cut off: {size} bytes are promised, {len(out)} are there.")
     return out
+
+
+def _finish(unpacker: zlib._Decompress, path: Path) -> None:
+    """The end of the stream, where its checksum stands; what a later version appends is passed over."""
+    more = _inflate(unpacker, unpacker.unconsumed_tail, 1, path, least=0)
+    if not more and not unpacker.eof:
+        raise AssetError(f"{path}: is cut off: its gzip stream does not end.")
 
 
 def _positions(fixed: np.ndarray, bits: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.assets import Mesh, Scene
 from ..core.errors import AssetError
 from .check import as_numpy, as_tensor
+from .files import shown
 
 _ROW = np.dtype([("normal", "<f4", (3,)), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 _HEADER = 80
@@ -77,7 +78,7 @@ def _ascii(data: bytes, path: Path) -> np.ndarray:
     try:
         numbers = [float(words[i + k]) for i in starts for k in (1, 2, 3)]
     except (ValueError, IndexError) as error:
-        raise AssetError(f"{path}: a vertex holds something that is no number: {error}.") from error
+        raise AssetError(f"{path}: a vertex holds something that is no number: {shown(error)}.") from error
     return np.array(numbers, dtype=np.float64).astype(np.float32).reshape(-1, 3, 3)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import AssetError
+from .files import shown
 from .usda import Prim
 
 Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
@@ -25,9 +26,11 @@ def numbers(value: object, width: int, path: Path, name: str) -> np.ndarray:
     try:
         out = np.asarray(value, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
-        raise AssetError(f"{path}: '{name[:60]}' holds something that is no number.") from error
+        raise AssetError(f"{path}: '{shown(name, 60)}' holds something that is no number.") from error
     if len(out) % width or not np.isfinite(out).all():
-        raise AssetError(f"{path}: '{name[:60]}' must be finite numbers, {width} a row; it has {len(out)}.")
+        raise AssetError(
+            f"{path}: '{shown(name, 60)}' must be finite numbers, {width} a row; it has {len(out)}."
+        )
     return out.reshape(-1, width)
 
 
@@ -47,13 +50,15 @@ def local_transform(prim: Prim, path: Path) -> np.ndarray:
             continue
         held = prim.values.get(key)
         if held is None or not key.startswith("xformOp:"):
-            raise AssetError(f"{path}: the transform '{text[:60]}' of '{prim.name[:60]}' is nowhere defined.")
+            raise AssetError(
+                f"{path}: the transform '{shown(text, 60)}' of '{shown(prim.name, 60)}' is nowhere defined."
+            )
         step = _operation(key.split(":")[1], held.value, path)
         if inverse and np.linalg.det(step) == 0:
-            raise AssetError(f"{path}: the transform '{text[:60]}' cannot be inverted.")
+            raise AssetError(f"{path}: the transform '{shown(text, 60)}' cannot be inverted.")
         out = out @ (np.linalg.inv(step) if inverse else step)
     if not np.isfinite(out).all():
-        raise AssetError(f"{path}: the transform of '{prim.name[:60]}' overflows.")
+        raise AssetError(f"{path}: the transform of '{shown(prim.name, 60)}' overflows.")
     return out
 
 
@@ -62,7 +67,7 @@ def _operation(kind: str, value: object, path: Path) -> np.ndarray:
     width = {"transform": 16, "orient": 4, "rotateX": 1, "rotateY": 1, "rotateZ": 1}.get(kind, 3)
     rows = numbers(value, width, path, f"xformOp:{kind}")
     if len(rows) != 1:
-        raise AssetError(f"{path}: 'xformOp:{kind[:30]}' needs {width} numbers.")
+        raise AssetError(f"{path}: 'xformOp:{shown(kind, 30)}' needs {width} numbers.")
     row = rows[0]
     if kind == "transform":
         return row.reshape(4, 4).T  # USD multiplies rows from the left
@@ -78,7 +83,7 @@ def _operation(kind: str, value: object, path: Path) -> np.ndarray:
         for axis in kind[6:]:  # the first named turns first
             out[:3, :3] = _axis("XYZ".index(axis), row["XYZ".index(axis)]) @ out[:3, :3]
     else:
-        raise AssetError(f"{path}: 'xformOp:{kind[:30]}' is no transform that sds3d knows.")
+        raise AssetError(f"{path}: 'xformOp:{shown(kind, 30)}' is no transform that sds3d knows.")
     return out
 
 
@@ -128,7 +133,7 @@ def variable(
     if listed is not None and listed.value is not None:
         index = numbers(listed.value, 1, path, f"{key}:indices")[:, 0].astype(np.int64)
         if len(index) and not 0 <= index.min() <= index.max() < len(rows):
-            raise AssetError(f"{path}: '{key[:60]}' names row {index.max()} of {len(rows)}.")
+            raise AssetError(f"{path}: '{shown(key, 60)}' names row {index.max()} of {len(rows)}.")
         rows = rows[index]
     if not len(rows):
         return None
@@ -144,6 +149,6 @@ def variable(
     count, of_corner, of_vertex = choices.get(kind, (-1, corners, None))
     if len(rows) != count:
         raise AssetError(
-            f"{path}: '{key[:60]}' has {len(rows)} rows, which do not fit '{kind[:30]}' on this mesh."
+            f"{path}: '{shown(key, 60)}' has {len(rows)} rows, which do not fit '{shown(kind, 30)}' on this mesh."
         )
     return Variable(rows, of_corner, of_vertex)

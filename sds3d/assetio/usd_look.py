@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core.assets import Material
 from ..core.errors import AssetError
-from .files import read_bytes, sibling
+from .files import read_bytes, shown, sibling
 from .image_bytes import MAX_PIXELS, decode_image
 from .usd_geometry import numbers
 from .usda import Prim
@@ -128,5 +128,5 @@ def _picture(shader: Prim, folder: str, files: dict[str, bytes], path: Path) -> 
     elif len(files) == 1:
         data = read_bytes(sibling(path, name))
     else:
-        raise AssetError(f"{path}: its picture '{name[:100]}' is not in the package.")
+        raise AssetError(f"{path}: its picture '{shown(name, 100)}' is not in the package.")
     return decode_image(data, name[:100], path, MAX_PIXELS // 4)

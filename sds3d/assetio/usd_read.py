@@ -20,6 +20,7 @@ from ..core.assets import Mesh, Scene
 from ..core.errors import AssetError, MissingPackageError
 from .check import as_numpy, as_tensor
 from .color import linear_to_srgb
+from .files import shown
 from .polygons import fan
 from .provenance import foreign
 from .sample import sample_texture
@@ -117,7 +118,7 @@ def _part(prim: Prim, transform: np.ndarray, look: Look, path: Path) -> _Part:
     points = numbers(_value(prim, "points"), 3, path, "points")
     lengths = numbers(_value(prim, "faceVertexCounts"), 1, path, "faceVertexCounts")[:, 0].astype(np.int64)
     corners = numbers(_value(prim, "faceVertexIndices"), 1, path, "faceVertexIndices")[:, 0].astype(np.int64)
-    name = prim.name[:60]
+    name = shown(prim.name, 60)
     if (lengths < 0).any() or lengths.sum() != len(corners):
         raise AssetError(f"{path}: mesh '{name}' has faces of {lengths.sum()} corners and {len(corners)}.")
     if len(corners) and not 0 <= corners.min() <= corners.max() < len(points):
@@ -141,8 +142,8 @@ def _part(prim: Prim, transform: np.ndarray, look: Look, path: Path) -> _Part:
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         normals = normals / np.where(length > 0, length, 1.0)
     uv = None if uv is None else uv * [1, -1] + [0, 1]
-    shown = None if colors is None else linear_to_srgb(colors.clip(0.0, 1.0))
-    return _Part(points[owner] @ linear.T + transform[:3, 3], triangles, normals, uv, shown, look)
+    painted = None if colors is None else linear_to_srgb(colors.clip(0.0, 1.0))
+    return _Part(points[owner] @ linear.T + transform[:3, 3], triangles, normals, uv, painted, look)
 
 
 def _vertices(
@@ -183,10 +184,10 @@ def _merge(parts: list[_Part], name: str, notes: list[str]) -> Mesh:
         material = parts[0].look.material(uv is not None)
     elif any(not part.look.glows for part in parts):
         notes.append("the parts have several materials: their colours were kept at the vertices alone")
-    shown = [_shown(part) for part in parts]
+    painted = [_painted(part) for part in parts]
     colors = None
-    if any(c is not None for c in shown):
-        rows = zip(shown, parts, strict=True)
+    if any(c is not None for c in painted):
+        rows = zip(painted, parts, strict=True)
         colors = np.concatenate([np.ones_like(p.positions) if c is None else c for c, p in rows])
     starts = np.cumsum([0] + [len(part.positions) for part in parts])
     complete = [part.normals for part in parts if part.normals is not None]
@@ -204,7 +205,7 @@ def _merge(parts: list[_Part], name: str, notes: list[str]) -> Mesh:
     )
 
 
-def _shown(part: _Part) -> np.ndarray | None:
+def _painted(part: _Part) -> np.ndarray | None:
     """(n, 3) sRGB colours at the vertices: the texture there, else the mesh's own, else the material's one colour."""
     if part.look.texture is not None and part.uv is not None:
         return sample_texture(as_numpy(part.look.texture).transpose(1, 2, 0), part.uv.astype(np.float32))

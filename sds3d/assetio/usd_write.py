@@ -134,7 +134,8 @@ def _look(mesh: Mesh, pictures: dict[str, Tensor]) -> list[str]:
     surface = [f"float inputs:{k} = {v}" for k, v in inputs.items() if k not in wires]
     surface += [f"{kind} inputs:{k}.connect = </Asset/Look/{source}>" for k, (kind, source) in wires.items()]
     if shade == "emissiveColor":
-        surface.append("color3f inputs:diffuseColor = (0, 0, 0)")
+        # nothing is reflected either: a refractive index of 1 has no highlight
+        surface += ["color3f inputs:diffuseColor = (0, 0, 0)", "float inputs:ior = 1"]
     return [
         '    def Material "Look"',
         "    {",

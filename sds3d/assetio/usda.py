@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import AssetError
+from .files import shown
 
 MAX_DEPTH, MAX_TEXT = 60, 1 << 29
 
+_SPACE = re.compile(r"\s*+(?:#[^\n]*+\n?+\s*+)*+")
 _TOKEN = re.compile(
     r"""\s*+(?:\#[^\n]*+\n?+\s*+)*+(?:
     (?P<string>\"\"\"(?:[^\\]|\\.)*?\"\"\"|'''(?:[^\\]|\\.)*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
@@ -88,8 +90,8 @@ class _Parser:
         self.advance()
 
     def error(self, reason: str) -> AssetError:
-        line = self.text.count("\n", 0, self.at) + 1
-        return AssetError(f"{self.path}: line {line} of its USD text cannot be understood: {reason}.")
+        line = self.text.count("\n", 0, _SPACE.match(self.text, self.at).end()) + 1  # type: ignore[union-attr]
+        return AssetError(f"{self.path}: line {line} of its USD text cannot be understood: {shown(reason)}.")
 
     def advance(self) -> str:
         """The present token, after which the next becomes present."""

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from ..core.errors import AssetError
+from .files import shown
 
 ALIGNMENT = 64
 _PADDING_ID = 0x1986
@@ -44,7 +45,7 @@ def unpack(data: bytes, path: Path) -> dict[str, bytes]:
             wrong = [e for e in entries if e.compress_type != zipfile.ZIP_STORED or e.flag_bits & 1]
             if wrong:
                 raise AssetError(
-                    f"{path}: '{wrong[0].filename[:60]}' in it is compressed, which USDZ forbids."
+                    f"{path}: '{shown(wrong[0].filename, 60)}' in it is compressed, which USDZ forbids."
                 )
             return {e.filename: archive.read(e) for e in entries}
     except (
@@ -56,4 +57,4 @@ def unpack(data: bytes, path: Path) -> dict[str, bytes]:
         NotImplementedError,
         RuntimeError,
     ) as error:
-        raise AssetError(f"{path}: is a broken USDZ package: {str(error)[:200]}.") from error
+        raise AssetError(f"{path}: is a broken USDZ package: {shown(error)}.") from error

@@ -47,7 +47,7 @@ def write_views(
     origin: Provenance,
     surface: Asset | None,
 ) -> list[Path]:
-    """A folder of three rings of views on white with their cameras.
+    """A folder of three rings of views on white with their cameras; returned as its path.
 
     Args:
         kind: "nerfstudio" (transforms.json, images/) or "colmap" (sparse/0/, images/). options: contact_size is the
@@ -68,7 +68,7 @@ def write_views(
         write_atomic(path, encode_png(image, origin), overwrite)
     for name, data in files.items():
         write_atomic(folder / name, data, overwrite)
-    return targets
+    return [folder]
 
 
 def camera_files(kind: str, shots: Shots, origin: Provenance, surface: Asset | None) -> dict[str, bytes]:
