@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from raster_cases import implementations
 from sds3d.representations import mesh as package
 from sds3d.representations.base import Representation
-from sds3d.representations.mesh.options import MaterialOptions, Options
+from sds3d.representations.mesh.options import HashOptions, MaterialOptions, Options
 from test_mesh_surface import apart, ball, cube, textured
 
 from sds3d.core.assets import Material, Mesh, PointCloud
@@ -258,6 +258,7 @@ def test_a_state_is_the_whole_model() -> None:
     for key, value in model.render(look_at()).items():
         assert torch.equal(value, other.render(look_at())[key]), key
     assert other.bounds == model.bounds
+    assert model.regularise({}, 0.3) == other.regularise({}, 0.3)
     state = model.state_dict()
     with torch.no_grad():
         other.offsets.add_(1.0)
@@ -271,6 +272,38 @@ def test_moving_takes_everything_along() -> None:
     model.to(torch.device("meta"))
     tensors = [*model.surface.tensors().values(), model.offsets, *model.paint.state_dict().values()]
     assert {t.device.type for t in (*tensors, model.paint.charts)} == {"meta"}
+
+
+HASH = Options(texture_size=64, texture="hash", shading="unlit", hash=HashOptions(log2_size=10, finest=32))
+
+
+def test_a_hash_grid_starts_from_the_colors_that_are_there_and_learns_others() -> None:
+    look, asset = look_at(1, 24), textured(ball())
+    model = package.from_asset(asset, HASH, Streams(0))
+    start, plain = model.render(look)["rgb"], model_of(asset).render(look)["rgb"]
+    torch.testing.assert_close(start, plain, rtol=0, atol=3e-3)
+    params = trained(model)
+    assert sorted(params) == ["bias_0", "bias_1", "table", "weight_0", "weight_1"]
+    optimizer = torch.optim.Adam(params.values(), lr=0.05)
+    target = linear_to_srgb(model_of(cube()).render(look)["rgb"].mean((0, 2, 3)))[:, None, None]
+    losses = []
+    for _ in range(25):
+        out = model.render(look)
+        loss = ((out["rgb"] - target) * out["alpha"]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.1 * losses[0]
+    assert model.regularise({}, 0.5) == {}
+    baked = model_of(model.to_asset("mesh")).render(look)["rgb"]
+    assert psnr(baked, model.render(look)["rgb"].detach()).min() > 35
+    again = package.from_asset(cube(), HASH, Streams(1))
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again.render(look)["rgb"], model.render(look)["rgb"])
+    assert torch.equal(again.to_asset("mesh").texture, model.to_asset("mesh").texture)
+    again.to(torch.device("meta"))
+    assert {t.device.type for t in again.paint.state_dict().values()} == {"meta"}
 
 
 def test_bounds_hold_what_may_move() -> None:

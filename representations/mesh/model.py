@@ -20,6 +20,7 @@ from ..base import Moments, ParamGroup
 from ..raster.triangles import interpolate, rasterize
 from ..raster.triangles_antialias import antialias
 from ..raster.triangles_texture import mip_level
+from .hash_paint import HashPaint, fresh
 from .options import Options
 from .paint import AtlasPaint, Coat, Paint, Place
 from .shading import bend, normals_of, shade
@@ -166,6 +167,7 @@ class MeshModel:
             )
         device = self.surface.vertices.device
         self.surface = Surface(**{k: v.detach().clone() for k, v in state["surface"].items()}).to(device)
+        self.paint.cover(self.surface)
         self.offsets = state["offsets"].detach().to(device, copy=True)
         self.paint.load_state_dict(state["paint"])
 
@@ -216,7 +218,7 @@ def from_asset(asset: Asset, options: Options, streams: Streams) -> MeshModel:
     """A mesh where it stands, made ready to be painted: its colours or texture baked into a new atlas.
 
     Args:
-        streams: nothing is drawn at random.
+        streams: where the hash grid's first values come from.
 
     Raises:
         AssetError: the asset is no mesh, has no faces, or cannot be unwrapped.
@@ -233,4 +235,7 @@ def from_asset(asset: Asset, options: Options, streams: Streams) -> MeshModel:
     for name, learned in (("metallic_roughness", material.learn), ("slopes", material.normal_map)):
         if learned and len(maps[name]) == 1:
             maps[name] = maps[name].expand(size, size, 2).contiguous()
-    return MeshModel(options, surface, AtlasPaint(options, surface, maps))
+    paint: Paint = AtlasPaint(options, surface, maps)
+    if options.texture == "hash":
+        paint = HashPaint(options, surface, paint, fresh(options, streams))
+    return MeshModel(options, surface, paint)

@@ -11,6 +11,7 @@ from sds3d.config.options import Scalar
 from sds3d.core import schedules
 
 from ..base import RepresentationOptions
+from ..raster.hash_grid_layout import HashGrid
 
 
 class MaterialOptions(BaseOptions):
@@ -34,6 +35,39 @@ class MaterialOptions(BaseOptions):
     """Weight of the squared slopes of the normal map, mean of texels."""
 
 
+class HashOptions(BaseOptions):
+    """Colours in a hash grid (Müller et al. 2022) around the surface and a small network, for texture: hash."""
+
+    levels: int = Field(8, ge=1, le=32)
+    """Resolutions, growing geometrically from base to finest."""
+    features: Literal[1, 2, 4, 8] = 2
+    """Numbers a level."""
+    log2_size: int = Field(14, ge=3, le=24)
+    """A level has at most 2 to this power rows."""
+    base: int = Field(8, ge=2, le=4096)
+    """Points along an edge of the coarsest level."""
+    finest: int = Field(128, ge=2, le=4096)
+    """Points along an edge of the finest level."""
+    hidden: int = Field(16, ge=1, le=128)
+    """Width of the network's hidden layer."""
+    initial_noise: float = Field(0.1, ge=0.0)
+    """Half-width of the even distribution that the rows start from."""
+    half_extent: float = Field(0.85, gt=0.0)
+    """Half the edge of the cube that the grid fills, in world units."""
+    lr: Scalar = schedules.Schedule("linear", (0.01, 0.002), warmup=0.05)
+    """Learning rate of Adam for grid and network."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.finest < self.base:
+            raise ValueError(f"finest must be at least base ({self.base}), got {self.finest}")
+        return self
+
+    def grid(self) -> HashGrid:
+        """Its shape."""
+        return HashGrid(self.levels, self.features, self.log2_size, self.base, self.finest)
+
+
 class Options(RepresentationOptions):
     """A mesh with a texture: the shape is given, the guidance paints it; exported with its texture."""
 
@@ -54,6 +88,8 @@ class Options(RepresentationOptions):
     texture: Literal["atlas", "hash"] = "atlas"
     """Where the colours are learned: atlas: in the texture itself; hash: in a hash grid around the surface and a small
     network, baked into a texture for export."""
+    hash: HashOptions = Field(default_factory=HashOptions)
+    """The grid, for texture: hash."""
     texture_size: int = Field(256, ge=16, le=4096)
     """Side of the square texture in texels."""
     padding: int = Field(4, ge=0, le=64)
@@ -73,11 +109,11 @@ class Options(RepresentationOptions):
     """Kernels that draw: auto takes the fastest of the device; native: C++ on the CPU; warp: NVIDIA Warp, what a GPU
     gets; nvdiffrast: where you have it (non-commercial licence); twin: plain PyTorch, slow."""
     lr: Scalar = schedules.Schedule("linear", (0.03, 0.006), warmup=0.05)
-    """Learning rate of Adam for the base colours, which lie in [0, 1]; for the hash grid, times 1/3."""
+    """Learning rate of Adam for the base colours of an atlas, which lie in [0, 1]."""
     lr_offsets: Scalar = schedules.Schedule("linear", (2e-3, 4e-4), warmup=0.05)
     """Learning rate of Adam for the vertices' offsets, world units."""
     smoothness: Scalar = schedules.constant(0.05)
-    """Weight of the squared differences between neighbouring texels of a chart, summed."""
+    """Weight of the squared differences between neighbouring texels of a chart, summed; for an atlas."""
     laplacian: Scalar = schedules.constant(100.0)
     """Weight of the squared Laplacian of the offsets, summed: keeps their differences small, not the offsets."""
 

@@ -93,7 +93,7 @@ class AtlasPaint:
 
     def __init__(self, options: Options, surface: Surface, maps: Mapping[str, Tensor]):
         self.options, self._maps = options, {name: value.clone() for name, value in maps.items()}
-        self.charts = _charts(surface, len(maps["base_color"]))
+        self.cover(surface)
 
     def to(self, device: torch.device) -> None:
         """Move everything."""
@@ -145,6 +145,10 @@ class AtlasPaint:
         """Put colours, metallic and roughness back into [0, 1]."""
         for name in ("base_color", "metallic_roughness"):
             self._maps[name].clamp_(0.0, 1.0)
+
+    def cover(self, surface: Surface) -> None:
+        """Lie on another surface."""
+        self.charts = _charts(surface, len(self._maps["base_color"]))
 
     def maps(self) -> dict[str, Tensor]:
         """The textures."""
