@@ -284,17 +284,17 @@ def test_a_hash_grid_starts_from_the_colors_that_are_there_and_learns_others() -
     torch.testing.assert_close(start, plain, rtol=0, atol=3e-3)
     params = trained(model)
     assert sorted(params) == ["bias_0", "bias_1", "table", "weight_0", "weight_1"]
-    optimizer = torch.optim.Adam(params.values(), lr=0.05)
-    target = linear_to_srgb(model_of(cube()).render(look)["rgb"].mean((0, 2, 3)))[:, None, None]
+    target = torch.tensor([0.9, 0.6, 0.1])[:, None, None]
     losses = []
-    for _ in range(25):
+    for _ in range(40):
         out = model.render(look)
         loss = ((out["rgb"] - target) * out["alpha"]).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        for value, grad in zip(
+            params.values(), torch.autograd.grad(loss, list(params.values())), strict=True
+        ):
+            value.data.sub_(0.03 * grad / grad.abs().max().clamp_min(1e-9))
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.1 * losses[0]
+    assert losses[-1] < 0.2 * losses[0]
     assert model.regularise({}, 0.5) == {}
     baked = model_of(model.to_asset("mesh")).render(look)["rgb"]
     assert psnr(baked, model.render(look)["rgb"].detach()).min() > 35
