@@ -14,7 +14,7 @@ from ...config import source
 from ...config.suggest import listing
 from ...core.errors import ConfigError, PromptError
 from .. import configs
-from ..assemble import check_model, check_prompt
+from ..assemble import check_guidance, check_model, check_prompt
 from ..batch import Refusal
 from ..counting import calls_of, steps_for
 from ..schema import GUIDANCE, RunConfig
@@ -74,6 +74,8 @@ def plan(asked: Asked) -> Comparison:
             hint="Add --methods sds,csd or `methods: [sds, csd]` in the file.",
         )
     samples = {label: _config(asked, label) for label in labels}
+    for label, config in samples.items():
+        _check(asked, label, config)
     first = samples[labels[0]]
     check_model(first)
     prompts, refused = [], []
@@ -120,15 +122,29 @@ def _config(asked: Asked, label: str) -> RunConfig:
     config = configs.from_document(source.Document(data, marks, list(asked.document.problems)))
     if asked.options.mode == "3d" and config.representation.flat:
         raise ConfigError("is a picture, which has no 3D.", key="representation", hint="Take --mode 2d.")
+    return config
+
+
+def _check(asked: Asked, label: str, config: RunConfig) -> None:
+    """Refuse what cannot be compared before anything is made."""
+    if config.stages:
+        raise ConfigError(
+            "does not go into a comparison, whose runs have one stage.",
+            file=asked.document.mark(("stages",)).file,
+            line=asked.document.mark(("stages",)).line,
+            key="stages",
+            hint="Leave it out, and compare each stage by itself.",
+        )
+    mark, method = asked.document.mark(("methods", label)), config.guidance.method
+    place = {"file": mark.file, "line": mark.line, "key": f"methods.{label}"}
     if preset(method)(config.guidance).source:
         raise ConfigError(
-            f"{method} edits a given object, which a comparison of prompts has not.",
-            file=mark.file,
-            line=mark.line,
-            key=f"methods.{label}",
-            hint="Leave it out.",
+            f"{method} edits a given object, which a comparison of prompts has not.", hint="Leave it out.", **place
         )
-    return config
+    try:
+        check_guidance(config)
+    except ConfigError as error:
+        raise ConfigError(error.message, hint=error.hint, **place) from error
 
 
 def _completed(data: dict[str, Any], usual: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
