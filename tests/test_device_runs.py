@@ -47,6 +47,22 @@ DENSE = [
 ]
 MCMC = [*GAUSSIANS, "representation.strategy=mcmc"]
 IMAGE = ["representation.kind=image"]
+NERF = [
+    "representation.kind=nerf",
+    "representation.encoding.finest=16",
+    "representation.encoding.log2_size=8",
+    "representation.occupancy.resolution=8",
+    "representation.occupancy.every=1",
+    "representation.samples=8",
+    TWIN,
+]
+TETMESH = [
+    "representation.kind=tetmesh",
+    "representation.cells=6",
+    "representation.color_resolutions=[4,8]",
+    TWIN,
+]
+MESH = ["representation.kind=mesh", "representation.shape=sphere", "representation.texture_size=16", TWIN]
 
 
 @pytest.fixture
@@ -81,6 +97,10 @@ def assert_same(mine: dict, other: dict) -> None:
         DENSE,
         IMAGE,
         [*GRID, "guidance=vsd"],
+        pytest.param(NERF, marks=pytest.mark.slow),
+        pytest.param(TETMESH, marks=pytest.mark.slow),
+        pytest.param([*TETMESH, "representation.surface=dmtet"], marks=pytest.mark.slow),
+        pytest.param(MESH, marks=pytest.mark.slow),
         pytest.param(MCMC, marks=pytest.mark.slow),
         pytest.param([*GRID, "particles=2"], marks=pytest.mark.slow),
         pytest.param([*GRID, "guidance=cfd"], marks=pytest.mark.slow),

@@ -7,6 +7,7 @@ import torch
 from fakes import nvdiffrast_torch, tinycudann
 from fakes.elsewhere import META
 from fakes.packages import install
+from fakes.second_device import SECOND, There, computing
 from sds3d.representations.raster import hash_grid_twin
 from sds3d.representations.raster.hash_grid_layout import HashGrid
 
@@ -127,3 +128,30 @@ def test_tinycudann_refuses_what_the_original_refuses() -> None:
         tcnn.Encoding(3, HASH, dtype=torch.bfloat16)
     with pytest.raises(TypeError, match="n_output_dims must be int"):
         tcnn.Network(3, 1.0, SMALL)
+
+
+def test_the_second_device_computes_and_mixes_with_none() -> None:
+    with computing() as second:
+        x, y = torch.arange(4.0, device=second), torch.tensor([1.0, 2.0, 3.0, 4.0], device=second)
+        leaf = torch.ones(4).to(second).requires_grad_()
+        (leaf * x).sum().backward()
+        assert isinstance(leaf.grad, There)
+        assert leaf.grad.device == SECOND
+        assert leaf.grad.cpu().tolist() == [0, 1, 2, 3]
+        x[1:3] = 7.0
+        assert x.tolist() == [0, 7, 7, 3]
+        assert bool((x[torch.tensor([1, 2])] > 6).all())  # CUDA takes indices from the CPU, and numbers
+        assert (y + torch.tensor(3.0)).tolist() == [4, 5, 6, 7]
+        assert torch.zeros_like(x).device == x.new_ones(2).device == SECOND
+        assert type(x.cpu()) is torch.Tensor
+        for mixed in (
+            lambda: x + torch.ones(4),
+            lambda: torch.stack([x, torch.ones(4)]),
+            lambda: torch.ones(4, 4) @ x,
+        ):
+            with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+                mixed()
+        with pytest.raises(TypeError, match="to numpy"):
+            x.numpy()
+    with pytest.raises(RuntimeError, match=r"Could not run|[Ll]azy"):
+        torch.zeros(2, device=SECOND)
