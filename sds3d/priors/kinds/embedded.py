@@ -62,7 +62,8 @@ the gradient of half the squared distance to the predicted clean image. A critic
 the paper's tens of thousands, hence its higher lr. A reward among four draws, judged at x0 itself, costs 8 predictions
 where the published seven on fifteen moves each cost about 105, and leaves steps to learn in. SJC at the published scale
 of 100 burns the colours and paints the background in the object's complement; at 5 it is as clean as SDS. Renders at
-64 px, averaged down for the 32 px model as its training pictures were, leave less haze. The network is too small to gain from a second thread."""
+64 px, averaged down for the 32 px model as its training pictures were, leave less haze.
+The network is too small to gain from a second thread."""
 
 
 class Options(BaseOptions):
