@@ -24,17 +24,21 @@ def dry_run(config: RunConfig, gpu_gb: float | None, as_json: bool) -> int:
     from ..jobs.plan import make_plan
     from ..priors.models.offline import is_offline
 
-    plan = make_plan(config, None if gpu_gb is None else gpu_gb * 1e9)
+    room = None if gpu_gb is None else gpu_gb * 1e9
+    plans = dict(zip(config.stage_names(), (make_plan(one, room) for one in config.in_stages()), strict=True))
     if as_json:
-        print_json(asdict(plan))
+        parts = {name: asdict(plan) for name, plan in plans.items()}
+        print_json({"stages": parts} if config.stages else parts[""])
     else:
-        for line in _lines(plan):
-            typer.echo(line)
-    missing = [name for name, there in plan.files.items() if not there]
-    if plan.problem:
-        print(f"error: {plan.problem}", file=sys.stderr)
+        for name, plan in plans.items():
+            for line in [f"stage     {name}"] * bool(name) + _lines(plan):
+                typer.echo(line)
+    missing = [name for plan in plans.values() for name, there in plan.files.items() if not there]
+    problems = [plan.problem for plan in plans.values() if plan.problem]
+    for problem in dict.fromkeys(problems):
+        print(f"error: {problem}", file=sys.stderr)
     # what is missing is fetched by the run itself, unless the network is off
-    return int(bool(plan.problem or (missing and is_offline())))
+    return int(bool(problems or (missing and is_offline())))
 
 
 def _lines(plan: Plan) -> list[str]:

@@ -16,9 +16,11 @@ _POINTS = 21
 def warnings(config: RunConfig) -> list[str]:
     """What is known to go wrong with this config: a sentence each, with what to do. [] where nothing is known."""
     found = []
-    for one in config.apart():
-        texts = [text for rule in RULES if (text := rule(one.config, one.guidance))]
-        found += [f"{one.name}: {text}" if one.name else text for text in texts]
+    for stage, own in zip(config.stage_names(), config.in_stages(), strict=True):
+        for one in own.apart():
+            place = ".".join(name for name in (stage, one.name) if name)
+            texts = [text for rule in RULES if (text := rule(one.config, one.guidance))]
+            found += [f"{place}: {text}" if place else text for text in texts]
     return found
 
 
