@@ -50,15 +50,15 @@ class Result:
         Raises:
             AssetError: the run exported none.
         """
-        return self._read("mesh", ("glb", "ply", "obj"))
+        return self._read("mesh", ("glb", "ply", "obj", "usdz", "stl"))
 
     def splats(self) -> Splats:
-        """The splats, read back from asset.3dgs.ply.
+        """The splats, read back from asset.3dgs.ply, or from a smaller format where that was asked for alone.
 
         Raises:
             AssetError: the run exported none.
         """
-        return self._read("splats", ("3dgs",))
+        return self._read("splats", ("3dgs", "spz", "compressed", "splat"))
 
     def _read(self, form: str, kinds: tuple[str, ...]) -> Any:
         from .assetio.kinds import read

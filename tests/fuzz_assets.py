@@ -329,7 +329,15 @@ def case(seed: Seed, number: int) -> bytes:
         mutation = seed.mutations[dice.integers(len(seed.mutations))]
         try:
             data = mutation(data, dice)
-        except (ValueError, struct.error, zlib.error, zipfile.BadZipFile, KeyError, IndexError, TypeError):
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            RecursionError,
+            struct.error,
+            zlib.error,
+            zipfile.BadZipFile,
+        ):
             data = flip(data, dice)  # a second mutation may not understand what the first has left
     return data
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from sds3d.assetio import pictures
+from sds3d.assetio import describe, pictures
 from sds3d.core.errors import AssetError
 
 
@@ -124,3 +124,21 @@ def test_pictures_do_not_overwrite_unasked(tmp_path: Path) -> None:
         pictures.save_png(torch.ones(3, 2, 2), path)
     pictures.save_png(torch.ones(3, 2, 2), path, overwrite=True)
     assert (pictures.load_image(path) == 1).all()
+
+
+def test_films_are_read_back(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    frames = views(6, 64, 96)
+    for path in (
+        pictures.turntable(frames, tmp_path / "a.mp4", 12),
+        pictures.animation(frames, tmp_path / "a.gif", 10),
+    ):
+        found, rate = pictures.read_film(path)
+        assert rate == pytest.approx({".mp4": 12, ".gif": 10}[path.suffix])
+        assert len(found) == 6
+        for back, frame in zip(found, frames, strict=True):
+            assert (back - frame).abs().mean() < 0.03
+        assert describe(path)["film"] == {"frames": 6, "width": 96, "height": 64, "fps": rate}
+    (tmp_path / "b.mp4").write_bytes(b"no film")
+    with pytest.raises(AssetError, match=r"b\.mp4"):
+        pictures.read_film(tmp_path / "b.mp4")

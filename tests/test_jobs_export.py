@@ -11,6 +11,7 @@ from small_run import small_config, small_folder
 from sds3d import assetio
 from sds3d.assetio.cameras_colmap import read_colmap
 from sds3d.assetio.cameras_nerfstudio import read_nerfstudio
+from sds3d.assetio.describe import describe_colmap
 from sds3d.core.errors import AssetError, ConfigError
 from sds3d.jobs.assemble import build_representation
 from sds3d.jobs.execute import execute
@@ -56,6 +57,10 @@ def test_every_kind_is_written_and_read_back(tmp_path: Path, representation: str
     again, points = read_colmap(tmp_path / "out" / "a_colmap" / "sparse" / "0")
     assert len(shots.names) == len(again.names) == 36
     assert points is not None
+    told_of = assetio.describe(tmp_path / "out" / "a_nerfstudio" / "transforms.json")["cameras"]
+    assert told_of == describe_colmap(tmp_path / "out" / "a_colmap" / "sparse" / "0")["cameras"] | {
+        "first": "images/000.png"
+    }
     for name in shots.names:
         assert assetio.read(tmp_path / "out" / "a_nerfstudio" / name).provenance == told
     with pytest.raises(AssetError, match="exists already"):

@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ..core.assets import Material, Mesh, Picture, PointCloud, Splats
+from .cameras import Shots
+from .cameras_colmap import read_colmap
+from .cameras_nerfstudio import FILE as NERFSTUDIO_FILE
+from .cameras_nerfstudio import read_nerfstudio
 from .check import as_numpy
 from .files import read_bytes
 from .kinds import read
+from .pictures import read_film
 from .topology import is_watertight, merge_equal
 
 
@@ -20,19 +25,19 @@ def describe(path: str | Path) -> dict[str, object]:
     Returns:
         file, bytes, sha256, notes, provenance, and for what the file holds "mesh" (vertices, faces, low, high,
         watertight, colors, normals, texture, material), "splats" (count, sh_degree, low, high, mean_opacity),
-        "points" (count, …) or "picture" (width, height, mean_rgb).
+        "points" (count, …) or "picture" (width, height, mean_rgb). Of an MP4 or GIF: "film" (frames, width, height,
+        fps); of a transforms.json: "cameras" (count, width, height, fov_y_deg, first).
 
     Raises:
         AssetError: as `read`.
     """
     path = Path(path)
+    if path.suffix.lower() in (".mp4", ".gif"):
+        return {**_file(path), "film": _film(path)}
+    if path.name == NERFSTUDIO_FILE:
+        return {**_file(path), "cameras": _cameras(read_nerfstudio(path))}
     scene = read(path)
-    data = read_bytes(path)
-    out: dict[str, object] = {
-        "file": str(path),
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
+    out = _file(path)
     if scene.mesh is not None:
         out["mesh"] = _mesh(scene.mesh)
     if scene.splats is not None:
@@ -44,6 +49,43 @@ def describe(path: str | Path) -> dict[str, object]:
     out["notes"] = list(scene.notes)
     out["provenance"] = dict(scene.provenance)
     return out
+
+
+def describe_colmap(folder: str | Path) -> dict[str, object]:
+    """Facts about a COLMAP model, ready for JSON: "cameras" and the number of "points".
+
+    Raises:
+        AssetError: as `read_colmap`.
+    """
+    shots, points = read_colmap(folder)
+    return {
+        "folder": str(folder),
+        "cameras": _cameras(shots),
+        "points": 0 if points is None else len(points.points),
+    }
+
+
+def _file(path: Path) -> dict[str, object]:
+    data = read_bytes(path)
+    return {"file": str(path), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _film(path: Path) -> dict[str, object]:
+    frames, rate = read_film(path)
+    _, height, width = frames[0].shape
+    return {"frames": len(frames), "width": width, "height": height, "fps": round(rate, 3)}
+
+
+def _cameras(shots: Shots) -> dict[str, object]:
+    height, width = shots.size
+    angles = shots.cameras.fov_y_deg
+    return {
+        "count": len(shots.names),
+        "width": width,
+        "height": height,
+        "fov_y_deg": [round(float(angles.min()), 3), round(float(angles.max()), 3)],
+        "first": shots.names[0],
+    }
 
 
 def _mesh(mesh: Mesh) -> dict[str, object]:

@@ -17,8 +17,8 @@ from torch import Tensor
 from ..core.errors import AssetError, MissingPackageError
 from .check import as_numpy
 from .color import to_bytes
-from .files import read_bytes, replacing, write_atomic
-from .image_bytes import decode_image, encode_png
+from .files import read_bytes, replacing, shown, write_atomic
+from .image_bytes import MAX_PIXELS, decode_image, encode_png
 
 
 def save_png(image: Float[Tensor, "3 h w"], path: str | Path, overwrite: bool = False) -> Path:
@@ -138,6 +138,40 @@ def animation(
             part, format="GIF", save_all=True, append_images=coded[1:], duration=10 * hundredths, loop=0
         )
     return path
+
+
+def read_film(path: str | Path, most: int = 10_000) -> tuple[list[Float[Tensor, "3 h w"]], float]:
+    """The frames of an MP4 or GIF, at most `most`, and their number a second.
+
+    Raises:
+        AssetError: it is no film, or its frames are larger than MAX_PIXELS together.
+        MissingPackageError: PyAV is absent.
+    """
+    path = Path(path)
+    read_bytes(path)
+    try:
+        import av
+    except ImportError as error:
+        raise MissingPackageError("av", f"reading {path.name}", "pip install av") from error
+    frames: list[Tensor] = []
+    try:
+        with av.open(str(path)) as film:
+            if not film.streams.video:
+                raise AssetError(f"{path}: holds no pictures.")
+            stream = film.streams.video[0]
+            for frame in film.decode(stream):
+                if len(frames) * frame.width * frame.height > MAX_PIXELS:
+                    raise AssetError(f"{path}: its frames have more than {MAX_PIXELS} pixels together.")
+                pixels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
+                frames.append(pixels.float() / 255)
+                if len(frames) == most:
+                    break
+            rate = float(stream.average_rate or 0)
+    except (av.FFmpegError, ValueError) as error:
+        raise AssetError(f"{path}: cannot be read as a film: {shown(error)}.") from error
+    if not frames:
+        raise AssetError(f"{path}: holds no pictures.")
+    return frames, rate
 
 
 def _even(pixels: np.ndarray) -> np.ndarray:

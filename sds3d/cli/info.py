@@ -11,10 +11,28 @@ EPILOG = (
     "Every file is checked while it is read. Exit status: 0 sound, 1 broken or missing, 2 a broken config."
 )
 
+_SUFFIXES = (
+    ".glb",
+    ".gltf",
+    ".obj",
+    ".ply",
+    ".stl",
+    ".usda",
+    ".usdc",
+    ".usdz",
+    ".splat",
+    ".spz",
+    ".png",
+    ".json",
+)
+"""What is taken for a file even where there is none."""
+
 
 def command(
     what: str = typer.Argument(
-        ..., metavar="RUN|FILE", help="Run folder, 3D file, checkpoint or config file."
+        ...,
+        metavar="RUN|FILE",
+        help="Run folder, 3D file, picture, film, camera file or folder, checkpoint or config.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -27,10 +45,14 @@ def command(
         facts = _config(path)
     elif suffix == ".safetensors":
         facts = _checkpoint(path)
-    elif path.is_file() or suffix in (".glb", ".gltf", ".obj", ".ply"):
+    elif path.is_file() or suffix in _SUFFIXES:
         from ..assetio.describe import describe
 
         facts = describe(path)
+    elif any((path / f"images.{ending}").is_file() for ending in ("bin", "txt")):
+        from ..assetio.describe import describe_colmap
+
+        facts = describe_colmap(path)
     else:
         from .find import find_run
 
