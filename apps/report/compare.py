@@ -101,7 +101,7 @@ def _gallery(summary: Summary) -> list[tuple[str, list[list[Shown]]]]:
         rows = [
             [_shown(by_place[prompt, seed, label], left) for label in asked.labels] for seed in asked.seeds
         ]
-        out.append((Path(prompt).stem if "/" in prompt else prompt, rows))
+        out.append((prompt, rows))
     return out
 
 

@@ -52,6 +52,7 @@ def command(
     out: Path | None = typer.Option(
         None, "--out", "-o", help="Folder of the result and its runs. Default: runs/compare-NAME."
     ),
+    report: bool = typer.Option(False, "--report", help="Run nothing; write the result of what is there."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON; no progress."),
 ) -> int:
@@ -62,20 +63,21 @@ def command(
     given = {"methods": methods, "seeds": seeds, "equal": equal, "budget": budget, "mode": mode}
     asked = plan(read([*words, *sets], given))
     folder = out or Path(asked.cells[0].config.runs) / f"compare-{asked.name}"
-    return _carry_out(placed(asked, folder / "cells"), folder, jobs, quiet or as_json, as_json)
+    asked = placed(asked, folder / "cells")
+    for refusal in asked.refused:
+        print(f'"{refusal.prompt}": refused: {refusal.reason}', file=sys.stderr)
+    ended = report or _carry_out(asked, folder, jobs, quiet or as_json)
+    return _conclude(asked, folder, as_json, ended)
 
 
-def _carry_out(asked: Comparison, folder: Path, jobs: int, quiet: bool, as_json: bool) -> int:
+def _carry_out(asked: Comparison, folder: Path, jobs: int, quiet: bool) -> bool:
+    """Run what is missing; whether all ended."""
     from sds3d.apps.report import write_report
 
     from ..jobs.compare.cells import folder_of, read_result
-    from ..jobs.compare.summary import summarise
     from ..jobs.compare.workers import carry_out
     from ..jobs.interrupt import stop_on_signals
-    from .output import print_json
 
-    for refusal in asked.refused:
-        print(f'"{refusal.prompt}": refused: {refusal.reason}', file=sys.stderr)
     cells = [folder_of(cell.config) for cell in asked.cells]
     missing = [cell for cell in cells if read_result(cell) is None]
     if not quiet:
@@ -90,7 +92,15 @@ def _carry_out(asked: Comparison, folder: Path, jobs: int, quiet: bool, as_json:
             print(f"{count}/{len(missing)} {cell.path.name}: {text}", file=sys.stderr, flush=True)
 
     with stop_on_signals() as flag:
-        ended = carry_out(missing, jobs, flag, told, [write_report])
+        return carry_out(missing, jobs, flag, told, [write_report])
+
+
+def _conclude(asked: Comparison, folder: Path, as_json: bool, ended: bool) -> int:
+    """Write and print the result; the exit status."""
+    from ..jobs.compare.summary import summarise
+    from .output import print_json
+
+    folder.mkdir(parents=True, exist_ok=True)
     summary = summarise(asked)
     files = _write(summary, folder)
     if as_json:
@@ -102,7 +112,7 @@ def _carry_out(asked: Comparison, folder: Path, jobs: int, quiet: bool, as_json:
     if not ended:
         print("stopped; the same command goes on", file=sys.stderr)
         return 130
-    return int(summary.done < len(cells) or bool(asked.refused))
+    return int(summary.done < len(asked.cells) or bool(asked.refused))
 
 
 def _write(summary: Summary, folder: Path) -> list[Path]:

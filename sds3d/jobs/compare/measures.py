@@ -29,7 +29,9 @@ MEASURES = (
     Measure("r1", "R@1", "", "higher", True, 2, "Share of runs whose caption the scorer ranks first of 708."),
     Measure("r5", "R@5", "", "higher", True, 2, "Share of runs whose caption is among the scorer's first five."),
     Measure("cosine", "Cosine", "", "higher", False, 3, "The scorer's cosine of renders and caption."),
-    Measure("psnr", "PSNR", "dB", "higher", False, 2, "Against the known asset, mean over 16 unseen views."),
+    Measure(
+        "psnr", "PSNR", "dB", "higher", False, 2, "Against the known asset inside its outline, over 16 unseen views."
+    ),
     Measure(
         "iou", "IoU", "", "higher", False, 3,
         "Silhouettes against the typical shape of the prompt's object: eight views at elevation 15°, or the picture's "

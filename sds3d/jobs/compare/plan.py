@@ -139,7 +139,9 @@ def _check(asked: Asked, label: str, config: RunConfig) -> None:
     place = {"file": mark.file, "line": mark.line, "key": f"methods.{label}"}
     if preset(method)(config.guidance).source:
         raise ConfigError(
-            f"{method} edits a given object, which a comparison of prompts has not.", hint="Leave it out.", **place
+            f"{method} edits a given object, which a comparison of prompts has not.",
+            hint="Leave it out.",
+            **place,
         )
     try:
         check_guidance(config)

@@ -23,7 +23,7 @@ from ...evaluate.headings import headings, match
 from ...evaluate.mesh_render import render_mesh
 from ...evaluate.pictures import psnr
 from ...evaluate.retrieval import Judge, Verdict
-from ...evaluate.silhouette import mask, silhouette_iou
+from ...evaluate.silhouette import dilate, mask, silhouette_iou
 from ...evaluate.truth import truth_of
 from ...evaluate.views import judge_cameras, outline_cameras, render_views, unseen_cameras
 from ...priors.kinds.oracle_scene import Options as OracleOptions
@@ -111,12 +111,12 @@ def _fronts(around: dict[str, Tensor], ring: Cameras, target: Target) -> Scores:
 
 
 def _likeness(representation: Representation, target: Target) -> Scores:
-    """PSNR over unseen views on white."""
+    """PSNR over unseen views on white, inside the true outline and a little around it."""
     cameras = unseen_cameras()
     own = render_views(representation.render, cameras, (_SIZE, _SIZE))["rgb"].clamp(0.0, 1.0)
-    true = render_mesh(target.mesh, cameras, (_SIZE, _SIZE), samples=2)["rgb"]
-    each = psnr(own, true).clamp_max(99.0)
-    return {"psnr": float(each.mean())}
+    true = render_mesh(target.mesh, cameras, (_SIZE, _SIZE), samples=2)
+    each = psnr(own, true["rgb"], dilate(mask(true["alpha"]), _SIZE // 32))
+    return {"psnr": float(each.clamp_max(99.0).mean())}
 
 
 @torch.no_grad()
