@@ -16,7 +16,7 @@ from sds3d.guidance.methods import sds
 from sds3d.guidance.noise import Iid, NoiseSource
 from sds3d.guidance.options import TimesOptions
 from sds3d.guidance.states import Noisy
-from sds3d.representations import grid
+from sds3d.representations import grid, nerf
 
 from sds3d.core.assets import Mesh
 from sds3d.core.cameras import Cameras, OrbitSampler, orbit
@@ -143,9 +143,9 @@ def recover(
     return scene
 
 
-def decibels(field, size: int) -> float:
+def decibels(field, size: int, asked: str = ASKED) -> float:
     """Mean PSNR inside the dilated silhouette over 16 unseen views on two backgrounds."""
-    truth, cameras, found = world()[ASKED], unseen_cameras(16), []
+    truth, cameras, found = world()[asked], unseen_cameras(16), []
     for background in BACKGROUNDS:
         back = torch.tensor(background).expand(len(cameras), 3)
         expected = render_mesh(truth, cameras, (size, size), back, samples=2)
@@ -198,3 +198,12 @@ def test_acceptance_pictures_and_surface(honest_full):
 def test_acceptance_controls_lose_six_decibels(control, honest_full, tmp_path):
     broken = recover(FULL, tmp_path, **CONTROLS[control])
     assert decibels(broken, FULL.size) <= decibels(honest_full, FULL.size) - 6.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", world())
+def test_acceptance_neural_field(asked, tmp_path):
+    """128 px: each of the three assets comes back to 27 dB inside the dilated silhouette."""
+    options = nerf.Options(opacity=0.0, entropy=0.0)
+    found = recover(FULL, tmp_path, make=lambda streams: nerf.create(options, streams), asked=asked)
+    assert decibels(found, FULL.size, asked) >= 27.0

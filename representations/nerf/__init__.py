@@ -2,5 +2,6 @@
 
 from .model import NerfModel, create
 from .options import Options
+from .start import from_asset
 
-__all__ = ["NerfModel", "Options", "create"]
+__all__ = ["NerfModel", "Options", "create", "from_asset"]

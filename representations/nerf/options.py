@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -78,6 +78,8 @@ class BackgroundOptions(Base):
 
 class Options(RepresentationOptions):
     """A radiance field of a hash grid and a small network: sharper than `grid` at the same memory."""
+
+    starts_from: ClassVar[tuple[str, ...]] = ("nerf", "grid", "mesh", "splats", "points")
 
     kind: Literal["nerf"] = "nerf"
     """Name of the representation."""

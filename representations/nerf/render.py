@@ -17,15 +17,18 @@ from .occupancy import Occupancy
 RAYS = 1 << 15
 """Rays that are followed together where no gradient has to go back; bounds the memory."""
 
+FAINT = 0.02
+"""Alpha below which a pixel has no normal: haze has none."""
+
 
 def render(
     field: Field, occupancy: Occupancy, behind: dict[str, Tensor], look: Look, facing: bool
 ) -> dict[str, Tensor]:
     """rgb over the background, alpha, and depth and normal where the look wants them; see core.look.
 
-    Normals are unit vectors in world space, zero where nothing is seen. With gradients there are also the samples
-    that the regularisers read: ray_weight, ray_distance, ray_length (P,), ray_starts (N + 1,) and, where `facing`,
-    ray_facing (P,), the cosine between normal and ray.
+    Normals are unit vectors in world axes, zero where next to nothing is seen. With gradients there are also the
+    samples that the regularisers read: ray_weight, ray_distance, ray_length (P,), ray_starts (N + 1,) and, where
+    `facing`, ray_facing (P,), the cosine between normal and ray.
     """
     if look.cameras is None:
         raise ValueError("a radiance field needs cameras in its look")
@@ -114,5 +117,6 @@ def pictures(
         cosine = (directions.reshape(views, height, width, 3) * ahead).sum(-1)[:, None]
         out["depth"] = moment / alpha.clamp_min(1e-8) * cosine
     if "normal" in look.want:
-        out["normal"] = torch.nn.functional.normalize(planes[:, 5:8], dim=1, eps=1e-6)
+        unit = torch.nn.functional.normalize(planes[:, 5:8], dim=1, eps=1e-6)
+        out["normal"] = torch.where(alpha > FAINT, unit, torch.zeros_like(unit))
     return out

@@ -183,3 +183,149 @@ def triangles_texture_backward(
     threads: int,
 ) -> None:
     """Write every gradient that is given; to_levels is empty where texels need none."""
+
+def surfels_forward(
+    transform: Floats,
+    centre: Floats,
+    values: Floats,
+    opacities: Floats,
+    order: NDArray[np.int32],
+    box: NDArray[np.int32],
+    near: float,
+    out: Floats,
+    last: NDArray[np.int32],
+    threads: int,
+) -> None:
+    """Write out (B, 10, H, W), see surfels_twin.composite, and last (B, H, W): how many of `order` a pixel went through."""
+
+def surfels_backward(
+    transform: Floats,
+    centre: Floats,
+    values: Floats,
+    opacities: Floats,
+    order: NDArray[np.int32],
+    box: NDArray[np.int32],
+    near: float,
+    out: Floats,
+    last: NDArray[np.int32],
+    gradient: Floats,
+    to: Floats,
+    threads: int,
+) -> None:
+    """Write to (B, N, 18): gradients of transform (9), centre (2), opacity and values (6), one slice a view."""
+
+def hash_encode(
+    points: Floats,
+    table: Floats,
+    scales: Sequence[float],
+    shapes: Sequence[Sequence[int]],
+    active: int,
+    out: Floats,
+    slopes: Floats | None,
+    threads: int,
+    level: int,
+) -> None:
+    """Write the features, and their slopes where an array is given; shapes: resolution, rows, first row, dense."""
+
+def hash_encode_backward(
+    points: Floats,
+    scales: Sequence[float],
+    shapes: Sequence[Sequence[int]],
+    active: int,
+    to_out: Floats | None,
+    to_slopes: Floats | None,
+    gradient: Floats,
+    threads: int,
+    level: int,
+) -> None:
+    """Write d loss / d table into gradient."""
+
+def hash_encode_points_backward(
+    points: Floats,
+    table: Floats,
+    scales: Sequence[float],
+    shapes: Sequence[Sequence[int]],
+    active: int,
+    to_out: Floats,
+    gradient: Floats,
+    threads: int,
+    level: int,
+) -> None:
+    """Write d loss / d points into gradient."""
+
+def perceptron_forward(
+    x: Floats, weights: Sequence[Floats], biases: Sequence[Floats], y: Floats, threads: int, level: int
+) -> None:
+    """Write the last layer's outputs."""
+
+def perceptron_backward(
+    x: Floats,
+    weights: Sequence[Floats],
+    biases: Sequence[Floats],
+    to_y: Floats,
+    to_x: Floats | None,
+    to_weights: Sequence[Floats],
+    to_biases: Sequence[Floats],
+    threads: int,
+    level: int,
+) -> None:
+    """Write every to_ array that is given."""
+
+def rays_count(
+    cells: NDArray[np.uint8],
+    origins: Floats,
+    directions: Floats,
+    offsets: Floats,
+    half: float,
+    samples: int,
+    starts: NDArray[np.int64],
+    threads: int,
+) -> None:
+    """Write where each ray's samples begin, and their number."""
+
+def rays_place(
+    cells: NDArray[np.uint8],
+    origins: Floats,
+    directions: Floats,
+    offsets: Floats,
+    half: float,
+    samples: int,
+    starts: NDArray[np.int64],
+    ray: NDArray[np.int64],
+    distance: Floats,
+    length: Floats,
+    points: Floats,
+    threads: int,
+) -> None:
+    """Write the samples."""
+
+def rays_weights(
+    density: Floats, length: Floats, starts: NDArray[np.int64], stop: float, weight: Floats, threads: int
+) -> None:
+    """Write the weight of each sample."""
+
+def rays_weights_backward(
+    density: Floats,
+    length: Floats,
+    starts: NDArray[np.int64],
+    stop: float,
+    weight: Floats,
+    to_weight: Floats,
+    gradient: Floats,
+    threads: int,
+) -> None:
+    """Write d loss / d density."""
+
+def rays_sums(weight: Floats, values: Floats, starts: NDArray[np.int64], sums: Floats, threads: int) -> None:
+    """Write sums along rays."""
+
+def rays_sums_backward(
+    weight: Floats,
+    values: Floats,
+    starts: NDArray[np.int64],
+    to_sums: Floats,
+    to_weight: Floats,
+    to_values: Floats | None,
+    threads: int,
+) -> None:
+    """Write both gradients, that of the values where an array is given."""

@@ -57,8 +57,8 @@ int64_t walk(const Walk& w, int64_t n, F f) {
         int64_t index = 0;
         for (int a = 2; a >= 0; --a) {
             p[a] = o[a] + t * d[a];
-            const double place = std::floor((p[a] + w.half) * scale);
-            const int cell = place < 0 ? 0 : place > w.resolution - 1 ? w.resolution - 1 : (int)place;
+            const int place = (int)((p[a] + w.half) * scale);  // towards 0: what lies below the first cell is in it
+            const int cell = place < 0 ? 0 : place > w.resolution - 1 ? w.resolution - 1 : place;
             index = index * w.resolution + cell;
         }
         if (!w.cells[index]) continue;
