@@ -1,6 +1,8 @@
 """The compiled CPU kernels. Arrays are C-contiguous, float32 unless said, and not checked here: call them through
 raster.gaussians, raster.march and raster.triangles. Rows of outputs are written in place."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
