@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 import torch
-from rehearsal import TINY, Rehearsal, bench
+from rehearsal import TINY, bench
 from sds3d.representations.raster.warp import gaussians as gaussians_warp
 from sds3d.representations.raster.warp import march as march_warp
 from sds3d.representations.raster.warp import runtime
@@ -24,6 +24,7 @@ from sds3d.testing.gpu import examination, kernels
 from sds3d.testing.gpu.bench import AGREE, Bench, Gpu, Sizes
 from sds3d.testing.gpu.cases import MAKERS
 from sds3d.testing.gpu.finding import Finding, Outcome, carry_out
+from sds3d.testing.gpu.rehearsal import Rehearsal
 
 pytest.importorskip("warp")
 
@@ -297,7 +298,7 @@ def test_the_command_prints_tables_and_writes_its_findings(monkeypatch, tmp_path
     gpu = Rehearsal()
     assert gpu_checks.examine_gpu(None, False, tmp_path / "gpu.json", gpu, Sizes(TINY, TINY)) == 0
     out = capsys.readouterr().out
-    assert "ok       driver: NVIDIA Rehearsal" in out
+    assert "ok       driver: the CPU in the place of a GPU" in out
     assert "Kernels against plain PyTorch" in out
     assert "sds3d can run on this GPU." in out
     assert json.loads((tmp_path / "gpu.json").read_text())["ok"]
