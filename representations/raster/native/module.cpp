@@ -7,6 +7,7 @@ void register_fields(nb::module_ &m);
 void register_gaussians(nb::module_ &m);
 void register_march(nb::module_ &m);
 void register_sampled_rays(nb::module_ &m);
+void register_surfels(nb::module_ &m);
 void register_triangles(nb::module_ &m);
 
 NB_MODULE(_native, m) {
@@ -15,5 +16,6 @@ NB_MODULE(_native, m) {
     register_gaussians(m);
     register_march(m);
     register_sampled_rays(m);
+    register_surfels(m);
     register_triangles(m);
 }
