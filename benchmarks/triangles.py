@@ -1,4 +1,5 @@
-"""The triangle functions on one thread: native against the plain torch twins, and against an arithmetic estimate.
+"""The triangle functions on one thread: native against the plain torch twins, Warp's kernels on its CPU device, and
+an arithmetic estimate; and pictures of a textured mesh, which are made of them.
 
     OMP_NUM_THREADS=1 python benchmarks/triangles.py [--detail 4] [--size 128] [--views 1] [--json out.json]
 
@@ -15,13 +16,19 @@ import json
 from pathlib import Path
 
 import torch
+from sds3d.representations import mesh
 from sds3d.representations.raster.dispatch import native_status
 from sds3d.representations.raster.triangles import Fragments, camera_positions, interpolate, rasterize
 from sds3d.representations.raster.triangles_antialias import antialias, topology
 from sds3d.representations.raster.triangles_texture import mip_level, pyramid, texture
+from sds3d.representations.raster.warp.runtime import warp_status
 from timing import least, peak_flops
 
 from sds3d.core.cameras import Cameras, orbit
+from sds3d.core.look import Look
+from sds3d.core.streams import Streams
+from sds3d.objects.catalogue import find
+from sds3d.objects.shape import build
 
 TEXELS = 512
 CHANNELS = 3
@@ -112,15 +119,39 @@ def estimate(detail: int, views: int, size: int) -> dict[str, float]:
     return {name: 1e3 * value / rate for name, value in operations.items()}
 
 
+def pictures(views: int, size: int, repeats: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of all views of a textured mesh (the catalogue's car, four samples a pixel) by kind of paint."""
+    asset, out = build(find("car")).mesh({}), {}
+    look = Look(cameras_of(views), (size, size), torch.ones(views, 3))
+    kinds = {
+        "unlit": mesh.Options(shading="unlit"),
+        "pbr": mesh.Options(),
+        "pbr, hash grid": mesh.Options(texture="hash"),
+        "pbr, offsets": mesh.Options(max_offset=0.02),
+    }
+    for name, options in kinds.items():
+        model = mesh.from_asset(asset, options, Streams(0))
+        leaves = [value.requires_grad_() for group in model.param_groups() for value in group.params.values()]
+        loss = model.render(look)["rgb"].square().sum()
+        out[name] = {
+            "forward": least(lambda model=model: model.render(look), repeats),
+            "backward": least(
+                lambda loss=loss, leaves=leaves: torch.autograd.grad(loss, leaves, retain_graph=True), repeats
+            ),
+        }
+    return out
+
+
 def table(results: dict[str, dict[str, float]]) -> str:
     """One line a function."""
-    native, twin, bound = results["native"], results.get("twin", {}), results["estimate"]
-    lines = [f"{'ms':24}{'twin':>10}{'native':>10}{'ratio':>9}{'estimate':>10}{'native/estimate':>17}"]
+    native, bound = results["native"], results["estimate"]
+    others = [name for name in ("twin", "warp") if name in results]
+    head = f"{'ms':24}{'native':>10}{'estimate':>10}{'native/estimate':>17}"
+    lines = [head + "".join(f"{name:>10}{name + '/native':>14}" for name in others)]
     for name, mine in native.items():
-        slow = f"{twin[name]:10.2f}" if twin else f"{'-':>10}"
-        ratio = f"{twin[name] / mine:8.0f}x" if twin else f"{'-':>9}"
         share = f"{bound[name]:10.3f}{mine / bound[name]:16.1f}x" if name in bound else f"{'-':>10}{'-':>17}"
-        lines.append(f"{name:24}{slow}{mine:10.3f}{ratio}{share}")
+        rest = "".join(f"{results[o][name]:10.2f}{results[o][name] / mine:13.0f}x" for o in others)
+        lines.append(f"{name:24}{mine:10.3f}{share}{rest}")
     return "\n".join(lines)
 
 
@@ -154,9 +185,17 @@ def main() -> None:
             }
             if 20 * 4**detail * arguments.views * size**2 <= arguments.twin_limit:
                 results["twin"] = measure("twin", *case, 1)
+            if not warp_status(torch.device("cpu")):
+                results["warp"] = measure("warp", *case, 3)
             print(f"\n{20 * 4**detail} triangles, {arguments.views} views of {size} x {size}")
             print(table(results))
             everything[f"{20 * 4**detail} at {size}"] = results
+    for size in arguments.size:
+        found = pictures(arguments.views, size, arguments.repeats)
+        print(f"\ntextured mesh, {arguments.views} views of {size} x {size}, ms forward and backward")
+        for name, times in found.items():
+            print(f"{name:24}{times['forward']:10.2f}{times['backward']:10.2f}")
+        everything[f"textured mesh at {size}"] = found
     if arguments.json:
         arguments.json.write_text(json.dumps(everything, indent=2) + "\n")
 

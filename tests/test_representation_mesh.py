@@ -108,6 +108,19 @@ def test_an_exported_mesh_is_the_same_again() -> None:
         model.to_asset("splats")
 
 
+def test_a_stage_goes_on_from_a_textured_mesh() -> None:
+    from sds3d.representations import gaussians, tetmesh
+
+    from sds3d.jobs.conversion import passed_on
+
+    model = package.from_asset(natural("mug"), LIT, Streams(0))
+    finer = package.from_asset(model, LIT.model_copy(update={"texture_size": 128}), Streams(0))
+    assert finer.to_asset("mesh").texture.shape == (3, 128, 128)
+    assert psnr(finer.render(look_at())["rgb"], model.render(look_at())["rgb"]).min() > 35
+    assert passed_on(tetmesh.Options(), LIT) == "mesh"
+    assert passed_on(gaussians.Options(), LIT) == "mesh"
+
+
 def test_files_carry_texture_and_material(tmp_path) -> None:
     from sds3d import assetio
 

@@ -214,16 +214,18 @@ def create(options: Options, streams: Streams) -> MeshModel:
     return from_asset(mesh_of(options), options, streams)
 
 
-def from_asset(asset: Asset, options: Options, streams: Streams) -> MeshModel:
+def from_asset(asset: Asset | MeshModel, options: Options, streams: Streams) -> MeshModel:
     """A mesh where it stands, made ready to be painted: its colours or texture baked into a new atlas.
 
     Args:
+        asset: a mesh, or a textured mesh of other options.
         streams: where the hash grid's first values come from.
 
     Raises:
         AssetError: the asset is no mesh, has no faces, or cannot be unwrapped.
     """
-    mesh, size = mesh_in(asset), options.texture_size
+    mesh = mesh_in(asset.to_asset("mesh") if isinstance(asset, MeshModel) else asset)
+    size = options.texture_size
     surface, kept = surface_of(mesh, size, options.padding)
     found = baked(mesh, kept, surface, size)
     if options.color is not None or "base_color" not in found:
