@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from torch import Tensor
@@ -166,6 +167,14 @@ class Guided:
     combiner: Combiner
     transforms: tuple[Transform, ...] = ()
     at: str = "t"
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.combiner, self.transforms, self.at))
+
+    def __hash__(self) -> int:
+        # schedules make it deep, and a step looks symbols up a dozen times
+        return self._hash
 
     def conditions(self, progress: float) -> tuple[str, ...]:
         """The branches that have to be asked."""

@@ -30,7 +30,8 @@ class Noisy:
 
 def noised(z: Tensor, eps: Tensor, t: Float[Tensor, " b"], schedule: NoiseSchedule) -> Noisy:
     """The state that `eps` makes of the clean `z` at t."""
-    return Noisy(schedule.add_noise(z, eps, t), eps, t, schedule.alpha(t), schedule.sigma(t))
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    return Noisy(over(alpha, z) * z + over(sigma, z) * eps, eps, t, alpha, sigma)
 
 
 def ddim(

@@ -40,19 +40,17 @@ class Streams:
         digest = hashlib.blake2b(repr((self.seed, self.key, key)).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "little") >> 1
 
-    def _raw(self, count: int, tag: str, key: tuple, step: int | None, view_id: int) -> np.ndarray:
-        """(count,) uint64 for one id; a different (tag, key) is a different Philox key."""
+    def _philox_key(self, tag: str, key: tuple) -> np.ndarray:
+        """(2,) uint64; a different (tag, key) is a different Philox key."""
         text = repr((self.seed, tag, self.key + key)).encode()
-        digest = hashlib.blake2b(text, digest_size=16).digest()
-        philox_key = np.frombuffer(digest, dtype=np.uint64)
+        return np.frombuffer(hashlib.blake2b(text, digest_size=16).digest(), dtype=np.uint64)
+
+    def _unit(self, count: int, philox_key: np.ndarray, step: int | None, view_id: int) -> np.ndarray:
+        """(count,) float64 in (0, 1), never 0 or 1."""
         counter = np.array(
             [0, _NO_STEP if step is None else step + 1, view_id & 0xFFFFFFFFFFFFFFFF, 0], dtype=np.uint64
         )
-        return np.random.Philox(key=philox_key, counter=counter).random_raw(count)
-
-    def _unit(self, count: int, tag: str, key: tuple, step: int | None, view_id: int) -> np.ndarray:
-        """(count,) float64 in (0, 1), never 0 or 1."""
-        raw = self._raw(count, tag, key, step, view_id)
+        raw = np.random.Philox(key=philox_key, counter=counter).random_raw(count)
         # above 2^52 the half is rounded to even, which would take the very last value to 1
         return np.minimum(((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53, _BELOW_ONE)
 
@@ -77,7 +75,8 @@ class Streams:
             (len(ids), *shape) float64 on the CPU.
         """
         count = math.prod(shape)
-        rows = [self._unit(count, tag, key, step, int(i)) for i in ids]
+        philox_key = self._philox_key(tag, key)
+        rows = [self._unit(count, philox_key, step, int(i)) for i in ids]
         return torch.from_numpy(np.stack(rows).reshape(len(rows), *shape))
 
     def normal(
@@ -94,10 +93,10 @@ class Streams:
             (len(ids), *shape) float32 on the CPU.
         """
         count = math.prod(shape)
-        half = (count + 1) // 2
+        half, philox_key = (count + 1) // 2, self._philox_key(tag, key)
         rows = []
         for i in ids:
-            u = self._unit(2 * half, tag, key, step, int(i))
+            u = self._unit(2 * half, philox_key, step, int(i))
             radius, angle = np.sqrt(-2.0 * np.log(u[:half])), 2.0 * np.pi * u[half:]
             rows.append(np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count])
         return torch.from_numpy(np.stack(rows).astype(np.float32).reshape(len(rows), *shape))
