@@ -43,7 +43,7 @@ def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
         }
     )
     device = device_of(small)
-    prior = _Changeable(load_prior(small.prior, device=device))
+    prior = _Free(load_prior(small.prior, device=device))
     asked = small.model_copy(update={"guidance": config.guidance})
     return Session(assemble(asked, Stopwatch(), {cache_key(small.prior, device): prior}))
 
@@ -74,24 +74,28 @@ def steps_for(config: RunConfig, budget: float) -> int:
     return steps if steps >= _COUNTED else max(1, round(budget * steps / calls_of(config, steps)))
 
 
-class _Changeable:
-    """A prior with an adapter that changes nothing, so that methods with a critic can be counted on it."""
+class _Free:
+    """A prior that answers nothing, at once, and takes changes of its network, as critics ask."""
 
     def __init__(self, prior: Prior):
-        self._prior = prior
         self.info, self.schedule = prior.info, prior.schedule
-        self.prepare, self.condition, self.predict = prior.prepare, prior.condition, prior.predict
+        self.prepare, self.condition = prior.prepare, prior.condition
         self.encode, self.decode = prior.encode, prior.decode
+
+    def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
+        """Zero."""
+        nothing = torch.zeros_like(z_t)
+        return Prediction(nothing, nothing, nothing, nothing)
 
     def make_adapter(self, spec: LoraSpec) -> _Unchanged:
         """See priors.lora."""
-        return _Unchanged(self._prior)
+        return _Unchanged(self)
 
 
 class _Unchanged:
     """See priors.lora.Adapter."""
 
-    def __init__(self, prior: Prior):
+    def __init__(self, prior: _Free):
         self._prior = prior
 
     def init(self, streams: Streams) -> dict[str, Tensor]:
