@@ -14,6 +14,15 @@
 
 namespace nb = nanobind;
 
+// One source, a build for each instruction set that pays, chosen by the loader.
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define INLINE inline __attribute__((always_inline))
+#else
+#define CLONES
+#define INLINE inline
+#endif
+
 namespace surfels {
 
 using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
@@ -22,10 +31,10 @@ using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using IntOut = nb::ndarray<int32_t, nb::c_contig, nb::device::cpu>;
 
 constexpr float max_alpha = 0.999f, min_alpha = 1.0f / 255.0f, min_transmittance = 1e-4f, edge_on = 1e-9f;
-constexpr int channels = 10, inputs = 18;
+constexpr int channels = 10, inputs = 18, lanes = 16;
 
 // exp(-x) for x >= 0, to a few units in the last place; loops over it vectorise. Below 2^-40 it is as good as 0.
-static inline float exp_minus(float x) {
+static INLINE float exp_minus(float x) {
     const float y = std::max(-x * 1.44269504f, -40.0f);
     const int whole = int(y) - 1;
     const float f = y - float(whole);  // in (0, 1]
@@ -61,12 +70,12 @@ struct Surfel {
         : t(s.transform + 9 * (view * s.count + i)), c(s.centre + 2 * (view * s.count + i)),
           opacity(s.opacities[i]), near(s.near) {}
 
-    void row(int line) {
+    INLINE void row(int line) {
         y = float(line) + 0.5f;
         for (int j = 0; j < 3; j++) l[j] = y * t[6 + j] - t[3 + j];
     }
 
-    Seen at(int column) const {
+    INLINE Seen at(int column) const {
         Seen s;
         const float x = float(column) + 0.5f;
         for (int j = 0; j < 3; j++) s.k[j] = x * t[6 + j] - t[j];
@@ -88,7 +97,7 @@ struct Surfel {
     }
 };
 
-static void draw(const Scene &s, int view, float *out, int32_t *last) {
+CLONES static void draw(const Scene &s, int view, float *out, int32_t *last) {
     const int64_t plane = s.plane();
     float *const through = out + 9 * plane;
     std::fill(out, out + 9 * plane, 0.0f);
@@ -125,7 +134,7 @@ static void draw(const Scene &s, int view, float *out, int32_t *last) {
 }
 
 // Gradients of one view; to[18]: transform 9, centre 2, opacity, values 6 of each surfel.
-static void pull_back(const Scene &s, int view, const float *out, const int32_t *last, const float *g, float *to) {
+CLONES static void pull_back(const Scene &s, int view, const float *out, const int32_t *last, const float *g, float *to) {
     const int64_t plane = s.plane();
     std::vector<float> through(out + 9 * plane, out + 10 * plane), behind(plane, 0.0f);
     std::fill(to, to + inputs * s.count, 0.0f);
@@ -137,13 +146,15 @@ static void pull_back(const Scene &s, int view, const float *out, const int32_t 
         const int32_t *box = s.box + 4 * (view * s.count + i);
         Surfel surfel(s, view, i);
         const float *t = surfel.t;
-        float a[inputs] = {};
+        float a[inputs][lanes] = {};  // each lane sums its own pixels, so that the loop vectorises
         for (int y = box[1]; y < box[3]; y++) {
             surfel.row(y);
             const float *l = surfel.l;
             const int64_t line = int64_t(y) * s.width;
-#pragma omp simd reduction(+ : a[:inputs])
-            for (int x = box[0]; x < box[2]; x++) {
+            for (int left = box[0]; left < box[2]; left += lanes)
+#pragma omp simd
+            for (int lane = 0; lane < std::min(lanes, box[2] - left); lane++) {
+                const int x = left + lane;
                 const int64_t at = line + x;
                 const Seen n = surfel.at(x);
                 const float on = rank < last[at] ? n.counts : 0.0f;
@@ -152,15 +163,16 @@ static void pull_back(const Scene &s, int view, const float *out, const int32_t 
                 const float all = 1.0f - out[9 * plane + at], first = out[6 * plane + at], second = out[7 * plane + at];
                 const float g_z = g[6 * plane + at], g_d = g[8 * plane + at];
                 float said = g_z * z + g_d * (z * z * all + second - 2.0f * z * first) - g[9 * plane + at];
+#pragma GCC unroll 6
                 for (int c = 0; c < 6; c++) {
                     said += g[c * plane + at] * value[c];
-                    a[12 + c] += w * g[c * plane + at];
+                    a[12 + c][lane] += w * g[c * plane + at];
                 }
                 const float to_alpha = on * (before * said - behind[at] * rest);
                 behind[at] += w * said;
                 through[at] = before;
                 const float moved = n.alpha < max_alpha ? to_alpha : 0.0f;
-                a[11] += moved * n.weight;
+                a[11][lane] += moved * n.weight;
                 const float to_rho = -0.5f * moved * n.alpha;
                 const float to_z = w * (g_z + g_d * 2.0f * (z * all - first));
                 // through the point that is met
@@ -171,18 +183,19 @@ static void pull_back(const Scene &s, int view, const float *out, const int32_t 
                 const float l0 = p1 * n.k[2] - p2 * n.k[1], l1 = p2 * n.k[0] - p0 * n.k[2];
                 const float l2 = p0 * n.k[1] - p1 * n.k[0];
                 const float px = float(x) + 0.5f, py = surfel.y, straight = met * to_z;
-                a[0] -= k0, a[1] -= k1, a[2] -= k2;
-                a[3] -= l0, a[4] -= l1, a[5] -= l2;
-                a[6] += px * k0 + py * l0 + straight * n.u;
-                a[7] += px * k1 + py * l1 + straight * n.v;
-                a[8] += px * k2 + py * l2 + to_z;
+                a[0][lane] -= k0, a[1][lane] -= k1, a[2][lane] -= k2;
+                a[3][lane] -= l0, a[4][lane] -= l1, a[5][lane] -= l2;
+                a[6][lane] += px * k0 + py * l0 + straight * n.u;
+                a[7][lane] += px * k1 + py * l1 + straight * n.v;
+                a[8][lane] += px * k2 + py * l2 + to_z;
                 // through the centre, where the surfel is thinner than a pixel
                 const float thin = (1.0f - met) * to_rho * -4.0f;
-                a[9] += thin * (px - surfel.c[0]);
-                a[10] += thin * (py - surfel.c[1]);
+                a[9][lane] += thin * (px - surfel.c[0]);
+                a[10][lane] += thin * (py - surfel.c[1]);
             }
         }
-        std::copy(a, a + inputs, to + inputs * i);
+        for (int k = 0; k < inputs; k++)
+            for (int lane = 0; lane < lanes; lane++) to[inputs * i + k] += a[k][lane];
     }
 }
 
