@@ -25,6 +25,15 @@ settings.register_profile(
 settings.load_profile("repo")
 
 
+@pytest.fixture(autouse=True)
+def _on_the_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is a GPU, runs of tests that do not ask for it by their mark find none: bits are compared there."""
+    if torch.cuda.is_available() and not request.node.get_closest_marker("cuda"):
+        from sds3d.core.devices import Cuda
+
+        monkeypatch.setattr("sds3d.jobs.device.probe", lambda: Cuda(torch.__version__))
+
+
 CUDA_TESTS = pytest.StashKey[int]()
 """How many tests marked `cuda` this run found and did not run."""
 

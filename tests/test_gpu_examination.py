@@ -13,7 +13,7 @@ from sds3d.representations.raster.warp import gaussians as gaussians_warp
 from sds3d.representations.raster.warp import march as march_warp
 from sds3d.representations.raster.warp import runtime
 
-from sds3d.cli import gpu_checks
+from sds3d.cli import checks, gpu_checks
 from sds3d.cli.main import main
 from sds3d.core.devices import Cuda
 from sds3d.core.streams import Streams
@@ -305,6 +305,18 @@ def test_the_command_prints_tables_and_writes_its_findings(monkeypatch, tmp_path
     gpu.free = 0
     assert gpu_checks.examine_gpu(None, True, None, gpu, Sizes(TINY, TINY)) == 1
     assert [f["verdict"] for f in json.loads(capsys.readouterr().out)["findings"]] == ["ok", "wrong", "ok"]
+
+
+def test_the_plain_doctor_says_why_a_gpu_is_not_used_and_goes_on(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sds3d.core.devices.probe", lambda: Cuda("2.13.0+cpu", "", "12.8"))
+    found = {c.name: c for c in checks.all_checks()}["gpu"]
+    assert found.state == "optional"  # the exit status stays 0
+    assert "built without CUDA, and the driver is there (CUDA 12.8)" in found.detail
+    assert found.fix.startswith("install one that has it: pip install")
+    monkeypatch.setattr("sds3d.core.devices.probe", lambda: Cuda("2.13.0+cpu"))
+    found = {c.name: c for c in checks.all_checks()}["gpu"]
+    assert (found.detail, found.fix) == ("none that torch can use; sds3d runs on the processor", "")
 
 
 def test_a_file_for_findings_goes_with_the_examination(capsys) -> None:

@@ -27,6 +27,7 @@ OPTIONAL = {
     "gradio": ("the web page (sds3d web)", "pip install 'sds3d[web]'"),
     "gsplat": ("splats on NVIDIA GPUs by its own kernels, where compiled", "see docs/gpu.md"),
     "warp-lang": ("CUDA kernels without a compiler", "pip install 'sds3d[cuda]'"),
+    "tinycudann": ("hash grids on NVIDIA GPUs by tiny-cuda-nn", "see docs/gpu.md"),
     "ray": ("runs on a cluster", "pip install 'sds3d[cluster]'"),
 }
 LEAST_FREE_BYTES = 1 << 30
@@ -81,10 +82,17 @@ def _processor() -> Check:
 def _gpu() -> Check:
     import torch
 
+    from ..core.devices import probe
+
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return Check("gpu", "ok", ", ".join(names))
-    return Check("gpu", "optional", "none that torch can use; sds3d runs on the processor")
+    found = probe()
+    detail, fix = "none that torch can use; sds3d runs on the processor", ""
+    if found.driver or found.wheel:  # somebody meant to have one
+        what, _, fix = found.obstacle().partition("; ")
+        detail += f": {what}"
+    return Check("gpu", "optional", detail, fix)
 
 
 def _native() -> Check:

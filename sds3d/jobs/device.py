@@ -14,20 +14,22 @@ from .schema import RunConfig
 
 
 def device_of(
-    config: RunConfig, look: Callable[[], Cuda] = probe, attempt: Callable[[torch.device], str] = trial
+    config: RunConfig,
+    look: Callable[[], Cuda] | None = None,
+    attempt: Callable[[torch.device], str] = trial,
 ) -> torch.device:
     """The device of a run's scene, and of its priors that ask for no other.
 
     auto takes a GPU only where the config's representation can be drawn on it.
 
     Args:
-        look, attempt: see core.devices.resolve.
+        look, attempt: see core.devices.resolve; by default this machine is asked.
 
     Raises:
         ConfigError: a GPU is asked for and cannot be had, or has nothing to draw with; the text says why, and what
             to do.
     """
-    return resolve(config.device, look, attempt, config.representation.unserved)
+    return resolve(config.device, look or probe, attempt, config.representation.unserved)
 
 
 def move_run(folder: RunFolder, word: str) -> None:
