@@ -1,4 +1,4 @@
-"""A model hub that lies in a folder of this disk: the hub library's two calls that are used, answered from there."""
+"""A model hub that lies in a folder of this disk: the calls that fetch, answered from there."""
 
 from __future__ import annotations
 
@@ -53,19 +53,31 @@ class Hub:
         ]
         return SimpleNamespace(sha=COMMIT, siblings=siblings)
 
-    def hf_hub_download(self, repo_id, filename, *, revision, local_dir=None):
+    def hf_hub_download(self, repo_id, filename, *, revision, local_dir=None, cache_dir=None):
         """One file, copied to where the library would put it, unless it is there."""
         assert revision == COMMIT
+        assert (local_dir is None) == (cache_dir == self.cache)
         held = self.repositories[repo_id]
         assert isinstance(held, Path)
         root = self.cache / f"models--{repo_id.replace('/', '--')}" / "snapshots" / revision
         target = (Path(local_dir) if local_dir is not None else root) / filename
+        blob = root.parents[1] / "blobs" / hashlib.sha256((held / filename).read_bytes()).hexdigest()
         if not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(held / filename, target)
-            self.downloaded.append(filename)
-            self.spoil(filename, target)
+            if blob.is_file():
+                target.symlink_to(blob)
+            else:
+                self.bring(repo_id, filename, revision, target, 0, print)
         return str(target)
+
+    def bring(self, repo_id, name, commit, target, size, tell):
+        """One large file to where it is asked for."""
+        held = self.repositories[repo_id]
+        assert isinstance(held, Path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(held / name, target)
+        self.downloaded.append(name)
+        self.spoil(name, target)
 
 
 def fake_hub(monkeypatch, tmp_path: Path) -> Hub:
@@ -75,6 +87,7 @@ def fake_hub(monkeypatch, tmp_path: Path) -> Hub:
         huggingface_hub.HfApi, "model_info", lambda api, repo, **options: hub.model_info(api, repo, **options)
     )
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub.hf_hub_download)
+    monkeypatch.setattr("sds3d.priors.models.fetch.bring", hub.bring)
     monkeypatch.setenv("HF_HUB_CACHE", str(hub.cache))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)

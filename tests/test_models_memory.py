@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import tiny_models
 import torch
 from family_cases import SIDE, embedded_of, folder_of, load, look, noise, one_time
 from hypothesis import given
@@ -32,6 +33,9 @@ PUBLISHED = {
     ("flux-dev", "transformer"): 11_901_408_320,
     ("flux-schnell", "transformer"): 11_891_178_560,
     ("pixart-sigma", "transformer"): 610_856_096,
+    ("sana", "transformer"): 1_604_462_752,
+    ("sana", "vae"): 312_250_275,
+    ("sana", "text_encoder"): 2_614_341_888,
 }
 """Parameters of the published checkpoints."""
 
@@ -105,7 +109,7 @@ def tiny(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["sd1", "sdxl", "sd3", "flux", "pixart", "sana", "mvdream", "deepfloyd", "lcm"]
+    "name", ["sd1", "sdxl", "sd3", "flux", "pixart", "sana", "sana-sprint", "mvdream", "deepfloyd", "lcm"]
 )
 def test_every_family_can_be_predicted(name):
     work = Workload(SIDE, dtype=torch.float32)
@@ -115,6 +119,12 @@ def test_every_family_can_be_predicted(name):
     assert roomy.flops > 0
     offload = predict(tiny(name), work, lean=True, offload=True)
     assert offload.network <= 2 * roomy.network
+
+
+def test_a_flow_without_a_guidance_input_can_be_predicted(tmp_path):
+    """As FLUX schnell is."""
+    shape = of_layout(check_folder(tiny_models.flux(tmp_path / "schnell", guidance_embeds=False), side=SIDE))
+    assert predict(shape, Workload(SIDE, dtype=torch.float32)).flops > 0
 
 
 @pytest.mark.parametrize(("views", "branches"), [(3, 2), (5, 4)])

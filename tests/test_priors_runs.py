@@ -84,6 +84,51 @@ def test_a_run_from_a_single_file_in_half_precision(tmp_path: Path) -> None:
     whole(run(tmp_path, *words, "guidance.combine=perp_neg"), 1)
 
 
+def denoiser_file(name: str, folder: Path) -> Path:
+    """The denoiser of a family alone, in one file, under the library's names."""
+    file = folder / f"{name}.safetensors"
+    state = prior_of(name).network.state_dict()
+    save_file({k: v.contiguous() for k, v in state.items()}, file, {"format": "pt"})
+    return file
+
+
+# MVDream's single files have its makers' names; test_priors_mvdream.py
+SINGLE = [name for name in FAMILIES if name != "mvdream"]
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_denoiser_from_a_single_file_is_the_folders(name: str, tmp_path: Path) -> None:
+    prior, plain = load(folder_of(name), file=str(denoiser_file(name, tmp_path))), prior_of(name)
+    z, t, y = noise(4, *plain.info.latent_shape), one_time(name), conditions(name)["y"]
+    assert torch.equal(prior.predict(z, t, y).eps, plain.predict(z, t, y).eps)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) for n in SINGLE])
+def test_a_run_from_a_single_file(name: str, tmp_path: Path) -> None:
+    """Tokenizers, configs and the rest from a folder whose own denoiser has no weights."""
+    file = denoiser_file(name, tmp_path)
+    network = prior_of(name).family.network
+    source = shutil.copytree(folder_of(name), tmp_path / "rest")
+    (weights,) = (source / network).glob("*.safetensors")
+    weights.unlink()
+    count = 1 + len(list(source.glob("*/*.safetensors")))
+    whole(run(tmp_path, "prior.kind=diffusers", f"prior.folder={source}", f"prior.file={file}"), count)
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", SLOW)
+def test_whole_steps_in_half_precision(name: str, precision: str, tmp_path: Path) -> None:
+    """Two steps of the loop: words, encoder, predictions, gradient and optimizer, all finite."""
+    from sds3d.core.tree import split
+
+    model = ["prior.kind=diffusers", f"prior.folder={folder_of(name)}", f"prior.precision={precision}"]
+    stage = assemble.assemble(configs.from_words(["a red fox", *SMALL, *model]), watch := Stopwatch())
+    before = {k: v.clone() for k, v in split(stage.representation.state_dict())[0].items()}
+    after = split(train(stage, CheckpointStore(tmp_path, 2), Silent(), None, watch).representation)[0]
+    assert all(torch.isfinite(after[k]).all() for k in before)
+    assert any(not torch.equal(after[k], before[k]) for k in before)
+
+
 @pytest.mark.slow
 def test_a_run_with_layers_left_out_and_one_with_a_guider(tmp_path: Path) -> None:
     words = ["prior.kind=diffusers", f"prior.folder={folder_of('sd3')}"]

@@ -29,8 +29,19 @@ _TAIL = """
 In this order: the folders in `SDS3D_MODELS` (separated as in PATH) and `./models`, each with a subfolder of \
 the model's or the repository's name; then the cache that the hub's tools share (`HF_HUB_CACHE`). With `--offline` or \
 `HF_HUB_OFFLINE=1` nothing is fetched, and what is missing is listed at once with the place where it goes. A gated \
-model needs its terms accepted on its page and `hf auth login`. Pickled weights and code that comes with a \
-model are refused.
+model needs its terms accepted on its page and `hf auth login`. An interrupted fetch goes on where it stopped, within \
+a file too (`*.partial`), and every large file is checked by its SHA-256.
+
+## Pickles and foreign code
+Pickled weights (.ckpt, .bin, .pt) and Python code that comes with a model are refused, since either can run any \
+program. You allow them by name, in a config or under `prior:` of a models.yaml:
+```
+sds3d run "a fox" prior=./old-model 'prior.allow_pickle=[unet/diffusion_pytorch_model.bin]'
+sds3d run "a fox" prior.kind=diffusers prior.folder=sd15 prior.file=fox.ckpt 'prior.allow_pickle=[fox.ckpt]'
+sds3d run "a fox" prior=./their-model 'prior.trust_remote_code=[their-model]'
+```
+Even a named pickle is opened by torch's restricted reader, which makes tensors and runs nothing. Foreign code is run \
+only for components whose class has the name of one that the families below know.
 
 ## Your own
 `./models.yaml` or `~/.config/sds3d/models.yaml` (the first wins, both win over the built-in table):
@@ -51,10 +62,36 @@ models:
 configs from the model that its tensors' names give away.
 
 ## Memory
-`prior.memory` is `auto` (the first that is predicted to fit the free memory of the GPU, said at the start), `roomy` \
-(everything on the GPU), `lean` (the autoencoder takes one view at a time and computes its activations twice) or \
-`offload` (besides, the denoiser's layers stay in main memory and come one by one). `prior.vae_precision=bfloat16`, \
-fewer `optimize.views` and a smaller `prior.size` need less in each. Text encoders are loaded for one call and let go.
+| `prior.memory` | what it does | what it costs |
+|---|---|---|
+| `roomy` | everything stays on the GPU | nothing |
+| `lean` | the autoencoder takes one view at a time and computes its activations twice | its encoder runs twice |
+| `tight` | nothing of a view is kept but its pixels | its encoder runs three times |
+| `offload` | besides, the layers of denoiser and text encoders stay in main memory and come one by one | traffic of all weights each step |
+
+`auto` takes the first that is predicted to fit the free memory of the GPU and says so. Results and gradients are the \
+same in all four (tested on tiny models of the true architectures). Besides: `prior.vae_precision=bfloat16`, fewer \
+`optimize.views`, a smaller `prior.size`; `prior.vae_tiles=512` lets the autoencoder take larger pictures in overlapping \
+tiles, which is an approximation. Text encoders are loaded for one call and let go, and their tensors are kept on disk.
+
+`prior.quantize` holds the denoiser's linear layers in fewer bits:
+
+| value | package | bits a weight | runs on | tested here |
+|---|---|---|---|---|
+| `torchao-int8` | `pip install torchao` | 8 | CPU, GPU | tiny models on the CPU, where the package is installed |
+| `quanto-int8`, `quanto-int4` | `pip install optimum-quanto` | 8, 4.25 | CPU, GPU | tiny models on the CPU |
+| `bnb-int8`, `bnb-nf4` | `pip install bitsandbytes` | 8, 4.5 | GPU | by a fake only: it needs a GPU |
+| a `.gguf` file as `prior.file` | `pip install gguf` | the file's | CPU, GPU | tiny models on the CPU |
+
+Predicted, not measured: FLUX.1 dev with `bnb-nf4` and `prior.memory=tight` needs 16.4 GB for 4 views of 1024 px \
+(33.4 GB without). A critic (VSD) can be trained on quantised layers; LoRA files and `offload` do not go together with \
+them.
+
+## Speed
+`prior.compile`, `prior.channels_last` and `prior.attention` change how fast a network computes and nothing else. What \
+they do on one CPU is in docs/performance.md (`python benchmarks/published.py` measures yours); on GPUs nothing was \
+measured here.
+
 """
 
 

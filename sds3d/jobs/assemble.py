@@ -113,6 +113,9 @@ def check_model(config: RunConfig) -> None:
     for prior in priors_of(config):
         ensure(prior, log.warning)
         weight_files(prior)
+        module = module_of(PRIORS.package, prior.kind, PRIORS.group)  # type: ignore[attr-defined]
+        if hasattr(module, "check_view_count"):
+            module.check_view_count(resolved(prior), config.optimize.views)
 
 
 def build_representation(config: RunConfig, prior: Callable[[], Prior] | None = None) -> Representation:

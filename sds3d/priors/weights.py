@@ -106,6 +106,8 @@ def _from_single_file(
     try:
         if library == "transformers":
             loaded = _text_encoder_from(layout, file, model, name, dtype)
+        elif not hasattr(model, "from_single_file"):
+            loaded = _by_the_librarys_names(layout, file, model, name, dtype)
         else:
             loaded = model.from_single_file(
                 str(file),
@@ -123,6 +125,15 @@ def _from_single_file(
     absent = [n for n, p in loaded.named_parameters() if p.device.type == "meta"]
     _refuse_missing(absent, file)
     return frozen(loaded)
+
+
+def _by_the_librarys_names(layout: Layout, file: Path, model: Any, name: str, dtype: torch.dtype) -> Any:
+    """A component of a class that the library reads from folders only, from a file in that class's own names."""
+    # built with its numbers, not without: tables of positions are computed then and are in no file
+    network = model.from_config(dict(layout.configs[name]))
+    result = network.load_state_dict(read_tensors(file, layout.trust), strict=False)
+    _refuse_missing(sorted(result.missing_keys), file)
+    return network.to(dtype)
 
 
 def _file_config(file: Path, name: str, layout: Layout, dtype: torch.dtype, quantize: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...core.errors import ConfigError
 from ...core.look import Look
 from ..latent import decode_latent, encode_latent
 from ..noise_schedule import NoiseSchedule
@@ -163,6 +164,23 @@ class Family:
     def decode(self, vae: Any, z: Tensor) -> Tensor:
         """z -> RGB clamped to [0, 1], float32, no gradient."""
         return decode_latent(vae, z)
+
+
+def check_views(views: int, counts: Sequence[int]) -> None:
+    """Whether every object is seen by as many views as the model judges at a time.
+
+    Args:
+        views: what the model judges at a time. counts: views of each object.
+
+    Raises:
+        ConfigError: they are another number.
+    """
+    if any(count != views for count in counts):
+        raise ConfigError(
+            f"this prior judges {views} views of an object at a time, these are {', '.join(map(str, counts))}.",
+            key="optimize.views",
+            hint=f"Set it to {views}.",
+        )
 
 
 def guidance_input(count: int, scale: float) -> Float[Tensor, " b"]:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ...core.errors import ConfigError
 from ...core.look import Look
-from .base import Family, Layout
+from .base import Family, Layout, check_views
 from .stable_diffusion import width_objections
 
 if TYPE_CHECKING:
@@ -88,12 +88,8 @@ class MVDream(Family):
             )
         groups = cameras.group.tolist()
         sizes = [groups.count(g) for g in dict.fromkeys(groups)]
-        if any(size != VIEWS for size in sizes) or groups != sorted(groups):
-            raise ConfigError(
-                f"this prior judges {VIEWS} views of an object at a time, these are {', '.join(map(str, sizes))}.",
-                key="optimize.views",
-                hint=f"Set it to {VIEWS}.",
-            )
+        check_views(VIEWS, sizes)
+        assert groups == sorted(groups), "views of an object stand side by side"
         return {"camera": camera_numbers(cameras.c2w)}
 
     def forward(self, network: Any, z_t: Tensor, time: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:

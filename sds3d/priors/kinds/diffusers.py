@@ -24,11 +24,13 @@ from ..adapters import change_texts, check_additions, fuse_loras
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..branches import Branches
 from ..debias import SIDES, masked_language_model, without_contradictions
-from ..families.base import Layout
+from ..families.base import Layout, check_views
 from ..few_step import FewStep, known_times, told_by_name, told_by_scheduler
 from ..folder import best_cpu_dtype
 from ..lora import Adapter, LoraSpec
 from ..model_folder import check_folder, weight_files_of
+from ..models.resolve import resolved
+from ..models.table import ModelError
 from ..models.tiers import place_network, spare, tier_for
 from ..noise_schedule import NoiseSchedule, over
 from ..perturb import check_perturb, perturbed
@@ -77,11 +79,23 @@ def check_prompts(options: Options, text: str, negative: str, view_words: bool |
     Raises:
         PromptError: the prompt is empty, or too long for the text encoders.
     """
-    if not Path(options.folder).expanduser().is_dir():
+    try:
+        layout = _checked(resolved(options))
+    except ModelError:
         return
-    layout = _checked(options)
     told = not layout.family.uses_camera if view_words is None else view_words
     check_texts(layout, load_tokenizers(layout), _texts(Prompts(text, negative, told)))
+
+
+def check_view_count(options: Options, views: int) -> None:
+    """Refuse a number of views that the model cannot judge, before it is loaded; see jobs.assemble.
+
+    Raises:
+        ConfigError: it judges several views of one object at a time, and these are more or fewer.
+    """
+    family = _checked(options).family
+    if family.views_per_group > 1:
+        check_views(family.views_per_group, [views])
 
 
 def _checked(options: Options, device: torch.device | None = None) -> Layout:

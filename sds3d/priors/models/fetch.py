@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .entry import ModelEntry, Repository
 from .needed import choose
 from .offline import is_offline, not_here
 from .places import hub_cache, locate
 from .table import ModelError, name_of
+from .transfer import bring
 
 Tell = Callable[[str], None]
 _SPARE_BYTES = 1 << 30
@@ -73,7 +75,7 @@ def _fetch_from(entry: ModelEntry, repository: Repository, to: Path | None, tell
     )
     for number, file in enumerate(files, 1):
         tell(f"  {number}/{len(files)}  {file.name}  {file.bytes / 1e6:.1f} MB")
-        _check(_download(repository.id, file.name, commit, place), file)
+        _check(_download(repository, file, commit, place, tell), file)
     folder = place or _snapshot_of(repository, commit)
     # the branch's name shall lead to this commit, as the hub's own tools note it
     if place is None and repository.revision != commit:
@@ -96,11 +98,19 @@ def _listing(entry: ModelEntry, repository: Repository) -> tuple[str, list[Remot
     return str(info.sha), files
 
 
-def _download(repository: str, name: str, commit: str, place: Path | None) -> Path:
-    """One file; the hub's library resumes what was begun and moves a file into place when it is whole."""
+def _download(repository: Repository, file: Remote, commit: str, place: Path | None, tell: Tell) -> Path:
+    """One file: a large one by transfer.py, the rest, and what the hub's cache knows of it, by the hub's library."""
     from huggingface_hub import hf_hub_download
 
-    return Path(hf_hub_download(repository, name, revision=commit, local_dir=place))
+    target = (place or _snapshot_of(repository, commit)) / file.name
+    if file.sha256 is not None and not _is_there(file, repository, commit, place):
+        # the cache holds large files under their hash, and a link to each
+        blob = target if place is not None else _blobs_of(repository) / file.sha256
+        bring(repository.id, file.name, commit, blob, file.bytes, tell)
+    if file.sha256 is not None and place is not None:
+        return target
+    where: dict[str, Any] = {"cache_dir": hub_cache()} if place is None else {"local_dir": place}
+    return Path(hf_hub_download(repository.id, file.name, revision=commit, **where))
 
 
 def _check(path: Path, file: Remote) -> None:
@@ -134,7 +144,11 @@ def _is_there(file: Remote, repository: Repository, commit: str, place: Path | N
 
 
 def _snapshot_of(repository: Repository, commit: str) -> Path:
-    return hub_cache() / f"models--{repository.id.replace('/', '--')}" / "snapshots" / commit
+    return _blobs_of(repository).parent / "snapshots" / commit
+
+
+def _blobs_of(repository: Repository) -> Path:
+    return hub_cache() / f"models--{repository.id.replace('/', '--')}" / "blobs"
 
 
 def _check_room(place: Path, need: int) -> None:

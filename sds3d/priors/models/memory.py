@@ -234,7 +234,7 @@ def _call(
             encoder_hidden_states=empty(batch, words, config["joint_attention_dim"]),
             pooled_projections=empty(batch, config["pooled_projection_dim"]),
             timestep=time,
-            guidance=time.float(),
+            guidance=time.float() if config.get("guidance_embeds") else None,
             txt_ids=empty(words, 3),
             img_ids=empty(tokens, 3),
         )
@@ -243,9 +243,11 @@ def _call(
         states = empty(batch, words, config["joint_attention_dim"])
         return lambda: network(latent, states, empty(batch, config["pooled_projection_dim"]), time)
     states = empty(batch, words, config["caption_channels"])
-    more: Mapping[str, Any] = (
-        {"added_cond_kwargs": {"resolution": None, "aspect_ratio": None}} if name.startswith("PixArt") else {}
-    )
+    more: dict[str, Any] = {}
+    if name.startswith("PixArt"):
+        more["added_cond_kwargs"] = {"resolution": None, "aspect_ratio": None}
+    elif config.get("guidance_embeds"):
+        more["guidance"] = time
     return lambda: network(latent, encoder_hidden_states=states, timestep=time, **more)
 
 
