@@ -43,7 +43,8 @@ def colour(rgb: Float[Tensor, "b 3 h w"], inside: Bool[Tensor, "b 1 h w"]) -> Co
     saturation = torch.where(most > 0.0, (most - least) / most.clamp_min(1e-12), 0.0)
     clipped = ((found <= _RAIL) | (found >= 1.0 - _RAIL)).any(1)
     outside = ((found < 0.0) | (found > 1.0)).any(1)
-    return Colour(*(float(v.double().mean()) for v in (saturation, clipped, outside)), len(found))
+    mean, rails, beyond = (float(v.double().mean()) for v in (saturation, clipped, outside))
+    return Colour(mean, rails, beyond, len(found))
 
 
 def foreground(rgb: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b 1 h w"]:

@@ -136,7 +136,7 @@ def _check(asked: Asked, label: str, config: RunConfig) -> None:
             hint="Leave it out, and compare each stage by itself.",
         )
     mark, method = asked.document.mark(("methods", label)), config.guidance.method
-    place = {"file": mark.file, "line": mark.line, "key": f"methods.{label}"}
+    place: dict[str, Any] = {"file": mark.file, "line": mark.line, "key": f"methods.{label}"}
     if preset(method)(config.guidance).source:
         raise ConfigError(
             f"{method} edits a given object, which a comparison of prompts has not.",
