@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from sds3d.core.cameras import orbit
 from sds3d.core.color import linear_to_srgb, srgb_to_linear
-from sds3d.core.lights import BANDS, Lights, harmonics, studio
+from sds3d.core.lights import BANDS, Lights, harmonics, headlight, studio
 from sds3d.core.look import Look
 
 
@@ -99,6 +100,12 @@ def test_lights_of_some_views() -> None:
     assert torch.equal(lights[index].environment, lights.environment[index])
     look = Look(orbit([0.0, 90.0, 200.0], 10.0), (4, 4), torch.ones(3, 3), lights=lights)
     assert torch.equal(look.rows(index).lights.direction, lights.direction[index])
+    from sds3d.optimize.placing import place_look
+
+    for these in (lights, headlight(look.cameras)):  # with an environment, and without
+        there = place_look(replace(look, lights=these), torch.device("meta")).lights
+        assert there.key.device.type == "meta"
+        assert (there.environment is None) == (these.environment is None)
     assert studio(orbit([0.0], 0.0)).to(torch.device("meta")).environment.device.type == "meta"
     assert len(BANDS) == harmonics(torch.eye(3)).shape[1]
 

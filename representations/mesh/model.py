@@ -237,7 +237,7 @@ def from_asset(asset: Asset | MeshModel, options: Options, streams: Streams) -> 
     for name, learned in (("metallic_roughness", material.learn), ("slopes", material.normal_map)):
         if learned and len(maps[name]) == 1:
             maps[name] = maps[name].expand(size, size, 2).contiguous()
-    paint: Paint = AtlasPaint(options, surface, maps)
-    if options.texture == "hash":
-        paint = HashPaint(options, surface, paint, fresh(options, streams))
-    return MeshModel(options, surface, paint)
+    paint = AtlasPaint(options, surface, maps)
+    if options.texture == "atlas":
+        return MeshModel(options, surface, paint)
+    return MeshModel(options, surface, HashPaint(options, surface, paint, fresh(options, streams)))

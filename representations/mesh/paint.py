@@ -66,8 +66,12 @@ class Paint(Protocol):
         """Put values back into their ranges, after a step."""
         ...
 
+    def cover(self, surface: Surface) -> None:
+        """Lie on another surface."""
+        ...
+
     def maps(self) -> dict[str, Tensor]:
-        """ "base_color" (S, S, 3) sRGB, "metallic_roughness" and "slopes" (S, S, 2) or (1, 1, 2), for export."""
+        """For export: "base_color" (S, S, 3) sRGB, "metallic_roughness" and "slopes" (S, S, 2) or (1, 1, 2)."""
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -93,7 +97,7 @@ class AtlasPaint:
 
     def __init__(self, options: Options, surface: Surface, maps: Mapping[str, Tensor]):
         self.options, self._maps = options, {name: value.clone() for name, value in maps.items()}
-        self.cover(surface)
+        self.charts = _charts(surface, len(maps["base_color"]))
 
     def to(self, device: torch.device) -> None:
         """Move everything."""

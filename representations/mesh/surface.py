@@ -76,8 +76,8 @@ def surface_of(mesh: Mesh, size: int, padding: int) -> tuple[Surface, Int[Tensor
     kept = (_areas(vertices, faces) > 0).nonzero()[:, 0]
     if not len(kept):
         raise AssetError(f"the mesh '{mesh.name}' has no faces with an area: there is nothing to paint on")
-    used, faces = np.unique(faces[kept].numpy(), return_inverse=True)
-    vertices, faces = vertices[torch.from_numpy(used)], torch.from_numpy(faces.reshape(-1, 3)).long()
+    used, corner = torch.unique(faces[kept], return_inverse=True)
+    vertices, faces = vertices[used], corner.reshape(-1, 3)
     given = None if mesh.normals is None else mesh.normals.cpu().float()[mesh.faces.cpu()[kept]]
     around = _smooth_pairs(vertices, faces, given)
     computed = corner_normals(vertices, faces, around)

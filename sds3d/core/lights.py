@@ -7,7 +7,8 @@ Representation for Irradiance Environment Maps", 2001), and have its reflection 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -47,14 +48,15 @@ class Lights:
 
     def __getitem__(self, index: Int[Tensor, " n"]) -> Lights:
         """The lights of an index, in its order."""
-        return Lights(*(None if v is None else v[index] for v in self._values()))
+        return self._map(lambda value: value[index])
 
     def to(self, device: torch.device) -> Lights:
         """The same on another device."""
-        return Lights(*(None if v is None else v.to(device) for v in self._values()))
+        return self._map(lambda value: value.to(device))
 
-    def _values(self) -> list:
-        return [getattr(self, field.name) for field in fields(self)]
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Lights:
+        environment = None if self.environment is None else change(self.environment)
+        return Lights(change(self.direction), change(self.key), change(self.ambient), environment)
 
     def shade(
         self, albedo: Float[Tensor, "b 3 h w"], normal: Float[Tensor, "b 3 h w"]

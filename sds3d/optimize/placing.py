@@ -17,9 +17,7 @@ from ..core.tree import Tree
 def place_look(look: Look, device: torch.device) -> Look:
     """The same request with every tensor on the device."""
     cameras = None if look.cameras is None else look.cameras.to(device)
-    lights = look.lights
-    if lights is not None:
-        lights = replace(lights, **{f.name: getattr(lights, f.name).to(device) for f in fields(lights)})
+    lights = None if look.lights is None else look.lights.to(device)
     rest = {f.name: getattr(look, f.name) for f in fields(look)}
     moved = {name: value.to(device) for name, value in rest.items() if isinstance(value, Tensor)}
     return replace(look, cameras=cameras, lights=lights, **moved)
