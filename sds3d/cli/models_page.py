@@ -67,12 +67,13 @@ configs from the model that its tensors' names give away.
 | `roomy` | everything stays on the GPU | nothing |
 | `lean` | the autoencoder takes one view at a time and computes its activations twice | its encoder runs twice |
 | `tight` | nothing of a view is kept but its pixels | its encoder runs three times |
-| `offload` | besides, the layers of denoiser and text encoders stay in main memory and come one by one | traffic of all weights each step |
+| `offload` | besides, layers of denoiser and text encoders come one by one from main memory | their traffic |
 
 `auto` takes the first that is predicted to fit the free memory of the GPU and says so. Results and gradients are the \
 same in all four (tested on tiny models of the true architectures). Besides: `prior.vae_precision=bfloat16`, fewer \
-`optimize.views`, a smaller `prior.size`; `prior.vae_tiles=512` lets the autoencoder take larger pictures in overlapping \
-tiles, which is an approximation. Text encoders are loaded for one call and let go, and their tensors are kept on disk.
+`optimize.views`, a smaller `prior.size`; `prior.vae_tiles=512` lets the autoencoder take larger pictures in \
+overlapping tiles, which is an approximation. Text encoders are loaded for one call and let go, and their tensors are \
+kept on disk.
 
 `prior.quantize` holds the denoiser's linear layers in fewer bits:
 

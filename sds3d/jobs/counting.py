@@ -17,7 +17,7 @@ from .assemble import assemble, cache_key, load_prior
 from .device import device_of
 from .schema import RunConfig
 
-_BRANCHES = ("y", "null", "neg", "neg0", "neg1", "src", "skip")
+_BRANCHES = ("y", "null", "neg", "neg0", "neg1", "mix", "src", "skip")
 """Conditions that methods ask for."""
 _COUNTED = 24
 """Steps that are counted, evenly spread over a run or over several."""

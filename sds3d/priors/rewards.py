@@ -130,7 +130,13 @@ KINDS = MappingProxyType(
         "image_reward": "ImageReward-v1.0",
     }
 )
-"""Kind of reward -> where its weights are by default."""
+"""Kind of reward -> where its weights are by default.
+
+How far these names were verified, in stored copies of pages and in others' code, never by a download: pickscore and
+hpsv2 are loaded by others with transformers' CLIPModel, and the file lists of copies of both hold a tokenizer;
+aesthetic's own file list holds model.safetensors, and its class is a CLIPVisionModelWithProjection with a linear layer
+`predictor`; image_reward is the name that its package's own examples use; clip is that of transformers' examples.
+"""
 
 
 def load_reward(kind: str, model: str = "") -> PictureReward:
