@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from sds3d.core.errors import ConfigError
@@ -94,10 +95,10 @@ class CFG:
             return answers[self.positive if s == 1.0 else self.negative]
         y, null = answers[self.positive], answers[self.negative]
         return Prediction(
-            eps=null.eps + s * (y.eps - null.eps),
-            x0=null.x0 + s * (y.x0 - null.x0),
-            v=null.v + s * (y.v - null.v),
-            velocity=null.velocity + s * (y.velocity - null.velocity),
+            eps=torch.lerp(null.eps, y.eps, s),
+            x0=torch.lerp(null.x0, y.x0, s),
+            v=torch.lerp(null.v, y.v, s),
+            velocity=torch.lerp(null.velocity, y.velocity, s),
         )
 
 
@@ -207,8 +208,10 @@ Symbol = Epsilon | Plain | Guided | Learned
 
 
 def _spread(x: Tensor) -> Tensor:
-    """Standard deviation of each sample, broadcastable to it."""
-    return x.flatten(1).std(dim=1).reshape(-1, *[1] * (x.ndim - 1))
+    """Standard deviation of each sample, broadcastable to it; by a norm, which is several times faster than std."""
+    rows = x.flatten(1)
+    away = rows - rows.mean(dim=1, keepdim=True)
+    return (away.norm(dim=1) / (rows.shape[1] - 1) ** 0.5).reshape(-1, *[1] * (x.ndim - 1))
 
 
 def rebuild(space: str, value: Tensor, state: Noisy) -> Prediction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 import torch
@@ -116,7 +117,16 @@ class Times:
 
 def from_scale(t: Float[Tensor, " b"], schedule: NoiseSchedule, scale: str) -> Float[Tensor, " b"]:
     """Times of a scale ("sd" or "native") -> the prior's own t."""
-    return t if scale == "native" else schedule.t_of_kappa(stable_diffusion_schedule().kappa(t))
+    if scale == "native":
+        return t
+    return schedule.t_of_kappa(_published().to(t.device)[stable_diffusion_schedule().index(t)])
+
+
+@cache
+def _published() -> Float[Tensor, " steps"]:
+    """kappa of every index of Stable Diffusion."""
+    schedule = stable_diffusion_schedule()
+    return schedule.kappa(torch.arange(schedule.steps, dtype=torch.float64) / schedule.steps)
 
 
 def to_scale(t: Float[Tensor, " b"], schedule: NoiseSchedule, scale: str) -> Float[Tensor, " b"]:
