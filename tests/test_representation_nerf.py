@@ -288,7 +288,7 @@ def test_orientation_counts_what_faces_away_with_fixed_weights() -> None:
 
 
 def test_weights_of_zero_cost_nothing() -> None:
-    model = create(options(opacity=0.0, entropy=0.0), Streams(0))
+    model = create(options(opacity=0.0, entropy=0.0, z_variance=0.0), Streams(0))
     trainable(model)
     render = model.render(look())
     assert model.regularise(render, 0.5) == {}

@@ -25,7 +25,7 @@ class EncodingOptions(Base):
     """A level has at most 2 to this power rows; finer levels share them by a hash."""
     base: int = Field(8, ge=2, le=4096)
     """Points along an edge of the coarsest level."""
-    finest: int = Field(96, ge=2, le=4096)
+    finest: int = Field(64, ge=2, le=4096)
     """Points along an edge of the finest level."""
     grow_until: float = Field(0.3, ge=0.0, le=1.0)
     """Share of the run over which the levels are switched on one after another, coarse to fine; 0 = all at once."""
@@ -132,5 +132,5 @@ class Options(RepresentationOptions):
     """Weight of seen normals that point away from the camera: against surfaces with an inside-out shell."""
     distortion: Scalar = schedules.constant(0.0)
     """Weight of the spread of a ray's weights: against floaters and half-transparent layers."""
-    z_variance: Scalar = schedules.constant(0.0)
+    z_variance: Scalar = schedules.constant(2.0)
     """Weight of the variance of depth along rays: crisp surfaces."""
