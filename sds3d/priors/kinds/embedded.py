@@ -32,10 +32,11 @@ from ..words import check_words
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
+_FALLING = {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"}
 _X0_LOSS = {
     "weight": "kappa",
     "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"],
-    "times": {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"},
+    "times": _FALLING,
     "cfg_scale": 5.0,
 }
 _FEW_DRAWS = {"draws": 4, "reward": {"rollout_steps": 1}}
@@ -47,23 +48,31 @@ RECOMMENDED = {
         "rewardsds": _X0_LOSS | _FEW_DRAWS,
         "rewardvsd": _X0_LOSS | _FEW_DRAWS | {"critic": {"lr": 1e-3}},
         "sjc": {"cfg_scale": 5.0},
+        "csd": {"weight": "kappa", "times": _FALLING},
+        "ism": {"stride": 1.0},
+        "tsm": {"stride": 1.0},
+        "sdi": {"inversion_steps": 3},
         "cfd": {"cfg_scale": 5.0, "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"]},
         "hifa": {
             "cfg_scale": 5.0,
             "weight": "kappa",
             "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"],
+            "moves": 2,
         },
     },
     "optimize": {"size": 64},
     "threads": 1,
 }
 """What distils well from this small pixel model (assets/README.md); see jobs.recommend. With weight kappa SDS is
-the gradient of half the squared distance to the predicted clean image. A critic has hundreds of steps to learn in, not
-the paper's tens of thousands, hence its higher lr. A reward among four draws, judged at x0 itself, costs 8 predictions
-where the published seven on fifteen moves each cost about 105, and leaves steps to learn in. SJC at the published scale
-of 100 burns the colours and paints the background in the object's complement; at 5 it is as clean as SDS. Renders at
-64 px, averaged down for the 32 px model as its training pictures were, leave less haze.
-The network is too small to gain from a second thread."""
+the gradient of half the squared distance to the predicted clean image. A critic has hundreds of steps to learn
+in, not the paper's tens of thousands, hence its higher lr. A reward among four draws, judged at x0 itself,
+costs 8 predictions where the published seven on fifteen moves each cost about 105, and leaves steps to learn
+in. SJC at the published scale of 100 burns the colours and paints the background in the object's complement; at
+5 it is as clean as SDS. Methods that walk (HiFA, ISM, TSM, SDI) take shorter walks than published: steps are
+what runs of a few hundred calls lack, and with the published walks nothing recognisable forms in 3D
+(docs/evidence/compare-embedded.md). CSD with kappa and falling times keeps its shape, where sigma^2 and all
+times alike eat it away. Renders at 64 px, averaged down for the 32 px model as its training pictures were,
+leave less haze. The network is too small to gain from a second thread."""
 
 
 class Options(BaseOptions):
