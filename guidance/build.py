@@ -50,6 +50,6 @@ def bind(recipe: Recipe, prior: Prior, steps: int, maps: bool = False) -> Engine
             hint="Leave it out or set it to true.",
         )
     if recipe.draw_weights is not None:
-        recipe.draw_weights.check(prior)
+        recipe.draw_weights.check()
     times.check(prior.schedule, finite_kappa=recipe.weight in UNBOUNDED)
     return Engine(replace(recipe, times=times), prior, steps, maps)

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sds3d.core.errors import ConfigError
-from sds3d.priors.base import Prior
 
 from .base import Log, Moment, Views
 from .calls import Calls
@@ -31,7 +30,7 @@ class DrawWeights(Protocol):
         """How many of the `draws` are wanted at that point of the run."""
         ...
 
-    def check(self, prior: Prior) -> None:
+    def check(self) -> None:
         """Have what is needed, before step 0; raises an Sds3dError where it cannot be had."""
         ...
 

@@ -106,7 +106,7 @@ class RewardWeights:
         """All draws in the reward's part of the run, then one."""
         return draws if progress < self.until else 1
 
-    def check(self, prior: Prior) -> None:
+    def check(self) -> None:
         """Load the reward's model if it is asked at all."""
         if self.strategy.ranks and self.until > 0.0:
             self.reward.check()

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 import torch
 from guidance_cases import prior_of, random_z, views_of
 from oracle_cases import table_of
 from sds3d.guidance.rewards import OfPictures
+from small_run import small_config
 from tiny_stable_diffusion import write_tokenizer
 
 from sds3d.core.errors import ConfigError, MissingPackageError
+from sds3d.jobs.assemble import assemble
+from sds3d.jobs.batch import create_folder
+from sds3d.optimize.loop import Session
+from sds3d.optimize.timing import Stopwatch
 from sds3d.priors.rewards import KINDS, clip_pixels, load_reward
 from sds3d.priors.scorer import load_scorer
 
@@ -115,3 +123,46 @@ def test_the_aesthetic_head_is_linear_in_the_unit_embedding(tiny_clip, tmp_path)
     save_file(vision, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ConfigError, match=r"no aesthetic predictor.*predictor\.weight"):
         load_reward("aesthetic", str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["pickscore", "hpsv2"])
+def test_fine_tuned_clips_are_clips(kind, tiny_clip):
+    rgb, texts = pictures(2), ["a red cube", "a blue car"]
+    found = load_reward(kind, str(tiny_clip))(rgb, texts)
+    assert torch.equal(found, load_reward("clip", str(tiny_clip))(rgb, texts))
+
+
+def test_image_reward_by_its_authors_package(monkeypatch):
+    """A stand-in for the package: called by the name of the model, picture by picture, with 8-bit RGB."""
+    asked = []
+
+    class Model:
+        def score(self, text, image):
+            asked.append((text, image.size, image.mode))
+            return float(image.getpixel((0, 0))[0])
+
+    package = ModuleType("ImageReward")
+    package.load = lambda model, device: asked.append((model, device)) or Model()
+    monkeypatch.setitem(sys.modules, "ImageReward", package)
+    rgb = torch.stack([torch.full((3, 4, 6), v) for v in (0.2, 1.0)])
+    found = load_reward("image_reward")(rgb, ["a", "b"])
+    assert found.tolist() == [51.0, 255.0]
+    assert asked == [("ImageReward-v1.0", "cpu"), ("a", (6, 4), "RGB"), ("b", (6, 4), "RGB")]
+
+
+def test_a_run_is_steered_by_a_model_of_ones_own(tiny_clip, tmp_path):
+    """From the config to a step: the reward loads a folder, and chooses among the draws."""
+    reward = {"kind": "clip", "model": str(tiny_clip), "rollout_steps": 1, "strategy": "best"}
+    config = small_config(tmp_path, guidance={"method": "rewardsds", "draws": 3, "reward": reward})
+    log = Session(assemble(config, Stopwatch())).gradients().log
+    assert log["reward_best"] > log["reward"]
+    assert log["nfe"] == 3 * 2
+    with pytest.raises(
+        ConfigError, match=r"guidance\.reward\.model: the reward model .* is not on this disk"
+    ):
+        create_folder(
+            small_config(
+                tmp_path / "none", guidance={"method": "rewardsds", "reward": reward | {"model": "no/where"}}
+            )
+        )
+    assert not (tmp_path / "none").exists()

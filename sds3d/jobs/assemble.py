@@ -233,13 +233,16 @@ def _stage(
 
 
 def check_guidance(config: RunConfig) -> None:
-    """Ask of every guidance, without loading a network, whether its options and the scene go together.
+    """Ask of every guidance, without loading a prior, whether its options and the scene go together.
 
     Raises:
-        ConfigError: they do not; the text says what is missing, and what to take instead.
+        ConfigError: they do not, or a reward's weights are not here; the text says what to take instead.
     """
     for one in config.apart():
-        needs = preset(one.guidance.method)(one.guidance).needs
+        recipe = preset(one.guidance.method)(one.guidance)
+        needs = recipe.needs
+        if recipe.draw_weights is not None:
+            recipe.draw_weights.check()
         if not (needs.source or needs.media or needs.pixels):
             continue
         options = one.config

@@ -84,7 +84,7 @@ class AestheticReward:
             if missing:
                 raise ConfigError(
                     f"{model} is no aesthetic predictor: {path} lacks {', '.join(sorted(missing))}.",
-                    key="guidance.reward_model",
+                    key="guidance.reward.model",
                 )
             self.weight = weights.get_tensor("predictor.weight").float()
             self.bias = weights.get_tensor("predictor.bias").float()
@@ -198,6 +198,6 @@ def _on_disk(kind: Any, model: str) -> Any:
     ) as error:  # ValueError: a path that is not there is no repository's name either
         raise ConfigError(
             f"the reward model {model} is not on this disk, or is not a whole {kind.__name__}.",
-            key="guidance.reward_model",
+            key="guidance.reward.model",
             hint=f"Fetch it with: hf download {model}; or name a folder.",
         ) from error
