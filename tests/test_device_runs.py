@@ -11,6 +11,7 @@ from family_cases import folder_of
 from sds3d.representations.raster import dispatch, gaussians_gsplat
 from sds3d.representations.raster.warp import runtime
 
+from sds3d.config.kinds import modules
 from sds3d.core import devices
 from sds3d.core.errors import ConfigError
 from sds3d.jobs import assemble, batch, configs, device, plan
@@ -18,9 +19,12 @@ from sds3d.jobs.batch import create_folder, create_folders
 from sds3d.jobs.device import device_of
 from sds3d.jobs.execute import execute
 from sds3d.jobs.runfolder import RunFolder
+from sds3d.jobs.schema import PRIORS
 from sds3d.optimize.checkpoint import CheckpointStore
 from sds3d.optimize.loop import Session
 from sds3d.optimize.timing import Stopwatch
+from sds3d.priors.registry import create_prior
+from sds3d.priors.self_check import self_check
 
 SMALL = [
     "a red car",
@@ -133,6 +137,17 @@ def test_a_published_model_follows_the_scene_unless_told_otherwise(second, prior
         z = there.gradients().views.z
     assert isinstance(z, There) == (prior_device == "auto")
     assert_same(there.state().representation, here.state().representation)
+
+
+@pytest.mark.parametrize("kind", ["embedded", "diffusers"])
+def test_the_self_check_finds_elsewhere_what_it_finds_here(kind) -> None:
+    given = {"folder": str(folder_of("sd1"))} if kind == "diffusers" else {}
+    options = modules(PRIORS.package, PRIORS.group)[kind].Options(precision="float32", **given)
+    here = self_check(create_prior(options))
+    with computing():
+        there = self_check(create_prior(options, str(SECOND)))
+    assert [(f.name, f.ok) for f in there] == [(f.name, f.ok) for f in here]
+    assert [f.detail for f in there] == [f.detail for f in here]
 
 
 def test_a_checkpoint_goes_on_where_the_run_did_not_begin(second, tmp_path) -> None:

@@ -8,7 +8,9 @@ import shutil
 
 import pytest
 import torch
+from fakes.second_device import SECOND, computing
 from rehearsal import TINY, bench
+from sds3d.representations.raster import dispatch
 from sds3d.representations.raster.warp import gaussians as gaussians_warp
 from sds3d.representations.raster.warp import march as march_warp
 from sds3d.representations.raster.warp import runtime
@@ -17,13 +19,15 @@ from sds3d.cli import checks, gpu_checks
 from sds3d.cli.main import main
 from sds3d.core.devices import Cuda
 from sds3d.core.streams import Streams
+from sds3d.jobs import assemble
 from sds3d.jobs.prior_word import prior_options
 from sds3d.optimize.loop import Session
 from sds3d.priors.kinds import embedded
-from sds3d.testing.gpu import examination, kernels
+from sds3d.testing.gpu import examination, kernels, steps
 from sds3d.testing.gpu.bench import AGREE, Bench, Gpu, Sizes
 from sds3d.testing.gpu.cases import MAKERS
 from sds3d.testing.gpu.finding import Finding, Outcome, carry_out
+from sds3d.testing.gpu.model import Knows, Loads
 from sds3d.testing.gpu.rehearsal import Rehearsal
 
 pytest.importorskip("warp")
@@ -55,6 +59,7 @@ def test_a_whole_examination_is_rehearsed(tmp_path) -> None:
         assert by_name[name].verdict == "ok", by_name[name]
     assert by_name["steps"].numbers["steps"] == 4
     assert sum(by_name["time"].numbers.values()) == pytest.approx(1.0, abs=1e-2)
+    assert len(made.priors) == 1  # loaded once
     assert {*by_name["export"].numbers} == {"asset.glb", "asset.3dgs.ply"}
     assert by_name["without the GPU"].numbers["psnr_db"] > 60
     report = json.loads(json.dumps(examination.report(made, findings)))
@@ -93,6 +98,29 @@ def test_a_gpu_that_cannot_be_used_ends_it_at_once(tmp_path, fault) -> None:
     assert all("driver" in f.detail for f in others)
     assert not examination.is_ok([first, *others])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_no_check_mixes_devices(monkeypatch, tmp_path) -> None:
+    """The checks on a device that mixes with the CPU as little as a GPU does; the twins draw there."""
+    made, run_config = bench(tmp_path), steps.run_config
+
+    def config(bench: Bench) -> tuple:
+        bench.gpu.device = CPU
+        found = run_config(bench)
+        bench.gpu.device = SECOND
+        return found
+
+    monkeypatch.setattr(steps, "run_config", config)
+    monkeypatch.setattr(assemble, "device_of", lambda config: SECOND)
+    monkeypatch.setattr(dispatch, "IMPLEMENTATIONS", {"cpu": ("native", "twin"), SECOND.type: ("twin",)})
+    made.gpu.device, made.gpu.rasterizer = SECOND, "twin"
+    model = [Loads(), Knows(), steps.Steps(needs=()), steps.TimeSplit(), steps.SamePicture(), steps.Export()]
+    checks = [*(kernels.Agreement(name, "twin", ()) for name in MAKERS), *model]
+    with computing():
+        findings = carry_out(checks, made, lambda finding: None)
+    assert [(f.name, f.detail) for f in findings if f.verdict != "ok"] == []
+    assert len(findings) > len(checks)
 
 
 def test_a_gpu_that_pytorch_was_not_built_for_is_named(tmp_path) -> None:

@@ -17,12 +17,13 @@ def prior_checks(word: str) -> list[Check]:
     Raises:
         Sds3dError: it cannot be loaded; the text says why.
     """
+    from ..core.devices import resolve
     from ..jobs.assemble import load_prior
     from ..jobs.prior_word import prior_options
     from ..priors.self_check import self_check
 
     start = time.perf_counter()
-    prior = load_prior(prior_options(word))
+    prior = load_prior(prior_options(word), device=resolve("auto"))
     info, seconds = prior.info, time.perf_counter() - start
     height, width = info.size
     loaded = Check(

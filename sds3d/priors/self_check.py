@@ -71,11 +71,11 @@ def self_check(prior: Prior) -> list[Finding]:
     Raises:
         PromptError: the prior cannot serve the caption "a red car".
     """
-    count = prior.info.views_per_group
-    picture = bundled_picture().expand(count, -1, -1, -1)
-    white = torch.ones(count, 3)
+    count, device = prior.info.views_per_group, torch.device(getattr(prior, "device", "cpu"))
+    picture = bundled_picture().to(device).expand(count, -1, -1, -1)
+    white = torch.ones(count, 3, device=device)
     height, width = picture.shape[-2:]
-    look = Look(orbit([AZIMUTH_DEG] * count, ELEVATION_DEG), (height, width), white)
+    look = Look(orbit([AZIMUTH_DEG] * count, ELEVATION_DEG).to(device), (height, width), white)
     cond = prior.condition(prior.prepare(Prompts(CAPTION)), look, {})
     z = prior.encode(picture)
     findings = [_reconstruction(prior, picture, z), _spread(z)]
@@ -105,10 +105,11 @@ class _Noised:
 
     def __init__(self, prior: Prior, z: Tensor, kappa: float):
         schedule = prior.schedule
-        self.prior, self.t = prior, schedule.t_of_kappa(torch.full((len(z),), kappa, dtype=torch.float64))
+        wanted = torch.full((len(z),), kappa, dtype=torch.float64)
+        self.prior, self.t = prior, schedule.t_of_kappa(wanted).to(z.device)
         key = int(10 * kappa)
         self.eps = Streams(0).normal(tuple(z.shape[1:]), "self-check", key).to(z).expand_as(z)
-        self.z_t = schedule.add_noise(z, self.eps, self.t.to(z.device))
+        self.z_t = schedule.add_noise(z, self.eps, self.t)
         self.alpha, self.sigma = (over(v, z) for v in (schedule.alpha(self.t), schedule.sigma(self.t)))
 
     def ask(self, cond: Cond) -> Prediction:
