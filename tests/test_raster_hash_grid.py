@@ -11,7 +11,7 @@ from fakes import tinycudann
 from hypothesis import given
 from hypothesis import strategies as st
 from raster_cases import implementations, kernels, native_levels, select
-from sds3d.representations.raster import hash_grid_native, hash_grid_tcnn, hash_grid_twin
+from sds3d.representations.raster import dispatch, hash_grid_native, hash_grid_tcnn, hash_grid_twin
 from sds3d.representations.raster.dispatch import RasterError
 from sds3d.representations.raster.hash_grid import encode, encode_slopes
 from sds3d.representations.raster.hash_grid_layout import HashGrid
@@ -248,3 +248,17 @@ def test_the_order_of_warp_s_threads_does_not_matter(monkeypatch) -> None:
     for again, first in zip(results("warp", SMALL, 3, 4), expected, strict=True):
         torch.testing.assert_close(again, first, rtol=1e-6, atol=1e-6)
     assert len(launches) == 5
+
+
+def test_slopes_are_never_asked_of_tiny_cuda_nn(tcnn, monkeypatch) -> None:
+    monkeypatch.setattr(dispatch, "IMPLEMENTATIONS", {"cpu": ("tcnn", "native", "twin")})
+    monkeypatch.setattr(hash_grid_tcnn, "tcnn_status", lambda device: "")
+    asked = []
+    original = hash_grid_tcnn.encode
+    monkeypatch.setattr(hash_grid_tcnn, "encode", lambda *given: asked.append(given) or original(*given))
+    points, table = case(SMALL, 2)
+    out = encode(points, table, SMALL)
+    assert len(asked) == 1
+    same, _ = encode_slopes(points, table, SMALL)
+    assert len(asked) == 1
+    torch.testing.assert_close(out, same, rtol=1e-3, atol=1e-3)

@@ -86,9 +86,8 @@ def _kernels(
         )
     if not 1 <= active <= grid.levels:
         raise RasterError(f"{function}: active must lie in 1 to {grid.levels} levels, got {active}")
-    choice = choose(
-        function, implementation, points.device, points.dtype, offers=("native", "twin", "warp", "tcnn")
-    )
+    offers = ("native", "twin", "warp", "tcnn") if function == "encode" else ("native", "twin", "warp")
+    choice = choose(function, implementation, points.device, points.dtype, offers=offers)
     require_finite(function, "points", points)
     require_finite(function, "table", table)
     if len(points) and points.device.type != "meta":
