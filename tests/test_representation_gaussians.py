@@ -9,7 +9,6 @@ import torch
 from gaussian_models import Fit, look_from, one_gaussian, small_model
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from sds3d.representations.base import Representation
 from sds3d.representations.gaussians import GaussianModel, Options, create, regularise
 from sds3d.representations.gaussians.init import from_z_to, neighbour_distance
@@ -109,13 +108,6 @@ def test_shortest_turn_from_z(values):
     assert turn[0, 3] == 0.0  # about an axis in the plane of x and y: no twist
 
 
-def test_barycentric_weights_give_the_point_back():
-    corner = Streams(0).normal((20, 3, 3), "corners")[0].double()
-    weight = torch.softmax(Streams(0).normal((20, 3), "weights")[0].double(), dim=1)
-    points = (corner * weight[:, :, None]).sum(1)
-    assert torch.allclose(barycentric(points, corner), weight, atol=1e-6)
-
-
 def test_point_cloud_above_the_count_is_thinned():
     cloud = PointCloud(Streams(1).normal((100, 3), "points")[0] * 0.1, torch.rand(100, 3))
     model = GaussianModel.from_asset(cloud, Options(init={"count": 30}))
@@ -130,12 +122,10 @@ def test_point_cloud_above_the_count_is_thinned():
 def test_start_from_a_file(tmp_path):
     path = tmp_path / "cloud.ply"
     assetio.write(PointCloud(CUBE, CUBE + 0.5), path, "ply")
-    model = create(Options(init={"shape": "asset", "source": str(path)}), Streams(0))
+    model = create(Options(init={"file": str(path)}), Streams(0))
     assert torch.allclose(model.parameters.means.sort(0).values, CUBE.sort(0).values, atol=1e-6)
     with pytest.raises(AssetError, match=r"missing\.ply"):
-        create(Options(init={"shape": "asset", "source": str(tmp_path / "missing.ply")}), Streams(0))
-    with pytest.raises(ValidationError, match="go together"):
-        Options(init={"source": str(path)})
+        create(Options(init={"file": str(tmp_path / "missing.ply")}), Streams(0))
 
 
 @pytest.mark.parametrize(

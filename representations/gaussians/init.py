@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,9 +17,11 @@ from sds3d.core.streams import Streams
 
 from ..surface_samples import spread_over
 from .options import Options
-from .parameters import SH_0, Parameters, from_splats, logit
+from .parameters import FLAT, SH_0, Parameters, from_splats, logit
 
 NEIGHBOURS = 3
+PLANE = 9
+"""Points, itself among them, that tell a point's plane."""
 
 
 def initial(options: Options, streams: Streams) -> Parameters:
@@ -28,18 +31,18 @@ def initial(options: Options, streams: Streams) -> Parameters:
         AssetError: the source cannot be read or holds nothing.
     """
     o = options.init
-    if o.source is not None:
-        scene = assetio.read(o.source)
+    if o.file is not None:
+        scene = assetio.read(o.file)
         asset = scene.splats or scene.mesh or scene.points
         if asset is None:
-            raise AssetError(f"{o.source}: holds no mesh, points or splats to start from")
+            raise AssetError(f"{o.file}: holds no mesh, points or splats to start from")
         return from_asset(asset, options, streams)
     direction = torch.nn.functional.normalize(streams.normal((o.count, 3), "gaussians-init")[0], dim=1)
     radius = torch.full((o.count, 1), o.radius)
     if o.shape == "ball":
         u = streams.uniform((o.count, 1), "gaussians-init-radius")[0]
         radius = (o.radius * u ** (1 / 3)).float()
-    return from_points(direction * radius, None, options, streams)
+    return from_points(direction * radius, None, options, streams, direction if options.surfels else None)
 
 
 def from_asset(asset: Asset, options: Options, streams: Streams) -> Parameters:
@@ -51,7 +54,7 @@ def from_asset(asset: Asset, options: Options, streams: Streams) -> Parameters:
     if isinstance(asset, Splats):
         if not len(asset.means):
             raise AssetError("these splats are empty: there is nothing to start from")
-        return from_splats(asset, options.sh_degree)
+        return as_asked(from_splats(asset, options.sh_degree), options)
     if isinstance(asset, PointCloud):
         if not len(asset.points):
             raise AssetError("this point cloud is empty: there is nothing to start from")
@@ -89,10 +92,12 @@ def from_points(
     scale = (o.scale * neighbour_distance(points)).clamp_min(options.min_scale)
     log_scales = scale.log()[:, None].repeat(1, 3)
     rotations = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1)
+    if normals is None and options.surfels:
+        normals = neighbour_normals(points)
     if normals is not None:
         log_scales[:, 2] += math.log(o.flatness)
         rotations = from_z_to(normals)
-    return Parameters(
+    made = Parameters(
         means=points.float().clone(),
         log_scales=log_scales,
         rotations=rotations,
@@ -100,6 +105,43 @@ def from_points(
         sh_dc=(colors.float() - 0.5) / SH_0,
         sh_rest=torch.zeros(count, (options.sh_degree + 1) ** 2 - 1, 3),
     )
+    return as_asked(made, options)
+
+
+def as_asked(parameters: Parameters, options: Options) -> Parameters:
+    """Solid Gaussians as they are; surfels with their shortest axis as the normal, which has no width."""
+    if not options.surfels:
+        return parameters
+    shortest = parameters.log_scales.argmin(1)
+    turned = torch.stack([(shortest + 1) % 3, (shortest + 2) % 3, shortest], dim=1)
+    log_scales = parameters.log_scales.gather(1, turned)
+    log_scales[:, 2] = math.log(FLAT)
+    # the quaternion of the turn of axes that brings the shortest to the third place: a third of a turn, or none
+    turns = torch.tensor([[0.5, 0.5, 0.5, 0.5], [0.5, -0.5, -0.5, -0.5], [1.0, 0.0, 0.0, 0.0]])
+    rotations = product(torch.nn.functional.normalize(parameters.rotations, dim=1), turns[shortest])
+    return replace(parameters, log_scales=log_scales, rotations=rotations)
+
+
+def product(a: Float[Tensor, "n 4"], b: Float[Tensor, "n 4"]) -> Float[Tensor, "n 4"]:
+    """(N, 4) quaternions w, x, y, z of b's rotation followed by a's."""
+    (w, *v), (t, *u) = a.unbind(1), b.unbind(1)
+    first, second = torch.stack(v, dim=1), torch.stack(u, dim=1)
+    real = w * t - (first * second).sum(1)
+    rest = w[:, None] * second + t[:, None] * first + torch.linalg.cross(first, second)
+    return torch.cat([real[:, None], rest], dim=1)
+
+
+def neighbour_normals(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """(N, 3) unit normals of the plane through each point's neighbours, away from the cloud's centre."""
+    from scipy.spatial import cKDTree
+
+    position = points.double()
+    near = min(PLANE, len(position))
+    index = torch.from_numpy(cKDTree(position.numpy()).query(position.numpy(), k=near)[1]).reshape(-1, near)
+    offset = position[index] - position[index].mean(1, keepdim=True)
+    normal = torch.linalg.eigh(offset.mT @ offset).eigenvectors[:, :, 0]
+    inwards = (normal * (position - position.mean(0))).sum(1) < 0
+    return torch.where(inwards[:, None], -normal, normal).float()
 
 
 def neighbour_distance(points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:

@@ -16,7 +16,7 @@ from sds3d.core.tree import Tree
 
 from ..base import Moments, ParamGroup
 from ..raster.gaussians import rasterize_gaussians
-from . import init, regularise
+from . import init, regularise, surfels
 from .densify import Densify
 from .mcmc import Mcmc
 from .options import Options
@@ -31,11 +31,10 @@ class GaussianModel:
         options: see Options. parameters: the Gaussians at the start, at least one.
     """
 
-    provides = frozenset({"rgb", "alpha", "depth"})
-
     def __init__(self, options: Options, parameters: Parameters):
         if not len(parameters):
             raise AssetError("a Gaussian model needs at least one Gaussian to start from")
+        self.provides = frozenset({"rgb", "alpha", "depth"} | ({"normal"} if options.surfels else set()))
         self.options, self.parameters = options, parameters
         self.degree = sh_degree(options, 0.0)
         self.strategy = make_strategy(options, len(parameters))
@@ -48,13 +47,16 @@ class GaussianModel:
 
     def render(self, look: Look) -> Render:
         """rgb over the background, alpha, depth, radii (B, N); with gradients also means2d (B, N, 2), zeros whose
-        gradient is that of the Gaussians' positions in the picture, in pixels."""
+        gradient is that of the Gaussians' positions in the picture, in pixels. Of surfels also normal, see .surfels."""
         if look.cameras is None:
             raise ValueError("Gaussians need cameras in their look")
         p, device = self.parameters, self.parameters.means.device
         probe = None
         if torch.is_grad_enabled() and p.means.requires_grad:
             probe = torch.zeros(len(look.cameras), len(p), 2, device=device, requires_grad=True)
+        if self.options.surfels:
+            render = surfels.render(p, (self.degree + 1) ** 2, look, probe, self.options.rasterizer)
+            return render if probe is None else render | {"means2d": probe}
         out = rasterize_gaussians(
             p.means,
             p.scales,
@@ -101,7 +103,7 @@ class GaussianModel:
         o = self.options
         between = Between(step, total, o.lr_means(step / total), render, moments, streams)
         parameters, metrics = self.strategy.after_step(self.parameters, between)
-        self.parameters = project(parameters, o.half_extent, o.min_scale)
+        self.parameters = project(parameters, o.half_extent, o.min_scale, o.surfels)
         self.degree = sh_degree(o, between.progress)
         return {"gaussians": float(len(self.parameters)), **metrics}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+import torch
+from pydantic import Field
 
 from sds3d.config.options import Options as Base
 from sds3d.config.options import Scalar
@@ -16,10 +17,10 @@ from ..base import RepresentationOptions
 class InitOptions(Base):
     """Where the Gaussians stand before the first step."""
 
-    shape: Literal["ball", "shell", "asset"] = "ball"
-    """A filled ball, the surface of a sphere, or the file named in `source`."""
-    source: str | None = None
-    """A mesh, point cloud or splat file to start from; needs shape: asset."""
+    shape: Literal["ball", "shell"] = "ball"
+    """A filled ball or the surface of a sphere; a file takes the place of both."""
+    file: str | None = None
+    """A mesh (glb, obj, ply, stl …), point cloud (ply) or splat file to start from."""
     count: int = Field(4000, ge=1, le=5_000_000)
     """Number of Gaussians; splat files and point clouds with fewer points give as many as they have."""
     radius: float = Field(0.5, gt=0.0)
@@ -32,12 +33,6 @@ class InitOptions(Base):
     """Thickness along the normal over the width, for Gaussians on a mesh."""
     color_noise: float = Field(0.05, ge=0.0)
     """Standard deviation of the colours around grey, where the source has none."""
-
-    @model_validator(mode="after")
-    def _source_and_shape(self) -> InitOptions:
-        if (self.source is not None) != (self.shape == "asset"):
-            raise ValueError("shape: asset and source: FILE go together; give both or neither")
-        return self
 
 
 class DensifyOptions(Base):
@@ -101,6 +96,8 @@ class Options(RepresentationOptions):
 
     kind: Literal["gaussians"] = "gaussians"
     """Name of the representation."""
+    surfels: bool = False
+    """Flat Gaussians (Huang et al. 2024, 2DGS), which have depth and normals of a surface, in place of solid ones."""
     init: InitOptions = Field(default_factory=InitOptions)
     """The start."""
     sh_degree: int = Field(0, ge=0, le=3)
@@ -149,5 +146,18 @@ class Options(RepresentationOptions):
     max_anisotropy: float = Field(2.5, ge=1.0)
     """Ratio above which `anisotropy` acts."""
 
+    normal_consistency: Scalar = schedules.Schedule("linear", (0.0, 0.2))
+    """Surfels: weight of w (1 - n · N) summed over surfels and the pixels of a view, N the normal of the depth map."""
+    distortion: Scalar = schedules.Schedule("linear", (0.0, 20.0))
+    """Surfels: weight of w_i w_j (z_i - z_j)² summed over pairs and the pixels of a view: gathers them in one sheet."""
+
     mesh_resolution: int = Field(112, ge=8, le=512)
     """Samples along an edge of the grid on which the mesh is found."""
+
+    def unserved(self, device: torch.device) -> str:
+        """As RepresentationOptions; surfels have no CUDA kernels."""
+        if self.surfels and device.type != "cpu" and self.rasterizer != "twin":
+            return f"surfels are drawn on the CPU alone, not on '{device.type}': set device: cpu, or surfels: false"
+        if self.surfels and self.rasterizer in ("warp", "gsplat"):
+            return f"rasterizer {self.rasterizer} draws no surfels: take auto, native or twin"
+        return super().unserved(device)

@@ -18,6 +18,10 @@ SH_0 = 0.5 / math.sqrt(math.pi)
 """Value of the harmonic of degree 0: colour = 0.5 + SH_0 · coefficient."""
 
 
+FLAT = 1e-4
+"""Third standard deviation of surfels, world units: what other programs take for flat."""
+
+
 @dataclass(frozen=True)
 class Parameters:
     """N Gaussians before activation; every tensor is a leaf that Adam moves.
@@ -130,18 +134,23 @@ def to_splats(parameters: Parameters) -> Splats:
 
 
 @torch.no_grad()
-def project(parameters: Parameters, half_extent: float, min_scale: float) -> Parameters:
+def project(
+    parameters: Parameters, half_extent: float, min_scale: float, surfels: bool = False
+) -> Parameters:
     """The nearest allowed parameters: centres in the ball, scales not too small, base colours in [0, 1].
 
-    A projected gradient step; what is allowed already stays bit for bit.
+    A projected gradient step; what is allowed already stays bit for bit. The third scale of surfels is `FLAT`.
     """
     p = parameters
     distance = p.means.norm(dim=1, keepdim=True)
     means = torch.where(distance > half_extent, p.means * (half_extent / distance.clamp_min(1e-12)), p.means)
     limit = 0.5 / SH_0
+    log_scales = p.log_scales.detach().clamp_min(math.log(min_scale))
+    if surfels:
+        log_scales[:, 2] = math.log(FLAT)
     return replace(
         p.map(lambda value: value.detach()),
         means=means,
-        log_scales=p.log_scales.detach().clamp_min(math.log(min_scale)),
+        log_scales=log_scales,
         sh_dc=p.sh_dc.detach().clamp(-limit, limit),
     )

@@ -27,6 +27,11 @@ def losses(parameters: Parameters, render: Render, options: Options, progress: f
         "scale": (o.scale, lambda: scale_excess(parameters.scales, o.max_scale)),
         "anisotropy": (o.anisotropy, lambda: anisotropy_excess(parameters.log_scales, o.max_anisotropy)),
     }
+    if o.surfels:
+        terms |= {
+            "normal_consistency": (o.normal_consistency, lambda: render["bent"].sum() / len(alpha)),
+            "distortion": (o.distortion, lambda: render["distortion"].sum() / len(alpha)),
+        }
     return {name: w * term() for name, (weight, term) in terms.items() if (w := weight(progress))}
 
 

@@ -78,7 +78,9 @@ def rasterize_surfels(
     choice = choose("rasterize_surfels", implementation, means.device, means.dtype)
     kernels = surfels_native if choice == "native" else surfels_twin
     view, position = opencv_view(cameras).to(means), cameras.position.to(means)
-    transform, normal = _before(means, scales, rotations, view, position, cameras.focal(size[0]).to(means), size)
+    transform, normal = _before(
+        means, scales, rotations, view, position, cameras.focal(size[0]).to(means), size
+    )
     if probe is not None:
         shift = torch.cat([probe, torch.zeros_like(probe[..., :1])], dim=2)
         transform = transform + shift[..., None] * transform[:, :, 2:]
@@ -96,9 +98,15 @@ def rasterize_surfels(
 
 
 def _before(
-    means: Tensor, scales: Tensor, rotations: Tensor, view: Tensor, position: Tensor, focal: Tensor, size: tuple[int, int]
+    means: Tensor,
+    scales: Tensor,
+    rotations: Tensor,
+    view: Tensor,
+    position: Tensor,
+    focal: Tensor,
+    size: tuple[int, int],
 ) -> tuple[Float[Tensor, "b n 3 3"], Float[Tensor, "b n 3"]]:
-    """T of surfels_twin: rows pixel x · depth, pixel y · depth, depth; and the normals towards the camera, world axes."""
+    """T of surfels_twin, and the normals towards the camera in world axes."""
     axes = rotation_matrix(rotations)
     columns = torch.stack([axes[:, :, 0] * scales[:, :1], axes[:, :, 1] * scales[:, 1:], means], dim=2)
     local = torch.einsum("bij,njk->bnik", view[:, :, :3], columns)
@@ -137,7 +145,9 @@ def _boxes(
     seen = whole & ((high > 0) & (low < limit)).all(-1)
     low, high = (torch.minimum(v.clamp_min(0.0), limit) for v in (low, high))
     box = torch.where(seen[..., None], torch.cat([low, high], dim=-1), 0.0).to(torch.int32)
-    radii = torch.where(seen, torch.maximum(reach, reach.new_tensor(THIN)).amax(-1).ceil(), 0.0).to(torch.int32)
+    radii = torch.where(seen, torch.maximum(reach, reach.new_tensor(THIN)).amax(-1).ceil(), 0.0).to(
+        torch.int32
+    )
     order = torch.where(seen, depth, torch.inf).argsort(dim=1, stable=True).to(torch.int32)
     place = torch.arange(order.shape[1], device=order.device)
     return torch.where(place < seen.sum(1, keepdim=True), order, -1), box, radii
@@ -166,4 +176,6 @@ def _check(arrays: dict[str, Tensor], cameras: Cameras, size: tuple[int, int]) -
             )
         require_finite("rasterize_surfels", name, array)
     if not views or min(size) < 1:
-        raise RasterError(f"rasterize_surfels: {views} cameras, image size {tuple(size)}: all must be positive")
+        raise RasterError(
+            f"rasterize_surfels: {views} cameras, image size {tuple(size)}: all must be positive"
+        )

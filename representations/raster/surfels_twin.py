@@ -83,7 +83,7 @@ def _alphas(
 def _blend(
     alpha: Float[Tensor, "p n"], z: Float[Tensor, "p n"], values: Float[Tensor, "n 6"]
 ) -> Float[Tensor, "p 10"]:
-    through = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha], dim=1), dim=1)
+    through = torch.cumprod(torch.cat([alpha.new_ones(len(alpha), 1), 1 - alpha], dim=1), dim=1)
     weight = alpha * through[:, :-1]
     first, second = weight * z, weight * z * z
     before = [part.cumsum(1) - part for part in (weight, first, second)]
