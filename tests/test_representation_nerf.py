@@ -12,17 +12,20 @@ from sds3d.representations.nerf import NerfModel, Options, create, from_asset, o
 from sds3d.representations.nerf.field import blob
 from sds3d.representations.nerf.model import active_levels
 from sds3d.representations.raster.sampled_rays import sample
+from small_run import StopAt, small_folder
 from torch import Tensor
 
 from sds3d.core.assets import Mesh
 from sds3d.core.cameras import orbit
-from sds3d.core.errors import AssetError, RunFolderError
+from sds3d.core.errors import AssetError, RunFolderError, StopRequested
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.core.tree import join, split, tree_hash
 from sds3d.evaluate.mesh_render import render_mesh
 from sds3d.evaluate.pictures import psnr
+from sds3d.jobs import execute
 from sds3d.optimize.adam import Adam
+from sds3d.optimize.checkpoint import CheckpointStore
 
 NATIVE = ["native"] if native_levels()[0] == "baseline" else native_levels()
 WANT = frozenset({"rgb", "alpha", "depth", "normal"})
@@ -404,3 +407,25 @@ def test_a_field_starts_from_a_mesh_and_from_another_field(monkeypatch) -> None:
         assert torch.equal(model.render(request)["rgb"], first), "the copy shares memory"
         other = from_asset(model, o.model_copy(update={"hidden": 12, "half_extent": 0.8}), Streams(1))
         assert psnr(other.render(request)["rgb"], first).mean() > 21
+
+
+def test_a_stopped_run_ends_with_the_same_bits(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("sds3d.representations.nerf.surface.RESOLUTION", 24)
+    kind = {
+        "kind": "nerf",
+        "encoding": {"levels": 3, "log2_size": 9, "base": 3, "finest": 12, "start": 1},
+        "occupancy": {"resolution": 6, "every": 2},
+        "hidden": 8,
+        "samples": 8,
+        "picture_samples": 8,
+        "blob_bias": 2.0,
+    }
+    plain = {"representation": kind, "optimize__preview_steps": 0, "pictures__turntable_frames": 0}
+    whole, stopped = (small_folder(tmp_path / name, **plain) for name in ("whole", "stopped"))
+    execute.execute(whole)
+    with pytest.raises(StopRequested):
+        execute.execute(stopped, StopAt(5))
+    execute.execute(stopped)
+    ends = [CheckpointStore(folder.checkpoints).latest().hash() for folder in (whole, stopped)]
+    assert ends[0] == ends[1]
+    assert (whole.path / "asset.glb").read_bytes() == (stopped.path / "asset.glb").read_bytes()
