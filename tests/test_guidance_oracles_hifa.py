@@ -20,8 +20,11 @@ from sds3d.core.errors import ConfigError
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.jobs import configs
+from sds3d.jobs.assemble import assemble
+from sds3d.jobs.schema import REPRESENTATIONS
 from sds3d.optimize.judging import views_of
 from sds3d.optimize.loop import Session, train
+from sds3d.optimize.timing import Stopwatch
 from sds3d.priors.base import Prompts
 from sds3d.priors.kinds.analytic import AnalyticPrior
 from sds3d.priors.mixtures import mixture
@@ -158,3 +161,17 @@ def test_o10_a_linear_codec_scales_the_two_losses(seed, index, schedule, predict
             parse({"method": "sds", "cfg_scale": 1, "weight": "kappa", "times": at(index)}), prior, 10
         ).guide(views, 3, Streams(0), {})[:2]
         torch.testing.assert_close(cotangents["rgb"], sds["z"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["magic3d-coarse", "magic3d-refine"])
+@pytest.mark.parametrize("kind", sorted(REPRESENTATIONS.choices()))
+def test_magic3ds_guidance_serves_every_representation(name, kind):
+    """A rule knows no scene: both uses of SDS take a step on a grid, a mesh, splats or a picture alike."""
+    path = CONFIGS / "sd" / f"{name}.yaml"
+    config = configs.from_mapping(
+        {"prompt": "a colour", "prior": {"kind": "analytic", "shape": [3, 8, 8]}, "representation": kind,
+         "optimize.views": 2, "optimize.size": 16}
+    ).model_copy(update={"guidance": configs.read(path).guidance})  # fmt: skip
+    grads = Session(assemble(config, Stopwatch())).gradients()
+    assert all(bool(g.isfinite().all()) for g in grads.params.values())
+    assert any(bool((g != 0).any()) for g in grads.params.values())
