@@ -38,8 +38,9 @@ def asd(options: Options) -> Recipe:
         grad_theta L_ASD = E [ w(t) ( eps_phi^s(x_t; y, t) - eps_phi(x_t'; y, t') ) dx/dtheta ]
         t' = t + U p (t - t_min)
 
-    Source: "ScaleDreamer: Scalable Text-to-3D Synthesis with Asynchronous Score Distillation", Ma et al. 2024,
-    arXiv 2407.02040, §3; values from the authors' code. Here t_min = 0.
+    Source: "ScaleDreamer: Scalable Text-to-3D Synthesis with Asynchronous Score Distillation", Ma et al.
+    2024, arXiv 2407.02040, §3; values from the authors' code. Here t_min = 0. The section number was not
+    checked.
 
     Defaults: s = 7.5, p = 0.1, w = sigma^2, t_min 0.5 -> 0.02, t_max 0.98 -> 0.5.
     Cost: 3 predictions a view; a stand-in for VSD that trains nothing.

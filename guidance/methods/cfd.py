@@ -51,9 +51,10 @@ def cfd(options: Options) -> Recipe:
 
     which follows the flow of x_c = (x_t - sigma_t eps) / alpha_t:  d x_c = ( eps_hat_phi - eps ) d kappa.
 
-    Source: "Consistent Flow Distillation for Text-to-3D Generation", Yan et al. 2025, arXiv 2501.05445, §4; numbers
-    are those of the authors' Stable Diffusion stage, whose weight named "dmd" is kappa and whose background noise
-    drifts twice a step, not done here. Texels lie on shells around the origin in place of six maps.
+    Source: "Consistent Flow Distillation for Text-to-3D Generation", Yan et al. 2025, arXiv 2501.05445, §4;
+    numbers are those of the authors' Stable Diffusion stage, whose weight named "dmd" is kappa and whose
+    background noise drifts twice a step, not done here. Texels lie on shells around the origin in place of
+    six maps. The section number was not checked.
 
     Defaults: s = 71, w = kappa, t from 0.98 through 0.692 (10 %) and 0.404 (50 %) to 0.212, gamma 0.01 -> 1e-4.
     Cost: 2 predictions a view; a texture of noise in memory; nothing is trained.

@@ -40,7 +40,8 @@ def csd(options: Options) -> Recipe:
     Defaults: omega_1 = 1, omega_2 = 0, w = sigma^2, t in [0.02, 0.98], not normalised.
     Cost: 2 predictions a view, 3 while omega_2 is neither 0 nor omega_1; nothing is trained.
     Pitfalls: equal covariances of p(x|y) and p(x) give a constant force with no fixed point, so run time,
-    normalisation and weight decay set the contrast; expect drift when over-trained.
+    normalisation and weight decay set the contrast; expect drift when over-trained. For editing, the negative prompt
+    describes what there is, with omega_1 = omega_2 (a form from memory, not from the paper's text).
     """
     slots = options.slots()
     if options.normalise:

@@ -36,7 +36,8 @@ def dds(options: Options) -> Recipe:
 
         grad_theta L_DDS = E_{t, eps} [ w(t) ( eps_phi^s(z_t; y_tgt, t) - eps_phi^s(z_src,t; y_src, t) ) dz/dtheta ]
 
-    Source: "Delta Denoising Score", Hertz et al. 2023, arXiv 2304.07090, §3; defaults from the authors' notebook.
+    Source: "Delta Denoising Score", Hertz et al. 2023, arXiv 2304.07090, §3; defaults from the authors'
+    notebook. The section number was not checked.
 
     Defaults: s = 7.5, w = 1, t in [0.05, 0.95].
     Cost: 4 predictions a view; needs the source's views and a source prompt (branch "src"); nothing is trained.

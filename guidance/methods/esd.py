@@ -44,7 +44,8 @@ def esd(options: Options) -> Recipe:
     of the critic by its camera with scale gamma: lambda = 1 - gamma.
 
     Source: "Taming Mode Collapse in Score Distillation for Text-to-3D Generation", Wang et al. 2024 (CVPR),
-    arXiv 2401.00909, §4 (numbers are those of the authors' code, whose README recommends gamma = 0.5).
+    arXiv 2401.00909, §4 (numbers are those of the authors' code, whose README recommends gamma = 0.5). The
+    section number was not checked.
 
     Defaults: lambda = 0.5, the rest as VSD.
     Cost: 4 predictions a view, and the critic's training step.

@@ -40,8 +40,9 @@ def hifa(options: Options) -> Recipe:
         z_hat by K moves of DDIM from z_t,   t = t_max - (t_max - t_min) sqrt(i / N)
 
     Source: "HiFA: High-fidelity Text-to-3D Generation with Advanced Diffusion Guidance", Zhu et al. 2023,
-    arXiv 2305.18766, §3; numbers are those of the authors' code, whose moves are stochastic (eta = 1): here they are
-    DDIM's. Its regulariser of the depth's variance belongs to the representation.
+    arXiv 2305.18766, §3; numbers are those of the authors' code, whose moves are stochastic (eta = 1): here
+    they are DDIM's. Its regulariser of the depth's variance belongs to the representation. The section number
+    was not checked.
 
     Defaults: s = 100, w_z = 0.05 (w = 0.05 kappa), lambda_rgb = 0.1, K = 4, t from 0.98 to 0.3.
     Cost: 2 K predictions a view, and the decoder; nothing is trained.

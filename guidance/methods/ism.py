@@ -47,10 +47,10 @@ def ism(options: Options) -> Recipe:
         x_s by DDIM inversion of the render without prompt in strides of delta_S
         x_t = DDIM(x_s, s -> t; eps_phi(x_s; null, s))
 
-    Source: "LucidDreamer: Towards High-Fidelity Text-to-3D Generation via Interval Score Matching", Liang et al.
-    2023, arXiv 2311.11284, §4 (numbers are those of the authors' code; the paper's delta_T, delta_S and w were
-    not checked). The code's start noise also has a per-channel constant of 0.1, left out here, and puts a negative
-    prompt into the place of the empty one.
+    Source: "LucidDreamer: Towards High-Fidelity Text-to-3D Generation via Interval Score Matching", Liang et
+    al. 2023, arXiv 2311.11284, §4 (numbers are those of the authors' code; the paper's delta_T, delta_S and w
+    were not checked). The code's start noise also has a per-channel constant of 0.1, left out here, and puts
+    a negative prompt into the place of the empty one. Section numbers were not checked.
 
     Defaults: s = 7.5, w = kappa, delta_T 0.1 -> 0.08, delta_S = 0.2, t in [0.02, 0.98 -> 0.5] over 30 % of the run.
     Cost: ceil(s / delta_S) + 3 predictions a view, 5 on average; nothing is trained.

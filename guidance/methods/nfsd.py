@@ -35,8 +35,9 @@ def nfsd(options: Options) -> Recipe:
                   eps_phi(x_t) - eps_phi(x_t; y_neg)     otherwise
 
     Source: "Noise-Free Score Distillation", Katzir et al. 2023 (ICLR 2024), arXiv 2310.17590, §4, from the
-    project page; the authors' code was never released and w(t) is not stated there. The negative prompt meant is
-    "unrealistic, blurry, low quality, out of focus, ugly, low contrast, dull, dark, low-resolution, gloomy".
+    project page; the authors' code was never released and w(t) is not stated there. The negative prompt meant
+    is "unrealistic, blurry, low quality, out of focus, ugly, low contrast, dull, dark, low-resolution,
+    gloomy". The section number was not checked.
 
     Defaults: s = 7.5, w = sigma^2, t in [0.02, 0.98], threshold strictly below t = 0.2 of Stable Diffusion.
     Cost: 3 predictions a view (2 where every t lies below the threshold); nothing is trained.

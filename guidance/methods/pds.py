@@ -43,9 +43,10 @@ def pds(options: Options) -> Recipe:
                          = E [ ( psi(t) (z - z_src) + chi(t) delta_t ) dz/dtheta ]
         delta_t = eps_phi^s(z_t; y_tgt) - eps_phi^s(z_src,t; y_src)
 
-    Source: "Posterior Distillation Sampling", Koo et al. 2023 (CVPR 2024), arXiv 2311.13831, §4; the second form
-    is exact (the noise at r cancels). psi is not zero only because the released code steps by r = t - 2 on a
-    500-step grid while beta stays that of one step of 1000; this is kept (weights.posterior_factors).
+    Source: "Posterior Distillation Sampling", Koo et al. 2023 (CVPR 2024), arXiv 2311.13831, §4; the second
+    form is exact (the noise at r cancels). psi is not zero only because the released code steps by r = t - 2
+    on a 500-step grid while beta stays that of one step of 1000; this is kept (weights.posterior_factors).
+    The section number was not checked.
 
     Defaults: s = 100, gap 2, t in [0.02, 0.98].
     Cost: 4 predictions a view; needs the source's views and a source prompt; nothing is trained.

@@ -43,9 +43,10 @@ def sdi(options: Options) -> Recipe:
         grad_theta L_SDI = E_t [ w(t) ( eps_phi^s(alpha_t x + sigma_t kappa_t; y, t) - kappa_t ) dx/dtheta ]
         kappa_t = (q - alpha_t x) / sigma_t,   q = DDIM inversion of x under y with the scale -s
 
-    Source: "Score Distillation via Reparametrized DDIM", Lukoianov et al. 2024, arXiv 2405.15891, §4
-    and Algorithm 1; defaults read in the authors' code, which evaluates the state of the last grid point at t
-    instead of noising the render with kappa anew: the paper's form is built here.
+    Source: "Score Distillation via Reparametrized DDIM", Lukoianov et al. 2024, arXiv 2405.15891, §4 and
+    Algorithm 1; defaults read in the authors' code, which evaluates the state of the last grid point at t
+    instead of noising the render with kappa anew: the paper's form is built here. Section and algorithm
+    numbers were not checked.
 
     Defaults: s = 7.5, inversion -7.5 with 10 grid points, eta = 0.3, t from 0.98 to 0.25 linearly, w = kappa.
     Cost: 2 ceil(10 t) + 2 predictions a view, 14 on average; nothing is trained.

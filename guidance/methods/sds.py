@@ -27,10 +27,10 @@ def sds(options: Options) -> Recipe:
         grad_theta L_SDS = E_{t, eps} [ w(t) ( eps_hat_phi(alpha_t x + sigma_t eps; y, t) - eps ) dx/dtheta ]
         eps_hat_phi = (1 + omega) eps_phi(z_t; y, t) - omega eps_phi(z_t; t),   s = 1 + omega
 
-    Source: "DreamFusion: Text-to-3D using 2D Diffusion", Poole et al. 2022, arXiv 2209.14988, eq. 3 (guidance:
-    eq. 4). The formula agrees with the public re-implementations (threestudio); omega = 100, w = sigma^2 and
-    t ~ U(0.02, 0.98) are theirs, the authors' code being closed. Checked here in closed form on Gaussian and
-    mixture priors.
+    Source: "DreamFusion: Text-to-3D using 2D Diffusion", Poole et al. 2022, arXiv 2209.14988, eq. 3
+    (guidance: eq. 4). The formula agrees with the public re-implementations (threestudio); omega = 100, w =
+    sigma^2 and t ~ U(0.02, 0.98) are theirs, the authors' code being closed. Checked here in closed form on
+    Gaussian and mixture priors. Equation numbers were not checked against the paper.
 
     Defaults: s = 100, w = sigma^2, t in [0.02, 0.98], no transforms.
     Cost: 2 predictions a view (1 at s = 1); nothing is trained.

@@ -31,8 +31,9 @@ def sjc(options: Options) -> Recipe:
         PAAS(x) = E_n [ (D(x + kappa n; kappa) - x) / kappa^2 ],   D(x + kappa n; kappa) = x0_hat
         -(D - x) / kappa = eps_hat - eps      (the released code, with its variance reduction)
 
-    Source: "Score Jacobian Chaining: Lifting Pretrained 2D Diffusion Models for 3D Generation", Wang et al. 2022,
-    arXiv 2212.00774, §4; sign, weight and range from the authors' code.
+    Source: "Score Jacobian Chaining: Lifting Pretrained 2D Diffusion Models for 3D Generation", Wang et al.
+    2022, arXiv 2212.00774, §4; sign, weight and range from the authors' code. The section number was not
+    checked.
 
     Defaults: s = 100, w = 1, t in [0.03, 0.99].
     Cost: 2 predictions a view; nothing is trained.

@@ -26,10 +26,11 @@ def tsm(options: Options) -> Recipe:
         grad_theta L_TSM = E_t [ w(t) ( eps_phi(x_t; y, t) - eps_phi(x_mu; null, mu) ) dx/dtheta ]
         x_mu, x_t = DDIM(x_s, s -> mu and t; eps_phi(x_s; null, s)),   mu = s + rho (t - s)
 
-    Source: "Dreamer XL: Towards High-Resolution Text-to-3D Generation via Trajectory Score Matching", Miao et al.
-    2024, arXiv 2405.11252, §4. Paper and code differ: mu = s + gamma (t - s) with gamma = 0.3 against
+    Source: "Dreamer XL: Towards High-Resolution Text-to-3D Generation via Trajectory Score Matching", Miao et
+    al. 2024, arXiv 2405.11252, §4. Paper and code differ: mu = s + gamma (t - s) with gamma = 0.3 against
     round(s + (t - s) sqrt(1 - gamma^2)), that is rho = 0.954; both are this one number. The paper's inversion
-    equations exchange sqrt(alpha_bar) and sqrt(1 - alpha_bar); the standard DDIM move is meant.
+    equations exchange sqrt(alpha_bar) and sqrt(1 - alpha_bar); the standard DDIM move is meant. The section
+    number was not checked.
 
     Defaults: rho = 0.3, everything else as ISM. rho = 0 is ISM bit for bit; rho = 1 is s times CSD on inverted noise.
     Cost: ISM + 1 prediction a view; nothing is trained.
