@@ -87,6 +87,7 @@ class Run:
 
 
 FALLING = {"linear": [0.98, 0.02]}
+ONE_TIME = {"low": FALLING, "high": FALLING, "scale": "native", "shared": True}
 REWARDED = {"draws": 4, "reward": {"rollout_steps": 5, "until": 1.0}}
 RUNS = (
     Run("SDS", "sds", {}),
@@ -102,7 +103,7 @@ RUNS = (
     Run("VSD, one by one", "vsd", {}, critic=ExactCritic(own_point, own_point)),
     Run("ESD, lambda 0.5", "esd", {}, critic=EXACT),
     Run("CFD, Adam", "cfd", {"noise": "fixed"}),
-    Run("CFD, plain steps", "cfd", {"noise": "fixed", "times": {"low": FALLING, "high": FALLING, "scale": "native", "shared": True}}, sampler=True),
+    Run("CFD, plain steps", "cfd", {"noise": "fixed", "times": ONE_TIME}, sampler=True),
     Run("RewardSDS", "rewardsds", REWARDED),
     Run("RewardVSD", "rewardvsd", REWARDED, critic=SHARED),
 )  # fmt: skip
@@ -277,10 +278,10 @@ VSD, ESD and RewardVSD know the law of the particles exactly. Rewards: the furth
 - CFD with plain steps of 1 - kappa'/kappa ends at the DDIM sample of the same noise up to {gap}, at both scales.
 
 What there is to see, at scale 1: SDS and HiFA settle between the modes, at the mean that they seek. VSD whose critic
-sees all particles keeps every mode and the law's own spread; particle by particle it is SDS at VSD's falling times. ESD
-lies between the two. ISM, TSM and SDI find every mode and shrink to a point in it; so does CFD under Adam in part, while
-its plain steps are the sampler. NFSD, which has no force back, leaves the picture. Rewards pull SDS off the law, and VSD
-along it. At scale 7.5 guidance itself narrows what is sought: the sampler too ends in points.
+sees all particles keeps every mode and the law's own spread; particle by particle it is SDS at VSD's falling times.
+ESD lies between the two. ISM, TSM and SDI find every mode and shrink to a point in it; so does CFD under Adam in part,
+while its plain steps are the sampler. NFSD, which has no force back, leaves the picture. Rewards pull SDS off the law,
+and VSD along it. At scale 7.5 guidance itself narrows what is sought: the sampler too ends in points.
 
 | method | s | covered | on modes | spread | distance | calls |
 |---|---|---|---|---|---|---|
