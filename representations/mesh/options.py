@@ -112,7 +112,7 @@ class Options(RepresentationOptions):
     """Learning rate of Adam for the base colours of an atlas, which lie in [0, 1]."""
     lr_offsets: Scalar = schedules.Schedule("linear", (2e-3, 4e-4), warmup=0.05)
     """Learning rate of Adam for the vertices' offsets, world units."""
-    smoothness: Scalar = schedules.constant(0.3)
+    smoothness: Scalar = schedules.constant(2.0)
     """Weight of the differences between neighbouring texels of a chart, half of their squares below `edge`, `edge`
     times them above, summed; for an atlas."""
     edge: float = Field(0.01, gt=0.0)
