@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from fakes.second_device import SECOND, There, computing
-from family_cases import folder_of
+from family_cases import FAMILIES, folder_of
 from sds3d.representations.raster import dispatch, gaussians_gsplat
 from sds3d.representations.raster.warp import runtime
 
@@ -49,6 +49,7 @@ DENSE = [
     "representation.densify.start=0",
     "representation.strategy=densify",
 ]
+TERMS = "guidance={terms: [{guidance: sds}, {guidance: csd, factor: 0.5}], mix: sum}"
 MCMC = [*GAUSSIANS, "representation.strategy=mcmc"]
 IMAGE = ["representation.kind=image"]
 NERF = [
@@ -109,6 +110,7 @@ def assert_same(mine: dict, other: dict) -> None:
         pytest.param([*GRID, "particles=2"], marks=pytest.mark.slow),
         pytest.param([*GRID, "guidance=cfd"], marks=pytest.mark.slow),
         pytest.param([*GRID, "guidance=ism"], marks=pytest.mark.slow),
+        pytest.param([*GRID, TERMS, "debug.gradients=true"], marks=pytest.mark.slow),
         pytest.param([*IMAGE, "representation.space=latents"], marks=pytest.mark.slow),
     ],
     ids=lambda words: " ".join(w.rpartition("=")[2] for w in words if "rasterizer" not in w and "[" not in w),
@@ -127,15 +129,23 @@ def test_steps_elsewhere_are_those_of_the_cpu(second, what) -> None:
     assert_same(there.state().representation, here.state().representation)
 
 
-@pytest.mark.parametrize("prior_device", ["auto", pytest.param("cpu", marks=pytest.mark.slow)])
-def test_a_published_model_follows_the_scene_unless_told_otherwise(second, prior_device) -> None:
-    model = [f"prior={folder_of('sd1')}", "prior.precision=float32", "optimize.size=16"]
-    here = steps([*GRID, *model], 2)
+PERP = ["guidance.combine=perp_neg", "negative_prompt=a blue car"]
+MODELS = [("sd1", []), ("sd1", ["prior.device=cpu"]), ("sd1", PERP), ("sd1", ["guidance=vsd"])]
+MODELS += [(name, []) for name in FAMILIES if name != "sd1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [MODELS[0], *(pytest.param(*model, marks=pytest.mark.slow) for model in MODELS[1:])]
+)
+def test_a_published_model_follows_the_scene_unless_told_otherwise(second, name, more) -> None:
+    model = [f"prior={folder_of(name)}", "prior.precision=float32", "prior.size=16", "optimize.size=16"]
+    words = [*GRID, *model, *more, "optimize.views=4"]
+    here = steps(words, 1)
     second()
     with computing():
-        there = steps([*GRID, *model, f"prior.device={prior_device}"], 2)
+        there = steps(words, 1)
         z = there.gradients().views.z
-    assert isinstance(z, There) == (prior_device == "auto")
+    assert isinstance(z, There) == ("prior.device=cpu" not in more)
     assert_same(there.state().representation, here.state().representation)
 
 

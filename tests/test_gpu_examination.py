@@ -9,6 +9,7 @@ import shutil
 import pytest
 import torch
 from fakes.second_device import SECOND, computing
+from family_cases import folder_of
 from rehearsal import TINY, bench
 from sds3d.representations.raster import dispatch
 from sds3d.representations.raster.warp import gaussians as gaussians_warp
@@ -358,6 +359,17 @@ def test_this_gpu_passes_its_examination(tmp_path) -> None:
     findings = examination.examine(made, print)
     assert [(f.name, f.detail) for f in findings if f.verdict == "wrong"] == []
     assert any(f.name == "steps" and f.verdict == "ok" for f in findings)
+
+
+def test_a_published_model_is_examined_with_its_prediction(tmp_path) -> None:
+    options = prior_options(str(folder_of("sd1"))).model_copy(update={"precision": "float32", "size": 16})
+    made = bench(tmp_path, options, steps=2)
+    found = look(made, "prior", "steps", "peak memory")
+    assert found["prior"].numbers["tier"] == "roomy"
+    assert found["steps"].verdict == "ok"
+    # a tiny network: the prediction is what is set aside for the GPU's library, and little more
+    assert found["peak memory"].numbers["predicted"] == pytest.approx(1e9, rel=0.05)
+    assert found["peak memory"].verdict == "ok"
 
 
 def test_an_unforeseen_exception_is_a_finding_and_no_end() -> None:
