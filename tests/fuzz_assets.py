@@ -321,6 +321,20 @@ def judge(path: Path, watch: Watch) -> tuple[str, str]:
     return outcome
 
 
+_LOST = (
+    ValueError,
+    LookupError,
+    TypeError,
+    RuntimeError,  # of deep JSON, and of archives that turned encrypted or compressed
+    OSError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What a mutation raises where an earlier one has left nothing that it understands."""
+
+
 def case(seed: Seed, number: int) -> bytes:
     """The bytes of a numbered case: one to three mutations one after the other; equal numbers give equal bytes."""
     dice = np.random.Generator(np.random.Philox(number))
@@ -329,15 +343,7 @@ def case(seed: Seed, number: int) -> bytes:
         mutation = seed.mutations[dice.integers(len(seed.mutations))]
         try:
             data = mutation(data, dice)
-        except (
-            ValueError,
-            LookupError,
-            TypeError,
-            RecursionError,
-            struct.error,
-            zlib.error,
-            zipfile.BadZipFile,
-        ):
+        except _LOST:
             data = flip(data, dice)  # a second mutation may not understand what the first has left
     return data
 

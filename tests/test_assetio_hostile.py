@@ -337,9 +337,11 @@ BROKEN_TOO = [
     ("deep.usda", b"#usda 1.0\n" + b'def "a" {' * 5000, "deeper than"),
     ("nested.usda", b'#usda 1.0\ndef "a" { int x = ' + b"[" * 100_000, "deeper than"),
     ("comments.usda", b"#usda 1.0\n" + b"#" * 100_000 + b"\n$", "unexpected"),
+    ("slash.usda", USDA.replace(b'"M"', b'"M/../N"') % POINTS, "no name of a prim"),
     ("nothing.usda", b"#usda 1.0\n", "no mesh"),
     ("rows.usda", USDA % (POINTS + b"\nnormal3f[] normals = [(0, 0, 1)]"), "do not fit"),
     ("turn.usda", USDA % (POINTS + b'\nuniform token[] xformOpOrder = ["xformOp:spin"]'), "nowhere defined"),
+    ("nameless.usdz", usdz_pack({"a.usda": b"#usda 1.0"}).replace(b"a.usda", b"\0.usda"), "no USD layer"),
     ("layerless.usdz", usdz_pack({"a.txt": b"x"}), "no USD layer"),
 ]
 

@@ -135,8 +135,8 @@ WRONG = {
     "both": ("prompt: a duck\nprompts: [a car]\n", "has both prompt and prompts"),
     "syntax": ("prompt: a duck\nexport: [glb\n", "is not valid YAML"),
     "export": (
-        "prompt: a duck\nexport: [glb, stl]\n",
-        '2: export[1]: expected one of glb, obj, ply, 3dgs, png, jpg, got "stl"',
+        "prompt: a duck\nexport: [glb, fbx]\n",
+        "2: export[1]: expected one of glb, obj, usdz, stl, ply, 3dgs",
     ),
 }
 

@@ -30,7 +30,14 @@ from .usda import Prim, parse_usda
 from .usdz import unpack
 
 MAX_ELEMENTS = 40_000_000
-_TO_TEXT = "import sys; from pxr import Sdf; sys.stdout.write(Sdf.Layer.OpenAsAnonymous(sys.argv[1]).ExportToString())"
+_TO_TEXT = """
+import sys
+from pxr import Sdf
+if sys.platform != "win32":
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+sys.stdout.write(Sdf.Layer.OpenAsAnonymous(sys.argv[1]).ExportToString())
+"""
 _SECONDS = 120
 
 

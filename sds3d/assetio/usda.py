@@ -132,6 +132,8 @@ class _Parser:
             raise self.error("expected def, over or class")
         kind = self.word() if self.kind == "word" else ""
         out = Prim(kind, self.string())
+        if not out.name.isidentifier():
+            raise self.error(f"{out.name[:40]!r} is no name of a prim")
         out.metadata = self.metadata()
         self.expect("{")
         while not self.take("}"):

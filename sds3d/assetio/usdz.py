@@ -39,7 +39,7 @@ def unpack(data: bytes, path: Path) -> dict[str, bytes]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = [e for e in archive.infolist() if not e.is_dir()]
+            entries = [e for e in archive.infolist() if e.filename and not e.filename.endswith("/")]
             if len(entries) > MAX_FILES or sum(e.file_size for e in entries) > len(data):
                 raise AssetError(f"{path}: its package claims {len(entries)} files larger than itself.")
             wrong = [e for e in entries if e.compress_type != zipfile.ZIP_STORED or e.flag_bits & 1]
