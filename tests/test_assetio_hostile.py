@@ -106,6 +106,8 @@ BROKEN = [
     ("range.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 4\n", "vertex 4"),
     ("zero.obj", b"v 0 0 0\nf 0 1 1\n", "counts from 1"),
     ("back.obj", b"v 0 0 0\nf -2 -1 -1\n", "names nothing"),
+    ("bare.obj", b"v 0 0 0\nvt\n", "line 2"),
+    ("digits.obj", b"v 0 0 0\nf 1 1 " + b"9" * 400 + b"\n", "line 2"),
     ("nan.obj", b"v 0 0 nan\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "finite"),
     ("overflow.obj", b"v 0 0 1e300\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "finite"),
     ("mixed.obj", b"v 0 0 0 1 1 1\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "colours"),
@@ -386,6 +388,15 @@ def test_pictures_outside_the_folder_are_not_opened(tmp_path: Path, target: str)
         b"mtllib a.mtl\nusemtl m\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nf 1/1 2/1 3/1\n"
     )
     refused(inside / "a.obj", "beside it")
+
+
+def test_an_obj_without_its_materials_is_read_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.obj"
+    path.write_bytes(b"mtllib gone.mtl\nusemtl a\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\nusemtl b\nf 3 2 1\n")
+    scene = assetio.read(path)
+    assert scene.mesh is not None
+    assert len(scene.mesh.faces) == 2
+    assert scene.notes == ("the material file 'gone.mtl' is missing",)
 
 
 def test_a_mesh_shown_again_and_again_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
