@@ -114,7 +114,7 @@ def test_out_of_memory_in_a_step_saves_the_state_and_advises(tmp_path, monkeypat
 
 
 def test_out_of_memory_at_load(tmp_path, monkeypatch):
-    def full(options, **extras):
+    def full(options, device, **extras):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(assemble.registry, "create_prior", full)
