@@ -107,7 +107,7 @@ def trained(critic, prior, steps, draw):
     ],
 )
 def test_o2_5_the_trainer_finds_the_conditional_mean_of_the_noise(prediction, target, schedule):
-    """Renders N(m, S): eps(x_t) = sigma / C (x_t - alpha m), C = alpha^2 S + sigma^2, for every target; on a flow too."""
+    """Renders N(m, S): eps(x_t) = sigma / C (x_t - alpha m), C = alpha^2 S + sigma^2, for each target and on a flow."""
     m, var = 0.4, 0.5
 
     def draw(step):

@@ -61,13 +61,13 @@ def test_csd_is_the_formula(seed, index, schedule, prediction, w1, w2):
 
 @pytest.mark.oracle("O5.1")
 @few
-@given(seeds, indices, schedules)
-def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule):
+@given(seeds, indices, schedules, predictions)
+def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule, prediction):
     """r = a s C^-1 (mu_null - mu_y) for every z and every noise: no fixed point, no variance."""
     null = random_gauss(seed)
     table = {"null": null, "y": random_gauss(seed + 1, like=null)}
     config = {"method": "csd", "weight": "uniform", "times": at(index)}
-    g, _ = residual_step(config, prior_of(table, schedule), random_z(seed, VIEWS))
+    g, _ = residual_step(config, prior_of(table, schedule, prediction), random_z(seed, VIEWS))
     a, s = levels(index, schedule)
     force = a * s * torch.linalg.inv(null.marginal(a, s)) @ (null.mean - table["y"].mean)
     close(g, force.expand(VIEWS, -1))
@@ -75,17 +75,17 @@ def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule):
 
 @pytest.mark.oracle("O5.1")
 @few
-@given(seeds)
-def test_o5_1_unequal_covariances_have_a_fixed_point(seed):
+@given(seeds, predictions)
+def test_o5_1_unequal_covariances_have_a_fixed_point(seed, prediction):
     """x = (K1 - K0)^-1 (K1 mu1 - K0 mu0), up to the noise part, which an antithetic pair removes."""
     table = {"null": random_gauss(seed), "y": random_gauss(seed + 1)}
     a, s = levels(300, SD)
     k0, k1 = (torch.linalg.inv(table[n].marginal(a, s)) for n in ("null", "y"))
     z = torch.linalg.solve(k1 - k0, k1 @ table["y"].mean - k0 @ table["null"].mean)[None]
     config = {"method": "csd", "weight": "uniform", "times": at(300)}
-    up, _ = residual_step(config, prior_of(table), z)
+    up, _ = residual_step(config, prior_of(table, SD, prediction), z)
     with patch.object(Streams, "normal", mirrored(Streams.normal)):
-        down, _ = residual_step(config, prior_of(table), z)
+        down, _ = residual_step(config, prior_of(table, SD, prediction), z)
     torch.testing.assert_close(
         up + down, torch.zeros(1, D, dtype=f64), rtol=0, atol=1e-7 * (1 + float(z.norm()))
     )
@@ -114,11 +114,11 @@ def test_o5_1_the_fixed_point_attracts_where_the_prompt_is_narrower(prompt_std, 
 
 @pytest.mark.oracle("O5.3")
 @few
-@given(seeds, indices, schedules, scales)
-def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s):
+@given(seeds, indices, schedules, scales, predictions)
+def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s, prediction):
     """g_SDS(s) - s g_CSD = w (eps_null - eps)."""
     table, z = table_of(seed), random_z(seed, VIEWS)
-    prior, times = prior_of(table, schedule), at(index)
+    prior, times = prior_of(table, schedule, prediction), at(index)
     sds, _ = residual_step({"cfg_scale": s, "times": times}, prior, z)
     csd, _ = residual_step({"method": "csd", "times": times}, prior, z)
     rest, _ = residual_step({"cfg_scale": 0, "times": times}, prior, z)
@@ -131,35 +131,37 @@ def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s):
 
 @pytest.mark.oracle("O5.4")
 @few
-@given(seeds, indices, omegas)
-def test_o5_4_equal_omegas_do_without_the_empty_prompt(seed, index, w):
+@given(seeds, indices, omegas, predictions)
+def test_o5_4_equal_omegas_do_without_the_empty_prompt(seed, index, w, prediction):
     table, z = table_of(seed), random_z(seed, VIEWS)
     config = {"method": "csd", "omega1": w, "omega2": w, "weight": "uniform", "times": at(index)}
-    g, log = residual_step(config, prior_of(table), z)
+    g, log = residual_step(config, prior_of(table, SD, prediction), z)
     close(g, csd_by_hand(table, z, index, SD, w, w, noise_of(0, 3, [0, 1])))
     assert log["nfe"] == 2
     without = {k: v for k, v in table.items() if k != "null"}
-    close(residual_step(config, prior_of(without), z)[0], g)
+    close(residual_step(config, prior_of(without, SD, prediction), z)[0], g)
 
 
 @pytest.mark.oracle("O5.5")
 @few
-@given(seeds, indices)
-def test_o5_5_no_edit_is_no_force(seed, index):
+@given(seeds, indices, predictions)
+def test_o5_5_no_edit_is_no_force(seed, index, prediction):
     """The editing form with one prompt as target and base and omega1 = omega2 is 0."""
     table = table_of(seed)
     config = {"method": "csd", "omega1": 2, "omega2": 2, "times": at(index)}
-    g, _ = residual_step(config, prior_of(table | {"neg": table["y"]}), random_z(seed, VIEWS))
+    g, _ = residual_step(config, prior_of(table | {"neg": table["y"]}, SD, prediction), random_z(seed, VIEWS))
     assert float(g.abs().max()) < 1e-12
 
 
 @pytest.mark.oracle("O5.6")
 @few
-@given(seeds, indices)
-def test_o5_6_rectified_flow_forms(seed, index):
+@given(seeds, indices, predictions)
+def test_o5_6_rectified_flow_forms(seed, index, prediction):
     """eps_y - eps_null = (1 - tau)(u_y - u_null) = -((1 - tau)/tau)(x0_y - x0_null)."""
     table, z = table_of(seed), random_z(seed, VIEWS)
-    g, _ = residual_step({"method": "csd", "weight": "uniform", "times": at(index)}, prior_of(table, RF), z)
+    g, _ = residual_step(
+        {"method": "csd", "weight": "uniform", "times": at(index)}, prior_of(table, RF, prediction), z
+    )
     a, tau = levels(index, RF)
     x = a * z + tau * noise_of(0, 3, [0, 1])
     x0 = {n: table[n].x0(x, a, tau) for n in ("y", "null")}

@@ -21,6 +21,7 @@ from guidance_cases import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle_cases import predictions
 from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import parse
 from sds3d.guidance.weights import posterior_factors
@@ -74,12 +75,12 @@ def test_dds_on_a_gaussian_is_free_of_noise_and_rests_at_the_shifted_source(
 
 @pytest.mark.oracle("O-DDS", "O-PDS")
 @FEW
-@given(seed=seeds, index=st.integers(60, 940))
-def test_nothing_changes_where_target_and_source_are_one(seed, index):
+@given(seed=seeds, index=st.integers(60, 940), prediction=predictions)
+def test_nothing_changes_where_target_and_source_are_one(seed, index, prediction):
     table, z = table_of(seed), random_z(seed, 2)
     table["src"] = table["y"]
     for method in ("dds", "pds"):
-        g = edit({"method": method, "times": at(index)}, prior_of(table), z, z, seed)
+        g = edit({"method": method, "times": at(index)}, prior_of(table, SD, prediction), z, z, seed)
         assert float(g.abs().max()) == 0.0, method
 
 
@@ -96,11 +97,17 @@ def test_posterior_factors_of_the_released_grid(index, psi, chi):
 
 @pytest.mark.oracle("O-PDS")
 @FEW
-@given(seed=seeds, index=st.integers(60, 940))
-def test_pds_matches_stochastic_latents(seed, index):
+@given(seed=seeds, index=st.integers(60, 940), prediction=predictions)
+def test_pds_matches_stochastic_latents(seed, index, prediction):
     """g is the difference of zeta = (z_r - c0 x0_hat - c1 z_t) / s, whatever the noise at r."""
     table, z, z_src, scale = table_of(seed), random_z(seed, 2), random_z(seed + 7, 2), 5.0
-    g = edit({"method": "pds", "cfg_scale": scale, "times": at(index)}, prior_of(table), z, z_src, seed)
+    g = edit(
+        {"method": "pds", "cfg_scale": scale, "times": at(index)},
+        prior_of(table, SD, prediction),
+        z,
+        z_src,
+        seed,
+    )
     bar = SD.alpha_bar
     beta = 1 - bar[index] / bar[index - 1]
     (a, s), (a_r, s_r) = levels(index, SD), levels(index - 2, SD)

@@ -62,8 +62,8 @@ def test_esd_is_the_formula(seed, index, schedule, prediction, scale, entropy):
 
 @pytest.mark.oracle("O7.1")
 @few
-@given(seeds, indices, schedules, st.sampled_from([0.0, 0.3, 0.5, 1.0]))
-def test_o7_1_the_mean_gradient_is_that_of_the_objective(seed, index, schedule, entropy):
+@given(seeds, indices, schedules, st.sampled_from([0.0, 0.3, 0.5, 1.0]), predictions)
+def test_o7_1_the_mean_gradient_is_that_of_the_objective(seed, index, schedule, entropy, prediction):
     """(sigma / alpha) grad of lambda KL(q_t || p_t) + (1 - lambda) E_c KL(q_t(. | c) || p_t)."""
     p, mean, root = random_gauss(seed), random_z(seed + 1, 1)[0], random_root(seed)
     a, s = levels(index, schedule)
@@ -77,7 +77,7 @@ def test_o7_1_the_mean_gradient_is_that_of_the_objective(seed, index, schedule, 
         return entropy * marginal + (1 - entropy) * a_camera
 
     critic = seen_by_cameras(mean, root)
-    found = over_renders(esd_at(index, entropy), prior_at(p, schedule), mean, root, critic)
+    found = over_renders(esd_at(index, entropy), prior_at(p, schedule, prediction), mean, root, critic)
     wanted = [s / a * slope for slope in slopes(objective, mean, root)]
     close(found[0], wanted[0])
     close(found[1].tril(), wanted[1].tril())
@@ -101,9 +101,9 @@ def test_o7_2_without_entropy_it_is_vsd_and_by_single_cameras_sds(seed, index, s
 
 @pytest.mark.oracle("O7.1")
 @few
-@given(seeds, indices, schedules)
-def test_o7_1_all_entropy_is_vsd_that_hears_of_no_camera(seed, index, schedule):
-    prior, z = prior_of(table_of(seed), schedule), random_z(seed, VIEWS)
+@given(seeds, indices, schedules, predictions)
+def test_o7_1_all_entropy_is_vsd_that_hears_of_no_camera(seed, index, schedule, prediction):
+    prior, z = prior_of(table_of(seed), schedule, prediction), random_z(seed, VIEWS)
     untold = gaussian(random_gauss(seed + 8))
     g, _ = step(esd_at(index, 1.0), prior, z, ExactCritic(own_point, fixed(untold)))
     marginal, _ = step(vsd_at(index), prior, z, knows(untold))
@@ -112,8 +112,8 @@ def test_o7_1_all_entropy_is_vsd_that_hears_of_no_camera(seed, index, schedule):
 
 @pytest.mark.oracle("O7.3")
 @few
-@given(seeds, indices, schedules, st.sampled_from([0.3, 0.5, 0.8, 1.0]), st.floats(0.3, 2.0))
-def test_o7_3_the_spread_at_rest(seed, index, schedule, entropy, variance):
+@given(seeds, indices, schedules, st.sampled_from([0.3, 0.5, 0.8, 1.0]), st.floats(0.3, 2.0), predictions)
+def test_o7_3_the_spread_at_rest(seed, index, schedule, entropy, variance, prediction):
     """L^2 = max(0, lambda S - (1 - lambda) kappa^2); below the threshold every spread shrinks."""
     eye = torch.eye(D, dtype=f64)
     p = Gauss(random_z(seed, 1)[0], variance * eye)
@@ -123,7 +123,7 @@ def test_o7_3_the_spread_at_rest(seed, index, schedule, entropy, variance):
     def force(square):
         root = square**0.5 * eye
         critic = seen_by_cameras(p.mean, root)
-        return over_renders(esd_at(index, entropy), prior_at(p, schedule), p.mean, root, critic)
+        return over_renders(esd_at(index, entropy), prior_at(p, schedule, prediction), p.mean, root, critic)
 
     if rest > 1e-3:
         moved, spread = force(rest)
@@ -137,13 +137,13 @@ def test_o7_3_the_spread_at_rest(seed, index, schedule, entropy, variance):
 
 @pytest.mark.oracle("O7.4")
 @few
-@given(seeds, indices, schedules, st.floats(0.05, 1.0))
-def test_o7_4_entropy_adds_its_own_gradient(seed, index, schedule, entropy):
+@given(seeds, indices, schedules, st.floats(0.05, 1.0), predictions)
+def test_o7_4_entropy_adds_its_own_gradient(seed, index, schedule, entropy, prediction):
     """g(lambda) - g(0) = -lambda (sigma / alpha) grad H[q_t]."""
     p, mean, root = random_gauss(seed), random_z(seed + 1, 1)[0], random_root(seed)
     a, s = levels(index, schedule)
     noise = s * s * torch.eye(D, dtype=f64)
-    critic, prior = seen_by_cameras(mean, root), prior_at(p, schedule)
+    critic, prior = seen_by_cameras(mean, root), prior_at(p, schedule, prediction)
     some, none = (
         over_renders(esd_at(index, share), prior, mean, root, critic)[1] for share in (entropy, 0.0)
     )
@@ -153,10 +153,10 @@ def test_o7_4_entropy_adds_its_own_gradient(seed, index, schedule, entropy):
 
 @pytest.mark.oracle("O7.5")
 @few
-@given(seeds, indices, scales, shares)
-def test_o7_5_with_one_camera_it_is_vsd(seed, index, scale, entropy):
+@given(seeds, indices, scales, shares, predictions)
+def test_o7_5_with_one_camera_it_is_vsd(seed, index, scale, entropy, prediction):
     prior, z, critic = (
-        prior_of(table_of(seed)),
+        prior_of(table_of(seed), SD, prediction),
         random_z(seed, VIEWS),
         knows(gaussian(random_gauss(seed + 3))),
     )

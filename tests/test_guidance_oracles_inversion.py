@@ -26,6 +26,7 @@ from guidance_cases import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle_cases import predictions
 
 seeds = st.integers(0, 10_000)
 indices = st.integers(120, 900)
@@ -124,10 +125,10 @@ def test_tsm_compares_with_a_state_between(schedule, prediction, seed, index, mu
 
 @pytest.mark.oracle("O3.5")
 @FEW
-@given(seed=seeds, index=indices)
-def test_tsm_at_its_ends_is_ism_and_classifier_guidance(seed, index):
+@given(seed=seeds, index=indices, prediction=predictions)
+def test_tsm_at_its_ends_is_ism_and_classifier_guidance(seed, index, prediction):
     table, z = table_of(seed), random_z(seed, 2)
-    prior, same = prior_of(table), {"times": at(index), "gap": 0.1}
+    prior, same = prior_of(table, SD, prediction), {"times": at(index), "gap": 0.1}
     start, _ = residual_step({"method": "tsm", "mu": 0.0, **same}, prior, z, seed=seed)
     ism, _ = residual_step({"method": "ism", **same}, prior, z, seed=seed)
     assert torch.equal(start, ism), "bit for bit"

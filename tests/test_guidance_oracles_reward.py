@@ -113,12 +113,16 @@ def test_o9_2_one_draw_is_sds(kind):
 
 @pytest.mark.oracle("O9.2")
 @few
-@given(seeds, indices, schedules)
-def test_o9_2_constant_reward_and_softmax_is_the_mean(seed, index, schedule):
+@given(seeds, indices, schedules, predictions)
+def test_o9_2_constant_reward_and_softmax_is_the_mean(seed, index, schedule, prediction):
     table, z = table_of(seed), random_z(seed, VIEWS)
     common = {"cfg_scale": 3, "draws": 4, "times": at(index)}
-    g, _ = step_of(common | {"strategy": "softmax"}, prior_of(table, schedule), z, torch.zeros(3, dtype=f64))
-    alone, _ = step_of(common | {"strategy": "all"}, prior_of(table, schedule), z, direction(seed))
+    g, _ = step_of(
+        common | {"strategy": "softmax"}, prior_of(table, schedule, prediction), z, torch.zeros(3, dtype=f64)
+    )
+    alone, _ = step_of(
+        common | {"strategy": "all"}, prior_of(table, schedule, prediction), z, direction(seed)
+    )
     residuals, _ = draws_by_hand(table, z, index, schedule, 3, 4, direction(seed))
     close(g, residuals.mean(0))
     close(alone, residuals.mean(0))
@@ -272,8 +276,8 @@ def test_views_of_an_object_may_be_ranked_together():
 
 @pytest.mark.oracle("O9.5")
 @few
-@given(seeds, indices, st.sampled_from(STRATEGIES))
-def test_o9_5_rewardvsd_is_zero_where_the_renders_follow_the_prior(seed, index, kind):
+@given(seeds, indices, st.sampled_from(STRATEGIES), predictions)
+def test_o9_5_rewardvsd_is_zero_where_the_renders_follow_the_prior(seed, index, kind, prediction):
     """With a critic that says what the prior says, q = p: no residual in any draw, whatever the weights."""
 
     class Same:
@@ -292,7 +296,7 @@ def test_o9_5_rewardvsd_is_zero_where_the_renders_follow_the_prior(seed, index, 
             return {}
 
     table, z = table_of(seed), random_z(seed, VIEWS)
-    prior = prior_of(table)
+    prior = prior_of(table, SD, prediction)
     options = parse(
         of_reward({"strategy": kind, "rollout_steps": 1}) | {"method": "rewardvsd", "cfg_scale": 1}
     )

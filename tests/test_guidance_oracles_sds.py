@@ -63,13 +63,13 @@ def test_sds_is_the_formula(seed, index, schedule, prediction, s):
 
 @pytest.mark.oracle("O1.1")
 @few
-@given(seeds, indices, schedules)
-def test_o1_1_one_draw_on_a_gaussian(seed, index, schedule):
+@given(seeds, indices, schedules, predictions)
+def test_o1_1_one_draw_on_a_gaussian(seed, index, schedule, prediction):
     """r = a s C^-1 (x - mu) - a^2 C^-1 S eps: its mean and its covariance can be read off."""
     table, z = table_of(seed), random_z(seed, VIEWS)
     law, (a, s) = table["y"], levels(index, schedule)
     g, _ = residual_step({"method": "sds", "cfg_scale": 1, "weight": "uniform", "times": at(index)},
-                         prior_of(table, schedule), z)  # fmt: skip
+                         prior_of(table, schedule, prediction), z)  # fmt: skip
     inverse = torch.linalg.inv(law.marginal(a, s))
     eps = noise_of(0, 3, [0, 1])
     close(g, a * s * (z - law.mean) @ inverse - a * a * eps @ law.cov @ inverse)
@@ -126,13 +126,15 @@ def test_o1_3_a_mixture_by_quadrature():
 
 @pytest.mark.oracle("O1.4", "O-SDS")
 @few
-@given(seeds, scales)
-def test_o1_4_the_guided_optimum_is_extrapolated(seed, s):
+@given(seeds, scales, predictions)
+def test_o1_4_the_guided_optimum_is_extrapolated(seed, s, prediction):
     """Equal covariances: at x* = mu_null + s (mu_y - mu_null) only the noise part of the residual is left."""
     null = random_gauss(seed)
     table = {"null": null, "y": random_gauss(seed + 1, like=null)}
     z = (null.mean + s * (table["y"].mean - null.mean)).expand(VIEWS, -1)
-    g, _ = residual_step({"cfg_scale": s, "weight": "uniform", "times": at(500)}, prior_of(table), z)
+    g, _ = residual_step(
+        {"cfg_scale": s, "weight": "uniform", "times": at(500)}, prior_of(table, SD, prediction), z
+    )
     a, sigma = levels(500, SD)
     eps = noise_of(0, 3, [0, 1])
     close(g, -a * a * eps @ null.cov @ torch.linalg.inv(null.marginal(a, sigma)))
@@ -140,8 +142,8 @@ def test_o1_4_the_guided_optimum_is_extrapolated(seed, s):
 
 @pytest.mark.oracle("O1.4")
 @few
-@given(seeds, st.floats(0.0, 8.0))
-def test_o1_4_unequal_covariances(seed, s):
+@given(seeds, st.floats(0.0, 8.0), predictions)
+def test_o1_4_unequal_covariances(seed, s, prediction):
     """At the solution of [(1-s) K0 + s K1] x = (1-s) K0 mu0 + s K1 mu1 the mean residual is 0 (antithetic pair)."""
     table = {"null": random_gauss(seed), "y": random_gauss(seed + 1)}
     a, sigma = levels(500, SD)
@@ -150,9 +152,9 @@ def test_o1_4_unequal_covariances(seed, s):
         (1 - s) * k0 + s * k1, (1 - s) * k0 @ table["null"].mean + s * k1 @ table["y"].mean
     )[None]
     config = {"cfg_scale": s, "weight": "uniform", "times": at(500)}
-    up, _ = residual_step(config, prior_of(table), z)
+    up, _ = residual_step(config, prior_of(table, SD, prediction), z)
     with patch.object(Streams, "normal", mirrored(Streams.normal)):
-        down, _ = residual_step(config, prior_of(table), z)
+        down, _ = residual_step(config, prior_of(table, SD, prediction), z)
     torch.testing.assert_close(
         up + down, torch.zeros(1, D, dtype=f64), rtol=0, atol=1e-6 * (1 + float(z.norm()))
     )
@@ -208,11 +210,13 @@ def test_the_recipe_of_the_embedded_prior_is_an_x0_loss(seed, index, s, phi):
 
 @pytest.mark.oracle("O0.9")
 @few
-@given(seeds, indices, schedules, st.sampled_from(["sigma2", "uniform", "kappa"]))
-def test_o0_9_weights(seed, index, schedule, weight):
+@given(seeds, indices, schedules, st.sampled_from(["sigma2", "uniform", "kappa"]), predictions)
+def test_o0_9_weights(seed, index, schedule, weight, prediction):
     table, z = table_of(seed), random_z(seed, VIEWS)
-    plain, _ = residual_step({"weight": "uniform", "times": at(index)}, prior_of(table, schedule), z)
-    g, _ = residual_step({"weight": weight, "times": at(index)}, prior_of(table, schedule), z)
+    plain, _ = residual_step(
+        {"weight": "uniform", "times": at(index)}, prior_of(table, schedule, prediction), z
+    )
+    g, _ = residual_step({"weight": weight, "times": at(index)}, prior_of(table, schedule, prediction), z)
     bar = float(SD.alpha_bar[index])  # the weight belongs to the noise level, whatever the schedule
     close(g, {"sigma2": 1 - bar, "uniform": 1.0, "kappa": ((1 - bar) / bar) ** 0.5}[weight] * plain)
 
@@ -235,11 +239,13 @@ def test_o11_1_one_prior_in_eight_dresses(seed, method, weight):
 
 @pytest.mark.oracle("O0.3", "O11.1")
 @few
-@given(seeds, indices)
-def test_o11_1_velocity_residual_with_its_weight(seed, index):
+@given(seeds, indices, predictions)
+def test_o11_1_velocity_residual_with_its_weight(seed, index, prediction):
     """eps_hat - eps = (1 - tau) (u_hat - (eps - x)): the published RFDS residual is SDS over 1 - tau."""
     table, z = table_of(seed), random_z(seed, VIEWS)
-    g, _ = residual_step({"cfg_scale": 1, "weight": "uniform", "times": at(index)}, prior_of(table, RF), z)
+    g, _ = residual_step(
+        {"cfg_scale": 1, "weight": "uniform", "times": at(index)}, prior_of(table, RF, prediction), z
+    )
     a, tau = levels(index, RF)
     eps = noise_of(0, 3, [0, 1])
     y = a * z + tau * eps

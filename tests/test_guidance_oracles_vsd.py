@@ -69,8 +69,8 @@ def test_vsd_is_the_formula(seed, index, schedule, prediction, scale):
 
 @pytest.mark.oracle("O2.1")
 @few
-@given(seeds, indices, schedules)
-def test_o2_1_the_mean_gradient_is_that_of_the_divergence(seed, index, schedule):
+@given(seeds, indices, schedules, predictions)
+def test_o2_1_the_mean_gradient_is_that_of_the_divergence(seed, index, schedule, prediction):
     """For q = N(m, L L^T): E[g] and E[g xi^T] are (sigma / alpha) d KL(q_t || p_t) / d(m, L)."""
     p, mean, root = random_gauss(seed), random_z(seed + 1, 1)[0], random_root(seed)
     a, s = levels(index, schedule)
@@ -82,7 +82,7 @@ def test_o2_1_the_mean_gradient_is_that_of_the_divergence(seed, index, schedule)
         return divergence(a * m, cover(factor), a * p.mean, p.marginal(a, s))
 
     q = gaussian(Gauss(mean, root @ root.T))
-    found = over_renders(vsd_at(index), prior_at(p, schedule), mean, root, knows(q))
+    found = over_renders(vsd_at(index), prior_at(p, schedule, prediction), mean, root, knows(q))
     wanted = [s / a * slope for slope in slopes(kl, mean, root)]
     close(found[0], wanted[0])
     close(found[1].tril(), wanted[1].tril())
@@ -159,11 +159,11 @@ def log_mixture(y, weights, means, variances):
 
 @pytest.mark.oracle("O2.4")
 @few
-@given(seeds, st.integers(150, 900), schedules)
-def test_o2_4_n_particles_descend_the_divergence_of_their_mixture(seed, index, schedule):
+@given(seeds, st.integers(150, 900), schedules, predictions)
+def test_o2_4_n_particles_descend_the_divergence_of_their_mixture(seed, index, schedule, prediction):
     """E[g_i] = n (sigma / alpha) d KL(q_t || p_t) / d x_i, and sum_i g_i is that of SDS."""
     weights, means, variances = [0.3, 0.7], [-1.2, 1.0], [0.1, 0.3]
-    prior = on_a_line(weights, means, variances, schedule)
+    prior = on_a_line(weights, means, variances, schedule, prediction)
     x = random_z(seed, 2)[:, :2].flatten()
     n, (a, s), (nodes, shares) = len(x), levels(index, schedule), quadrature()
     every = x.repeat_interleave(len(nodes))

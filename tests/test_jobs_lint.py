@@ -21,7 +21,7 @@ BAD = {
     "strong_guidance_of_a_small_model": ["guidance.cfg_scale=100"],
     "interval_too_long": ["guidance=ism", "guidance.gap=0.5"],
     "no_guidance": ["guidance.cfg_scale=1"],
-    "dear_reward": ["guidance=rewardsds"],
+    "dear_reward": ["guidance=rewardsds", "guidance.reward.rollout_steps=15"],
     "judge_and_reward": ["guidance=rewardsds"],
     "particles_without_a_critic": ["guidance=sds", "particles=3"],
     "entropy_of_one_camera": ["guidance=esd", "representation=image"],
