@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -54,7 +55,7 @@ class Look:
 
     def rows(self, index: Int[Tensor, " n"]) -> Look:
         """The views of an index, in its order."""
-        one = {name: getattr(self, name) for name in ("time", "jitter", "ray_offset", "group")}
+        one: dict[str, Any] = {n: getattr(self, n) for n in ("time", "jitter", "ray_offset", "group")}
         return replace(
             self,
             cameras=None if self.cameras is None else self.cameras[index],

@@ -6,6 +6,7 @@ Random numbers are drawn on the CPU (core.streams), so that a step is the same e
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ def place_look(look: Look, device: torch.device) -> Look:
     cameras = None if look.cameras is None else look.cameras.to(device)
     lights = None if look.lights is None else look.lights.to(device)
     rest = {f.name: getattr(look, f.name) for f in fields(look)}
-    moved = {name: value.to(device) for name, value in rest.items() if isinstance(value, Tensor)}
+    moved: dict[str, Any] = {n: value.to(device) for n, value in rest.items() if isinstance(value, Tensor)}
     return replace(look, cameras=cameras, lights=lights, **moved)
 
 
