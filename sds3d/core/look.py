@@ -55,11 +55,12 @@ class Look:
 
     def rows(self, index: Int[Tensor, " n"]) -> Look:
         """The views of an index, in its order."""
-        one: dict[str, Any] = {n: getattr(self, n) for n in ("time", "jitter", "ray_offset", "group")}
+        every: dict[str, Any] = {n: getattr(self, n) for n in ("time", "jitter", "ray_offset", "group")}
+        some: dict[str, Any] = {n: None if value is None else value[index] for n, value in every.items()}
         return replace(
             self,
             cameras=None if self.cameras is None else self.cameras[index],
             background=self.background[index],
             lights=None if self.lights is None else self.lights[index],
-            **{name: None if value is None else value[index] for name, value in one.items()},
+            **some,
         )
