@@ -4,6 +4,7 @@
 
 namespace SDS3D_ISA {
 
+constexpr size_t kNear = 1 << 19;  // bytes of a level that stay in the second cache
 constexpr int kChunk = 512;  // points whose results of one level are written before the next level's rows are read
 
 // of kPoints points on one level
@@ -50,6 +51,39 @@ SDS3D_INLINE void take_apart(const HashGrid& g, int64_t begin, int64_t end, floa
     }
 }
 
+// rows of large levels come from far: all of a group are asked for before the first is needed
+template <int N>
+SDS3D_INLINE void fetch(const HashLevel& level, const float* rows, const Cells& cells) {
+    if ((size_t)level.rows * N * 4 < kNear) return;
+    for (int q = 0; q < 4; ++q)
+        for (int x = 0; x < 2; ++x)
+            for (int i = 0; i < kPoints; ++i) __builtin_prefetch(rows + (size_t)cells.row[q][x][i] * N);
+}
+
+// Groups of a chunk one after another; the next one's rows are asked for while the present one is worked on.
+template <int N>
+struct Groups {
+    const HashLevel& level;
+    const float* rows;
+    const float (*place)[kChunk];
+    int count;
+    Cells pair[2];
+
+    Groups(const HashLevel& l, const float* r, const float (*p)[kChunk], int n)
+        : level(l), rows(r), place(p), count(n) {
+        prepare(0);
+    }
+    void prepare(int first) {
+        Cells& next = pair[first / kPoints % 2];
+        locate(level, place, first, next);
+        fetch<N>(level, rows, next);
+    }
+    const Cells& at(int first) {
+        if (first + kPoints < count) prepare(first + kPoints);
+        return pair[first / kPoints % 2];
+    }
+};
+
 // the four weights in the y-z plane, and their derivatives
 struct Plane {
     float weight[4], by_y[4], by_z[4];
@@ -93,9 +127,9 @@ static void encode_level(const HashGrid& g, const float* table, int number, cons
     const HashLevel& level = g.levels[number];
     const float* rows = table + level.offset * N;
     const int width = g.width();
-    Cells cells;
+    Groups<N> groups(level, rows, place, count);
     for (int first = 0; first < count; first += kPoints) {
-        locate(level, place, first, cells);
+        const Cells& cells = groups.at(first);
         for (int i = 0; i < kPoints && first + i < count; ++i) {
             const Sums<N, Slopes> s = sum_plane<N, Slopes>(rows, cells, i);
             const float u = cells.share[0][i];
@@ -164,12 +198,12 @@ static void level_back(const HashGrid& g, int number, const float* to_out, const
     float* rows = gradient + level.offset * N;
     const int width = g.width();
     alignas(64) float place[3][kChunk];
-    Cells cells;
     for (int64_t start = 0; start < g.count; start += kChunk) {
         const int64_t stop = start + kChunk < g.count ? start + kChunk : g.count;
         take_apart(g, start, stop, place);
+        Groups<N> groups(level, rows, place, (int)(stop - start));
         for (int64_t first = start; first < stop; first += kPoints) {
-            locate(level, place, (int)(first - start), cells);
+            const Cells& cells = groups.at((int)(first - start));
             for (int i = 0; i < kPoints && first + i < stop; ++i) {
                 const int64_t at = (first + i) * width + number * N, slope_at = 3 * (first + i) * width + number * N;
                 const Plane p = plane(cells.share[1][i], cells.share[2][i]);
@@ -194,7 +228,6 @@ static void points_back(const HashGrid& g, const float* table, int64_t begin, in
                         float* gradient) {
     alignas(64) float place[3][kChunk];
     const int width = g.width();
-    Cells cells;
     for (int64_t start = begin; start < end; start += kChunk) {
         const int64_t stop = start + kChunk < end ? start + kChunk : end;
         take_apart(g, start, stop, place);
@@ -202,8 +235,9 @@ static void points_back(const HashGrid& g, const float* table, int64_t begin, in
         for (int number = 0; number < g.active; ++number) {
             const HashLevel& level = g.levels[number];
             const float* rows = table + level.offset * N;
+            Groups<N> groups(level, rows, place, (int)(stop - start));
             for (int64_t first = start; first < stop; first += kPoints) {
-                locate(level, place, (int)(first - start), cells);
+                const Cells& cells = groups.at((int)(first - start));
                 for (int i = 0; i < kPoints && first + i < stop; ++i) {
                     const Sums<N, true> s = sum_plane<N, true>(rows, cells, i);
                     const float u = cells.share[0][i], *d = to_out + (first + i) * width + number * N;
