@@ -57,10 +57,14 @@ def test_the_kernel_by_name_is_the_one_that_runs() -> None:
     q = torch.rand(1, 1, 4, 8)
     attend = torch.nn.functional.scaled_dot_product_attention
     with (
-        pytest.raises(RuntimeError, match=r"No (available kernel|viable backend)"),
+        pytest.raises(
+            ConfigError, match=r"prior.attention: torch has no efficient attention .*Set it to auto"
+        ),
         speed.attention_kernel("efficient"),
     ):
         attend(q, q, q)
+    with pytest.raises(RuntimeError, match="another"), speed.attention_kernel("math"):
+        raise RuntimeError("another error passes")
     with speed.attention_kernel("auto"):
         attend(q, q, q)
 

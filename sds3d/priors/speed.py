@@ -111,11 +111,24 @@ def _not_taken(network: Any, name: str, why: str) -> ConfigError:
 
 @contextmanager
 def attention_kernel(name: str) -> Iterator[None]:
-    """torch's attention runs by that kernel within this block; names that are none of torch's change nothing."""
+    """torch's attention runs by that kernel within this block; names that are none of torch's change nothing.
+
+    Raises:
+        ConfigError: torch has no such kernel for this device, precision or mask.
+    """
     if name not in _KERNELS:
         yield
         return
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    with sdpa_kernel(getattr(SDPBackend, _KERNELS[name])):
-        yield
+    try:
+        with sdpa_kernel(getattr(SDPBackend, _KERNELS[name])):
+            yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in ("No available kernel", "No viable backend")):
+            raise
+        raise ConfigError(
+            f"torch has no {name} attention for this device, precision and model.",
+            key="prior.attention",
+            hint="Set it to auto.",
+        ) from error
