@@ -204,6 +204,7 @@ def test_acceptance_controls_lose_six_decibels(control, honest_full, tmp_path):
 @pytest.mark.parametrize("asked", world())
 def test_acceptance_neural_field(asked, tmp_path):
     """128 px: each of the three assets comes back to 27 dB inside the dilated silhouette."""
-    options = nerf.Options(opacity=0.0, entropy=0.0, z_variance=0.0)
+    fine = {"finest": 96}
+    options = nerf.Options(encoding=fine, opacity=0.0, entropy=0.0, z_variance=0.0)
     found = recover(FULL, tmp_path, scene=nerf.create(options, Streams(0)), asked=asked)
     assert decibels(found, FULL.size, asked) >= 27.0

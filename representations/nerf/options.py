@@ -25,8 +25,8 @@ class EncodingOptions(Base):
     """A level has at most 2 to this power rows; finer levels share them by a hash."""
     base: int = Field(8, ge=2, le=4096)
     """Points along an edge of the coarsest level."""
-    finest: int = Field(64, ge=2, le=4096)
-    """Points along an edge of the finest level."""
+    finest: int = Field(48, ge=2, le=4096)
+    """Points along an edge of the finest level. 48 suits pictures of 64 pixels; larger ones want more."""
     grow_until: float = Field(0.3, ge=0.0, le=1.0)
     """Share of the run over which the levels are switched on one after another, coarse to fine; 0 = all at once."""
     start: int = Field(4, ge=1, le=32)
