@@ -40,8 +40,17 @@ def _cell(value: dict[str, Any] | None, digits: int) -> str:
 
 
 def compact(found: dict[str, Any]) -> dict[str, Any]:
-    """The same comparison in fewer bytes: four digits, and no descriptions that the page repeats."""
-    return _rounded({k: v for k, v in found.items() if k not in ("measures", "refused")})
+    """The same comparison in fewer bytes: four digits, runs as rows under names, what the page repeats left out."""
+    kept = {k: v for k, v in found.items() if k not in ("measures", "refused", "runs")}
+    names = list(found["measures"])
+    rows = [
+        [run["method"], run["prompt"], run["seed"], *(run["scores"].get(n) for n in names), run["judged_as"]]
+        for run in found["runs"]
+        if run["scores"] is not None
+    ]
+    return _rounded(
+        {**kept, "runs": {"columns": ["method", "prompt", "seed", *names, "judged_as"], "rows": rows}}
+    )
 
 
 def _rounded(value: Any) -> Any:
@@ -63,7 +72,9 @@ def sheet(folder: Path, path: Path, side: int, columns: int = 1, seed: int | Non
 
     found = load(folder)
     seed = found["seeds"][0] if seed is None else seed
-    labels, prompts = list(found["methods"]), found["prompts"]
+    labels = list(found["methods"])
+    scored = {run["prompt"] for run in found["runs"] if run["scores"] is not None and run["seed"] == seed}
+    prompts = [prompt for prompt in found["prompts"] if prompt in scored]
     wide, high, head = columns * side + 6, side + 6, 16
     page = Image.new("RGB", (len(labels) * wide, head + len(prompts) * high), "white")
     draw = ImageDraw.Draw(page)
