@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from sds3d.core.cameras import orbit
 from sds3d.core.errors import AssetError, MissingPackageError
 
 from ..raster.triangles import Fragments, rasterize
+
+TRIES = 5
+"""Packings until one fits; the last is shrunk, and its padding with it."""
 
 
 def unwrap(
@@ -30,16 +34,15 @@ def unwrap(
     Raises:
         AssetError: the mesh has no faces, or xatlas gave up on it. MissingPackageError: xatlas is not installed.
     """
-    try:
-        import xatlas
-    except ImportError as error:
-        raise MissingPackageError("xatlas", "texture atlases", "pip install xatlas") from error
     if not len(faces):
         raise AssetError("the mesh has no faces: there is nothing to put a texture on")
-    atlas, pack = xatlas.Atlas(), xatlas.PackOptions()
-    pack.resolution, pack.padding, pack.bilinear = size, padding, True
-    atlas.add_mesh(vertices.cpu().numpy().astype(np.float32), faces.cpu().numpy().astype(np.uint32))
-    atlas.generate(xatlas.ChartOptions(), pack)
+    resolution = size
+    for _ in range(TRIES):  # what comes out is larger than asked for, by more the more charts need padding
+        atlas = _packed(vertices, faces, resolution, padding)
+        excess = max(atlas.width, atlas.height) - size
+        if excess <= 0:
+            break
+        resolution = max(resolution // 2, resolution - math.ceil(1.3 * excess))
     source, corner, uv = atlas[0]
     if atlas.atlas_count != 1 or not np.array_equal(source[corner], faces.cpu().numpy()):
         raise AssetError(
@@ -50,6 +53,19 @@ def unwrap(
     square = uv * (np.array([atlas.width, atlas.height]) / max(atlas.width, atlas.height))
     index = torch.from_numpy(corner.astype(np.int64))
     return torch.from_numpy(square.astype(np.float32))[index], index
+
+
+def _packed(vertices: Tensor, faces: Tensor, resolution: int, padding: int) -> Any:
+    """An xatlas.Atlas of about that many texels a side."""
+    try:
+        import xatlas
+    except ImportError as error:
+        raise MissingPackageError("xatlas", "texture atlases", "pip install xatlas") from error
+    atlas, pack = xatlas.Atlas(), xatlas.PackOptions()
+    pack.resolution, pack.padding, pack.bilinear = resolution, padding, True
+    atlas.add_mesh(vertices.cpu().numpy().astype(np.float32), faces.cpu().numpy().astype(np.uint32))
+    atlas.generate(xatlas.ChartOptions(), pack)
+    return atlas
 
 
 def texels(uv: Float[Tensor, "f 3 2"], size: int) -> Fragments:

@@ -71,7 +71,10 @@ class HashPaint:
     def param_groups(self) -> list[ParamGroup]:
         """The network, and what of the material is learned."""
         material = [g for g in self.start.param_groups() if g.name != "base_color"]
-        return [ParamGroup("network", self.network, self.options.hash.lr), *material]
+        o, network = self.options.hash, dict(self.network)
+        table = {"table": network.pop("table")}
+        groups = [ParamGroup("table", table, o.lr_table), ParamGroup("network", network, o.lr_network)]
+        return groups + material
 
     def project(self) -> None:
         """The material's ranges."""
@@ -105,14 +108,15 @@ class HashPaint:
 
 
 def fresh(options: Options, streams: Streams) -> dict[str, Tensor]:
-    """A network that adds nothing yet: small rows, one hidden layer after He et al. (2015), a last layer of zeros."""
+    """A network that adds next to nothing yet: small rows, layers after He et al. (2015), the last one a tenth."""
     o, grid = options.hash, options.hash.grid()
     rows = 2 * streams.uniform((grid.rows, grid.features), "mesh-table")[0] - 1
-    weight = math.sqrt(2 / grid.width) * streams.normal((o.hidden, grid.width), "mesh-network")[0]
+    first = math.sqrt(2 / grid.width) * streams.normal((o.hidden, grid.width), "mesh-network", 0)[0]
+    last = 0.1 * math.sqrt(2 / o.hidden) * streams.normal((3, o.hidden), "mesh-network", 1)[0]
     return {
         "table": (o.initial_noise * rows).float(),
-        "weight_0": weight,
+        "weight_0": first,
         "bias_0": torch.zeros(o.hidden),
-        "weight_1": torch.zeros(3, o.hidden),
+        "weight_1": last,
         "bias_1": torch.zeros(3),
     }

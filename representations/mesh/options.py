@@ -48,14 +48,16 @@ class HashOptions(BaseOptions):
     """Points along an edge of the coarsest level."""
     finest: int = Field(128, ge=2, le=4096)
     """Points along an edge of the finest level."""
-    hidden: int = Field(16, ge=1, le=128)
+    hidden: int = Field(32, ge=1, le=128)
     """Width of the network's hidden layer."""
-    initial_noise: float = Field(0.1, ge=0.0)
+    initial_noise: float = Field(1e-2, ge=0.0)
     """Half-width of the even distribution that the rows start from."""
     half_extent: float = Field(0.85, gt=0.0)
     """Half the edge of the cube that the grid fills, in world units."""
-    lr: Scalar = schedules.Schedule("linear", (0.01, 0.002), warmup=0.05)
-    """Learning rate of Adam for grid and network."""
+    lr_table: Scalar = schedules.Schedule("linear", (0.02, 0.004), warmup=0.05)
+    """Learning rate of Adam for the grid."""
+    lr_network: Scalar = schedules.Schedule("linear", (0.005, 0.001), warmup=0.05)
+    """Learning rate of Adam for the network."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
