@@ -25,7 +25,7 @@ def unwrap(
     """Charts for a texture of size x size texels, by xatlas (github.com/jpcy/xatlas, MIT licence).
 
     Args:
-        padding: texels between charts.
+        padding: texels around each chart, so that twice as many lie between two.
 
     Returns:
         uv (F, 3, 2) in [0, 1], glTF's convention, and the atlas's own vertex number of each corner (F, 3): corners

@@ -95,7 +95,8 @@ class Options(RepresentationOptions):
     texture_size: int = Field(256, ge=16, le=4096)
     """Side of the square texture in texels."""
     padding: int = Field(4, ge=0, le=64)
-    """Texels between the charts of the atlas: with n levels, 2^(n-1) keep them from mixing."""
+    """Texels around each chart of the atlas, twice as many between two: with n levels, 2^(n-2) keep charts from
+    mixing."""
     mip_levels: int = Field(4, ge=1, le=12)
     """Sizes of the texture that a view chooses from, each half of the one before; 1 switches mip-mapping off."""
     shading: Literal["unlit", "pbr"] = "pbr"
