@@ -31,9 +31,9 @@ def rewardvsd(options: Options) -> Recipe:
 
     with x_t,i and a_i as in RewardSDS and the critic eps_psi as in VSD, trained once a step on renders of any weight.
 
-    Source: "RewardSDS: Aligning Score Distillation via Reward-Weighted Sampling", Chachy et al. 2025, arXiv
-    2503.09601, §4; numbers from the authors' code. Checked here: zero in every draw where q = p. The section
-    number was not checked.
+    Source: "RewardSDS: Aligning Score Distillation via Reward-Weighted Sampling", Chachy et al. 2025,
+    arXiv 2503.09601, §4; numbers from the authors' code. Checked here: zero in every draw where q = p.
+    The section number was not checked.
 
     Defaults: N = 7, S = 15, s = 7.5, w = sigma^2, t in [0.02, 0.98], critic's rate 3e-4, the bundled scorer, in the
     first half of the run.

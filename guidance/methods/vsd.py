@@ -37,11 +37,10 @@ def vsd(options: Options) -> Recipe:
     Its fixed point is q = p, the law of the renders equal to the prior's: with the exact eps_phi every single residual
     is zero there. n particles are n objects, views with n group numbers, and share the critic.
 
-    Source: "ProlificDreamer: High-Fidelity and Diverse Text-to-3D Generation with Variational Score
-    Distillation", Wang et al. 2023, arXiv 2305.16213, eq. 7 and 9, §3.2 (numbers are those of the authors'
-    code). There the change sits in the attention layers of a second, v-predicting network; here in all layers
-    of the prior's own, with the error squared in its own prediction. Equation and section numbers were not
-    checked against the paper.
+    Source: "ProlificDreamer: High-Fidelity and Diverse Text-to-3D Generation with Variational Score Distillation",
+    Wang et al. 2023, arXiv 2305.16213, eq. 7 and 9, §3.2 (numbers are those of the authors' code). There the change
+    sits in the attention layers of a second, v-predicting network; here in all layers of the prior's own, with the
+    error squared in its own prediction. Equation and section numbers were not checked against the paper.
 
     Defaults: s = 7.5, w = sigma^2, t in [0.02, 0.98], [0.02, 0.5] after a fifth of the run; LoRA of rank 4, AdamW 1e-4,
     one update a step, camera left out in a tenth of its views.
