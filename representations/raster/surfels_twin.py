@@ -13,6 +13,8 @@ alpha and transmittance are those of the 3D Gaussians.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -45,7 +47,7 @@ def composite(
         order: nearest first, -1 for those that are not drawn. box: what holds all that counts, not needed here.
     """
     height, width = size
-    kind = {"dtype": transform.dtype, "device": transform.device}
+    kind: dict[str, Any] = {"dtype": transform.dtype, "device": transform.device}
     y, x = torch.meshgrid(torch.arange(height, **kind), torch.arange(width, **kind), indexing="ij")
     pixel = torch.stack([x, y], dim=-1).reshape(-1, 1, 2) + 0.5
     views = []
