@@ -105,7 +105,7 @@ class Options(RepresentationOptions):
     occupancy: OccupancyOptions = Field(default_factory=OccupancyOptions)
     """Where the field is asked."""
     background: BackgroundOptions = Field(default_factory=BackgroundOptions)
-    """What lies behind the object."""
+    """What is seen past the object."""
     density_gain: float = Field(20.0, gt=0.0)
     """Extinction per world unit where softplus(raw + blob) is 1."""
     color_gain: float = Field(1.5, gt=0.0)
