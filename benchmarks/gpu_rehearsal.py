@@ -39,7 +39,9 @@ def main() -> None:
             print(
                 f"| {f.name} | {row['value']:.1e} | {row['gradient']:.1e} | {row['of']} | {row['again']:.1e} |"
             )
-    limits = f"{MOST_VALUE:g} for values, {MOST_GRADIENT:g} for gradients, {MOST_REPEAT:g} for the same once more"
+    limits = (
+        f"{MOST_VALUE:g} for values, {MOST_GRADIENT:g} for gradients, {MOST_REPEAT:g} for the same once more"
+    )
     print(f"\nLimits: {limits}.\n")
     print("| check | verdict | what came out |\n|---|---|---|")
     told = ("self-check", "without the GPU", "export")

@@ -7,7 +7,7 @@ comes back in the order in which it was asked for. A critic sees the views of al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +69,7 @@ class Particles:
 
     def _parts(self, render: Render) -> dict[int, Render]:
         """The render of each particle that was seen, as it gave it."""
-        objects, parts = render["particle"], {}
+        objects, parts = render["particle"], dict[int, Render]()
         for k in objects.unique().tolist():
             index, prefix = (objects == k).nonzero()[:, 0], f"{_name(k)}/"
             shared = {n: v[index.to(v.device)] for n, v in render.items() if n in self.provides}

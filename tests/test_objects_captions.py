@@ -96,7 +96,13 @@ def test_shares_of_what_is_held_out():
     "text",
     [
         *("a red zeppelin", "a red cube on a zeppelin", "", "red"),
-        *("a striped mug", "a red striped mug", "a red and loud striped mug", "a mug with handles", "a mug with a lid"),
+        *(
+            "a striped mug",
+            "a red striped mug",
+            "a red and loud striped mug",
+            "a mug with handles",
+            "a mug with a lid",
+        ),
     ],
 )
 def test_unknown_sentences_are_refused(text):

@@ -38,7 +38,6 @@ def gradients(stage) -> torch.Tensor:
 
 def by_hand(stage, limit: float) -> torch.Tensor:
     """The same through a hook on the picture."""
-    session = Session(stage)
     params = {k: p for group in stage.representation.param_groups() for k, p in group.params.items()}
     for p in params.values():
         p.requires_grad_(True)

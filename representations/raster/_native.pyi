@@ -198,7 +198,7 @@ def surfels_forward(
     last: NDArray[np.int32],
     threads: int,
 ) -> None:
-    """Write out (B, 10, H, W), see surfels_twin.composite, and last (B, H, W): how many of `order` a pixel went through."""
+    """Write out (B, 10, H, W), see surfels_twin.composite, and last (B, H, W): how many of `order` a pixel met."""
 
 def surfels_backward(
     transform: Floats,

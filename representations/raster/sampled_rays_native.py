@@ -14,6 +14,7 @@ def sample(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See sampled_rays_twin.sample."""
     module, _ = native_module()
+    assert module is not None, "the dispatch asks this file only where the module was built"
     threads = torch.get_num_threads()
     cells = occupied.contiguous().view(torch.uint8)
     rays = [t.detach().contiguous() for t in (origins, directions, offsets)]

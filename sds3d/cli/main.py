@@ -44,7 +44,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, resume, compare, export, info, mesh_qa, methods, lint, plot_schedule, doctor, schema, web):
+for module in (
+    run,
+    resume,
+    compare,
+    export,
+    info,
+    mesh_qa,
+    methods,
+    lint,
+    plot_schedule,
+    doctor,
+    schema,
+    web,
+):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"), epilog=module.EPILOG)(module.command)
 app.add_typer(prior.app, name="prior")
 app.add_typer(models.app, name="models")

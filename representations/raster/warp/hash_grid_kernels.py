@@ -18,7 +18,7 @@ vec8i = wp.types.vector(length=8, dtype=wp.int32)
 class Place:
     """Where a point lies on a level: rows of its cell's corners, and the share of the upper ones along x, y, z."""
 
-    rows: vec8i
+    rows: vec8i  # type: ignore[valid-type]
     share: wp.vec3
 
 
