@@ -64,6 +64,8 @@ def from_asset(asset: Asset, options: Options, streams: Streams) -> Parameters:
             keep = order[: options.init.count].sort().values
             points, colors = points[keep], None if colors is None else colors[keep]
         return from_points(points, colors, options, streams)
+    if not isinstance(asset, Mesh):
+        raise AssetError("Gaussians start from a mesh, splats or points, not from a picture")
     return _from_mesh(asset, options, streams)
 
 

@@ -56,7 +56,7 @@ class GaussianModel:
             probe = torch.zeros(len(look.cameras), len(p), 2, device=device, requires_grad=True)
         if self.options.surfels:
             render = surfels.render(p, (self.degree + 1) ** 2, look, probe, self.options.rasterizer)
-            return render if probe is None else render | {"means2d": probe}
+            return render if probe is None else {**render, "means2d": probe}
         out = rasterize_gaussians(
             p.means,
             p.scales,

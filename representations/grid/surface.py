@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -48,8 +49,8 @@ def _outlines(volume: Tensor, options: Options) -> tuple[Float[Tensor, " n"], Bo
     cameras = orbit([0.0, 60.0, 120.0, 180.0, 240.0, 300.0], [0.0, 30.0, 60.0, -30.0, 15.0, 45.0])
     origins, directions = (v.reshape(-1, 3).to(volume) for v in rays(cameras, (VIEW_SIZE, VIEW_SIZE)))
     samples, half = options.picture_samples, options.half_extent
-    limits = {"half": half, "samples": samples, "stop": options.stop}
-    alpha = march(volume, origins, directions, **limits, implementation=options.rasterizer)[:, 3]
+    draw = partial(march, half=half, stop=options.stop, implementation=options.rasterizer)
+    alpha = draw(volume, origins, directions, samples=samples)[:, 3]
     near, step, count = (v.to(volume) for v in intervals(origins, directions, half, samples))
     density, peak = volume[..., :1], torch.zeros_like(near)
     for i in range(samples):  # one layer of samples at a time bounds the memory
@@ -72,9 +73,8 @@ def seen_color(
     density = sample_volume(volume[..., :1], (points[:, None] + around).clamp(-half, half), half)[..., 0]
     slope = density[:, :3] - density[:, 3:]
     inward = torch.nn.functional.normalize(slope, dim=-1)
-    samples = 4 * options.resolutions[-1]
-    limits = {"half": half, "samples": samples, "stop": options.stop}
-    out = march(volume, points - cell * inward, inward, **limits, implementation=options.rasterizer)
+    draw = partial(march, half=half, stop=options.stop, implementation=options.rasterizer)
+    out = draw(volume, points - cell * inward, inward, samples=4 * options.resolutions[-1])
     clear = (out[:, 3:4] > 0.05) & (slope.norm(dim=-1, keepdim=True) > 0)
     own = sample_volume(volume[..., 1:], points, half)
     return torch.where(clear, out[:, :3] / out[:, 3:4].clamp_min(0.05), own)

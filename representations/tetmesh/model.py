@@ -129,7 +129,7 @@ class TetMesh:
     def render(self, look: Look) -> Render:
         """rgb over the background, alpha, depth, normal; with gradients also the mesh, for `regularise`."""
         surface = self.surface()
-        out = draw(surface.vertices, surface.faces, self.colors_at, look, self.options)
+        out = dict(draw(surface.vertices, surface.faces, self.colors_at, look, self.options))
         partners = out.pop("partners")
         if not torch.is_grad_enabled():
             return out

@@ -74,7 +74,7 @@ def save_pipeline(unet: Any, vae: Any, tower: Scorer, folder: Path) -> None:
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     tokenizer, text = tower.tokenizer, half_copy(tower.text_encoder)
-    pipeline = StableDiffusionPipeline(
+    pipeline: Any = StableDiffusionPipeline(
         vae=half_of(vae), unet=half_of(unet), text_encoder=text, tokenizer=tokenizer,
         scheduler=DDIMScheduler(**SCHEDULE, set_alpha_to_one=False, steps_offset=1),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,

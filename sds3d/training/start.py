@@ -44,7 +44,7 @@ def load_start(word: str, new_words: Sequence[str], seed: int) -> Start:
     if not folder.is_dir():
         raise Sds3dError(f"start: {word!r} is neither a model folder nor prior32 nor prior64")
     parts = load_components(folder, torch.float32)
-    if parts.prediction != SCHEDULE["prediction_type"].removesuffix("_prediction"):
+    if parts.prediction != str(SCHEDULE["prediction_type"]).removesuffix("_prediction"):
         raise Sds3dError(
             f"start: {folder} predicts {parts.prediction}; training goes on from v-prediction only"
         )

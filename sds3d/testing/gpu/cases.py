@@ -84,7 +84,7 @@ def gaussians(streams: Streams, amounts: Amounts) -> Case:
     def call(given: Arrays, implementation: str) -> list[Tensor]:
         device, dtype = given["means"].device, given["means"].dtype
         render = rasterize_gaussians(
-            **given,
+            *(given[name] for name in ("means", "scales", "rotations", "opacities", "sh")),
             cameras=_cameras(views).to(device),
             size=_size(amounts),
             background=behind.to(device, dtype),
@@ -120,8 +120,8 @@ def march_rays(streams: Streams, amounts: Amounts) -> Case:
     def call(given: Arrays, implementation: str) -> list[Tensor]:
         rays = (origins.to(given["volume"]), directions.to(given["volume"]))
         # without an early end, which rounding may bring a sample sooner
-        options = {"half": HALF, "samples": 48, "stop": 0.0, "implementation": implementation}
-        return [march.march(given["volume"], *rays, **options)]
+        limits: dict[str, Any] = {"half": HALF, "samples": 48, "stop": 0.0}
+        return [march.march(given["volume"], *rays, **limits, implementation=implementation)]  # type: ignore[arg-type]
 
     return Case({"volume": volume}, call)
 
