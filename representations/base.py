@@ -13,6 +13,7 @@ from torch import Tensor
 from sds3d.config.options import Options
 from sds3d.core.assets import Asset, Box
 from sds3d.core.cameras import OrbitSampler, Sampler
+from sds3d.core.errors import RunFolderError
 from sds3d.core.look import Look, Render
 from sds3d.core.schedules import Schedule
 from sds3d.core.streams import Streams
@@ -97,6 +98,26 @@ class ParamGroup:
     name: str
     params: Mapping[str, Tensor]
     lr: Schedule
+
+
+def require_same_shapes(
+    saved: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str, options: str
+) -> None:
+    """Refuse tensors that were saved under other options.
+
+    Args:
+        saved: name -> tensor of the state. own: those that the options make. what: what they are.
+        options: the keys of the config that decide their shapes.
+
+    Raises:
+        RunFolderError: names or shapes differ.
+    """
+    found, wanted = ({name: tuple(v.shape) for name, v in given.items()} for given in (saved, own))
+    if found != wanted:
+        raise RunFolderError(
+            f"the saved {what} have the shapes {found}, the options ask for {wanted}; set {options} to what the run "
+            "was made with"
+        )
 
 
 class Moments(Protocol):

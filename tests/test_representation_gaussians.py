@@ -9,6 +9,7 @@ import torch
 from gaussian_models import Fit, look_from, one_gaussian, small_model
 from hypothesis import given
 from hypothesis import strategies as st
+from sds3d.representations.alpha import alpha_entropy, alpha_sparsity
 from sds3d.representations.base import Representation
 from sds3d.representations.gaussians import GaussianModel, Options, create, regularise
 from sds3d.representations.gaussians.init import from_z_to, neighbour_distance
@@ -198,11 +199,11 @@ def test_gamut_passes_only_gradients_that_lead_back():
 
 def test_regularisers_at_their_limits():
     empty, full = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
-    assert regularise.alpha_sparsity(empty) == pytest.approx(16 * 0.01)
-    assert regularise.alpha_sparsity(full) == pytest.approx(16, rel=1e-3)
-    assert regularise.alpha_entropy(full / 2) == pytest.approx(16 * math.log(2))
-    assert regularise.alpha_entropy(empty) == pytest.approx(float(regularise.alpha_entropy(full)), rel=1e-3)
-    assert regularise.alpha_entropy(full) < 0.2
+    assert alpha_sparsity(empty) == pytest.approx(16 * 0.01)
+    assert alpha_sparsity(full) == pytest.approx(16, rel=1e-3)
+    assert alpha_entropy(full / 2) == pytest.approx(16 * math.log(2))
+    assert alpha_entropy(empty) == pytest.approx(float(alpha_entropy(full)), rel=1e-3)
+    assert alpha_entropy(full) < 0.2
     scales = torch.tensor([[0.1, 0.05, 0.3]])
     assert regularise.scale_excess(scales, 0.1) == pytest.approx(4.0)
     assert regularise.scale_excess(scales, 0.3) == pytest.approx(0.0, abs=1e-10)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 from sds3d.representations import tetmesh
+from sds3d.representations.faces import face_normals
 from sds3d.representations.raster.triangles_antialias import topology as partners_of
 from sds3d.representations.surface_samples import barycentric, spread_over
 from sds3d.representations.tetmesh import distance, regularise
@@ -61,7 +62,7 @@ def volume(vertices: Tensor, faces: Tensor) -> float:
 
 
 def area(vertices: Tensor, faces: Tensor) -> float:
-    return float(regularise.face_normals(vertices.double(), faces).norm(dim=1).sum() / 2)
+    return float(face_normals(vertices.double(), faces).norm(dim=1).sum() / 2)
 
 
 def is_manifold(vertices: Tensor, faces: Tensor) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sds3d.core.look import Render
 
+from ..alpha import alpha_entropy, alpha_sparsity
 from .options import Options
 from .parameters import Parameters
 
@@ -33,17 +34,6 @@ def losses(parameters: Parameters, render: Render, options: Options, progress: f
             "distortion": (o.distortion, lambda: render["distortion"].sum() / len(alpha)),
         }
     return {name: w * term() for name, (weight, term) in terms.items() if (w := weight(progress))}
-
-
-def alpha_sparsity(alpha: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
-    """Σ sqrt(alpha) over pixels, mean of views: steep at 0, so that faint fog goes first."""
-    return (alpha + 1e-4).sqrt().sum() / len(alpha)
-
-
-def alpha_entropy(alpha: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
-    """Σ of the binary entropy of alpha over pixels, mean of views."""
-    p = alpha.clamp(1e-3, 1 - 1e-3)
-    return -(p * p.log() + (1 - p) * (-p).log1p()).sum() / len(alpha)
 
 
 def scale_excess(scales: Float[Tensor, "n 3"], bound: float) -> Float[Tensor, ""]:

@@ -9,13 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sds3d.core.assets import Asset, Box
-from sds3d.core.cameras import rays
-from sds3d.core.errors import AssetError, RunFolderError
+from sds3d.core.cameras import axis_cosine, rays
+from sds3d.core.errors import AssetError
 from sds3d.core.look import Look, Render
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
-from ..base import Moments, ParamGroup
+from ..alpha import alpha_entropy, alpha_sparsity
+from ..base import Moments, ParamGroup, require_same_shapes
 from ..raster.march import compose, march, total_variation
 from .options import Options
 
@@ -64,10 +65,9 @@ class GridField:
             weights = (weight / o.density_gain**2, weight, weight, weight)
             losses["tv"] = total_variation(volume, weights, implementation=o.rasterizer)
         if weight := o.opacity(progress):
-            losses["opacity"] = (alpha + 1e-4).sqrt().sum() * (weight / len(alpha))
+            losses["opacity"] = weight * alpha_sparsity(alpha)
         if weight := o.entropy(progress):
-            p = alpha.clamp(1e-3, 1 - 1e-3)
-            losses["entropy"] = -(p * p.log() + (1 - p) * (-p).log1p()).sum() * (weight / len(alpha))
+            losses["entropy"] = weight * alpha_entropy(alpha)
         return losses
 
     def param_groups(self) -> list[ParamGroup]:
@@ -94,16 +94,10 @@ class GridField:
         Raises:
             RunFolderError: the saved grids are not those of the options.
         """
-        names = [f"level_{size}" for size in self.options.resolutions]
-        saved = {k: tuple(v.shape) for k, v in state["levels"].items()}
-        wanted = {n: (s, s, s, 4) for n, s in zip(names, self.options.resolutions, strict=True)}
-        if saved != wanted:
-            raise RunFolderError(
-                f"the saved grids have the shapes {saved}, the options ask for {wanted}; "
-                "set representation.resolutions to what the run was made with"
-            )
+        own = self.state_dict()["levels"]
+        require_same_shapes(state["levels"], own, "grids", "representation.resolutions")
         device = self.levels[0].device
-        self.levels = [state["levels"][n].detach().to(device, copy=True) for n in names]
+        self.levels = [state["levels"][name].detach().to(device, copy=True) for name in own]
         self.active = int(state["active"])
 
     def to_asset(self, kind: str) -> Asset:
@@ -148,9 +142,7 @@ def render_volume(volume: Float[Tensor, "r r r 4"], look: Look, options: Options
     background = look.background.to(volume)[:, :, None, None]
     outputs = {"rgb": color + (1 - alpha) * background, "alpha": alpha}
     if "depth" in look.want:
-        ahead = -look.cameras.c2w[:, None, None, :3, 2].to(volume)
-        cosine = (directions * ahead).sum(-1)[:, None]
-        outputs["depth"] = moment / alpha.clamp_min(1e-8) * cosine
+        outputs["depth"] = moment / alpha.clamp_min(1e-8) * axis_cosine(look.cameras, directions)
     if volume.requires_grad:
         outputs["volume"] = volume
     return outputs

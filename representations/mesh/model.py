@@ -10,13 +10,14 @@ from torch import Tensor
 
 from sds3d.core.assets import Asset, Box, Material, Mesh
 from sds3d.core.color import linear_to_srgb
-from sds3d.core.errors import AssetError, RunFolderError
+from sds3d.core.errors import AssetError
 from sds3d.core.lights import studio
 from sds3d.core.look import Look, Render
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
-from ..base import Moments, ParamGroup
+from ..base import Moments, ParamGroup, require_same_shapes
+from ..faces import beside_neighbours
 from ..raster.triangles import interpolate, rasterize
 from ..raster.triangles_antialias import antialias
 from ..raster.triangles_texture import mip_level
@@ -113,17 +114,8 @@ class MeshModel:
         """Smoothness of the texture, the material's priors, the Laplacian of the offsets."""
         losses = self.paint.losses(progress)
         if self.options.max_offset and (weight := self.options.laplacian(progress)):
-            losses["laplacian"] = weight * self._bends().square().sum()
+            losses["laplacian"] = weight * beside_neighbours(self.offsets, self.surface.faces).square().sum()
         return losses
-
-    def _bends(self) -> Float[Tensor, "v 3"]:
-        """How far each vertex's offset is from the mean of its neighbours'."""
-        faces = self.surface.faces
-        start, end = faces.reshape(-1), faces.roll(-1, dims=1).reshape(-1)
-        here, there = torch.cat([start, end]), torch.cat([end, start])
-        total = torch.zeros_like(self.offsets).index_add(0, here, self.offsets[there])
-        count = torch.bincount(here, minlength=len(self.offsets)).clamp_min(1)
-        return self.offsets - total / count[:, None]
 
     def param_groups(self) -> list[ParamGroup]:
         """The paint's, and the offsets where they are learned."""
@@ -158,13 +150,8 @@ class MeshModel:
         Raises:
             RunFolderError: it was saved with another size of texture or another kind of paint.
         """
-        saved = {name: tuple(value.shape) for name, value in state.get("paint", {}).items()}
-        wanted = {name: tuple(value.shape) for name, value in self.paint.state_dict().items()}
-        if saved != wanted:
-            raise RunFolderError(
-                f"the saved paint has {saved}, the options ask for {wanted}; set representation.texture, "
-                "texture_size and material to what the run was made with"
-            )
+        keys = "representation.texture, texture_size, hash and material"
+        require_same_shapes(state.get("paint", {}), self.paint.state_dict(), "texture and material", keys)
         device = self.surface.vertices.device
         self.surface = Surface(**{k: v.detach().clone() for k, v in state["surface"].items()}).to(device)
         self.paint.cover(self.surface)

@@ -13,6 +13,7 @@ from torch import Tensor
 from sds3d.core.assets import Mesh
 from sds3d.core.errors import AssetError
 
+from ..faces import face_normals
 from ..raster.triangles_antialias import topology
 from .atlas import unwrap
 
@@ -73,7 +74,7 @@ def surface_of(mesh: Mesh, size: int, padding: int) -> tuple[Surface, Int[Tensor
     position, welded = np.unique(mesh.vertices.cpu().double().numpy(), axis=0, return_inverse=True)
     faces = torch.from_numpy(welded.reshape(-1)).long()[mesh.faces.cpu()]
     vertices = torch.from_numpy(position).float()
-    kept = (_areas(vertices, faces) > 0).nonzero()[:, 0]
+    kept = (face_normals(vertices, faces).norm(dim=1) > 0).nonzero()[:, 0]
     if not len(kept):
         raise AssetError(f"the mesh '{mesh.name}' has no faces with an area: there is nothing to paint on")
     used, corner = torch.unique(faces[kept], return_inverse=True)
@@ -96,21 +97,11 @@ def surface_of(mesh: Mesh, size: int, padding: int) -> tuple[Surface, Int[Tensor
     return surface, kept
 
 
-def _areas(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, " f"]:
-    return _scaled_normals(vertices, faces).norm(dim=1)
-
-
-def _scaled_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "f 3"]:
-    """Outward normals as long as twice the faces' areas."""
-    a, b, c = vertices[faces].unbind(1)
-    return torch.linalg.cross(b - a, c - a)
-
-
 def corner_normals(
     vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], around: Int[Tensor, "p 2"]
 ) -> Float[Tensor, "f 3 3"]:
     """Unit sums of the normals of the faces around each corner, weighted by their areas; differentiable."""
-    each = _scaled_normals(vertices, faces)
+    each = face_normals(vertices, faces)
     total = each.new_zeros(3 * len(faces), 3).index_add(0, around[:, 0], each[around[:, 1]])
     return F.normalize(total, dim=1, eps=1e-20).reshape(-1, 3, 3)
 
@@ -130,7 +121,7 @@ def _smooth_pairs(
         unit = F.normalize(given.reshape(-1, 3), dim=1, eps=1e-12)
         smooth = (unit[first] * unit[second]).sum(1) > SAME_NORMAL
     else:
-        unit = F.normalize(_scaled_normals(vertices, faces), dim=1, eps=1e-20)
+        unit = F.normalize(face_normals(vertices, faces), dim=1, eps=1e-20)
         smooth = (unit[first // 3] * unit[second // 3]).sum(1) > CREASE
     smooth |= first == second
     return torch.stack([first, second // 3], dim=1)[smooth]
@@ -152,6 +143,6 @@ def tangents(
     total = vertices.new_zeros(int(corner.max()) + 1, 3)
     total = total.index_add(0, corner.reshape(-1), along_u.repeat_interleave(3, dim=0))
     mean = F.normalize(total, dim=1, eps=1e-20)[corner]
-    up = torch.linalg.cross(_scaled_normals(vertices, faces), along_u)
+    up = torch.linalg.cross(face_normals(vertices, faces), along_u)
     sign = torch.where((up * -along_v).sum(1) < 0, -1.0, 1.0)
     return torch.cat([mean, sign[:, None, None].expand(-1, 3, 1)], dim=2)

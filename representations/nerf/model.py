@@ -11,12 +11,12 @@ from torch import Tensor
 
 from sds3d.core import schedules
 from sds3d.core.assets import Asset, Box
-from sds3d.core.errors import AssetError, RunFolderError
+from sds3d.core.errors import AssetError
 from sds3d.core.look import Look, Render
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
-from ..base import Moments, ParamGroup
+from ..base import Moments, ParamGroup, require_same_shapes
 from . import background, occupancy, regularise
 from .field import Field, fresh
 from .options import Options
@@ -96,13 +96,8 @@ class NerfModel:
             RunFolderError: the saved parameters are not those of the options.
         """
         own = {"table": self.field.table, **self.field.named(), **self.behind}
-        saved = {name: tuple(value.shape) for name, value in state["parameters"].items()}
-        wanted = {name: tuple(value.shape) for name, value in own.items()}
-        if saved != wanted:
-            raise RunFolderError(
-                f"the saved parameters have the shapes {saved}, the options ask for {wanted}; set "
-                "representation.encoding, hidden and background to what the run was made with"
-            )
+        keys = "representation.encoding, hidden, hidden_layers and background"
+        require_same_shapes(state["parameters"], own, "parameters", keys)
         device = self.field.table.device
         new = {name: value.detach().to(device, copy=True) for name, value in state["parameters"].items()}
         layers = range(len(self.field.weights))

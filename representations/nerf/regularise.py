@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sds3d.core.look import Render
 
-from ..gaussians.regularise import alpha_entropy, alpha_sparsity
+from ..alpha import alpha_entropy, alpha_sparsity
 from .options import Options
 
 

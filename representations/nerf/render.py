@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sds3d.core.cameras import rays
+from sds3d.core.cameras import axis_cosine, rays
 from sds3d.core.look import Look
 
 from ..raster.sampled_rays import RaySamples, accumulate, sample, weights
@@ -113,8 +113,7 @@ def pictures(
     out = {"rgb": color + (1 - alpha) * back, "alpha": alpha}
     if "depth" in look.want:
         assert look.cameras is not None
-        ahead = -look.cameras.c2w[:, None, None, :3, 2].to(sums)
-        cosine = (directions.reshape(views, height, width, 3) * ahead).sum(-1)[:, None]
+        cosine = axis_cosine(look.cameras, directions.reshape(views, height, width, 3))
         out["depth"] = moment / alpha.clamp_min(1e-8) * cosine
     if "normal" in look.want:
         unit = torch.nn.functional.normalize(planes[:, 5:8], dim=1, eps=1e-6)

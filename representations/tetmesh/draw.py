@@ -13,10 +13,10 @@ from torch import Tensor
 from sds3d.core.cameras import Cameras
 from sds3d.core.look import Look, Render
 
+from ..faces import face_normals
 from ..raster.triangles import interpolate, rasterize
 from ..raster.triangles_antialias import antialias, topology
 from .options import Options
-from .regularise import face_normals
 
 ColorAt = Callable[[Tensor], Tensor]
 """(N, 3) points to (N, 3) sRGB."""

@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sds3d.core.assets import Asset, Box, Mesh
-from sds3d.core.errors import AssetError, RunFolderError
+from sds3d.core.errors import AssetError
 from sds3d.core.look import Look, Render
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
 from ..bake import keep_large
-from ..base import Moments, ParamGroup
+from ..base import Moments, ParamGroup, require_same_shapes
 from . import color, distance, regularise
 from .crumbs import without_crumbs
 from .draw import draw
@@ -195,13 +195,8 @@ class TetMesh:
             RunFolderError: it was saved with other cells, colour grids or another kind of surface.
         """
         for part, mine in self.state_dict().items():
-            wanted = {k: tuple(v.shape) for k, v in mine.items()}
-            saved = {k: tuple(v.shape) for k, v in state[part].items()}
-            if saved != wanted:
-                raise RunFolderError(
-                    f"the saved mesh has {part} of the shapes {saved}, the options ask for {wanted}; set "
-                    "representation.surface, cells and color_resolutions to what the run was made with"
-                )
+            keys = "representation.surface, cells and color_resolutions"
+            require_same_shapes(state[part], mine, f"mesh's {part}", keys)
         device = self.cut.sdf.device
         own = {k: v.detach().to(device, copy=True) for k, v in state["cut"].items()}
         self.cut = Cut(**own)

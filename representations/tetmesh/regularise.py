@@ -7,13 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..faces import beside_neighbours, face_normals
 from .lattice import Lattice, crossed_cubes, crossed_edges, edge_corners
-
-
-def face_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "f 3"]:
-    """(F, 3) normals, as long as twice the face's area."""
-    a, b, c = vertices[faces].unbind(1)
-    return torch.linalg.cross(b - a, c - a)
 
 
 def normal_consistency(
@@ -33,11 +28,7 @@ def normal_consistency(
 
 def laplacian(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, ""]:
     """Mean of |v - mean of its neighbours|², uniform weights; world units squared."""
-    start, end = faces.reshape(-1), faces.roll(-1, 1).reshape(-1)
-    # a closed mesh has every edge in both directions: each neighbour is counted once
-    total = torch.zeros_like(vertices).index_add(0, start, vertices[end])
-    count = torch.bincount(start, minlength=len(vertices)).clamp_min(1).to(vertices)
-    return (vertices - total / count[:, None]).square().sum(1).mean()
+    return beside_neighbours(vertices, faces).square().sum(1).mean()
 
 
 def sign_change(sdf: Float[Tensor, " v"], lattice: Lattice) -> Float[Tensor, ""]:

@@ -251,6 +251,12 @@ def rays(
     return origins, torch.nn.functional.normalize(directions, dim=-1)
 
 
+def axis_cosine(cameras: Cameras, directions: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b 1 h w"]:
+    """Cosine between rays, unit vectors in world axes, and the viewing axis: times distance along a ray it is depth."""
+    ahead = -cameras.c2w[:, None, None, :3, 2].to(directions)
+    return (directions * ahead).sum(-1)[:, None]
+
+
 def of_objects(sampler: Sampler, streams: Streams, step: int, views: int, objects: int) -> Cameras | None:
     """The cameras of a step that sees several objects, each from `views` places of its own.
 
