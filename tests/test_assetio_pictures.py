@@ -43,11 +43,6 @@ def test_contact_sheet_has_two_rows_of_four(tmp_path: Path) -> None:
     assert (sheet[:, 24:26] == 1).all(), "white between the rows"
 
 
-def test_preview_strip_is_one_row(tmp_path: Path) -> None:
-    strip = pictures.load_image(pictures.preview_strip(views(5), tmp_path / "strip.png"))
-    assert strip.shape == (3, 24, 5 * 32 + 4 * 2)
-
-
 def test_empty_cells_are_white() -> None:
     sheet = pictures.grid(views(3), columns=2)
     assert sheet.shape == (3, 50, 66)
@@ -112,7 +107,7 @@ def test_an_animation_repeats_its_frames(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_images_are_named(tmp_path: Path, images: list[Tensor], reason: str) -> None:
-    for make in (pictures.contact_sheet, pictures.preview_strip, pictures.turntable, pictures.animation):
+    for make in (pictures.contact_sheet, pictures.turntable, pictures.animation):
         with pytest.raises(AssetError, match=reason):
             make(images, tmp_path / "out")
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sds3d.core.cameras import OrbitSampler, look_at, orbit, rays, turntable, with_ids
+from sds3d.core.cameras import OrbitSampler, look_at, orbit, rays, turntable
 from sds3d.core.streams import Streams
 
 angles = st.floats(-720, 720)
@@ -166,6 +166,5 @@ def test_indexing_ids_and_defaults():
     assert c[[2, 0]].azimuth_deg.tolist() == [20.0, 0.0]
     assert c.ids.tolist() == [0, 1, 2]
     assert c.group.tolist() == [0, 0, 0]
-    assert with_ids(c, torch.tensor([7, 8, 9])).ids.tolist() == [7, 8, 9]
     assert c.to("cpu").azimuth_deg.tolist() == c.azimuth_deg.tolist()
     assert orbit([0.0], 0.0, group=torch.tensor([3]), ids=torch.tensor([4])).group.tolist() == [3]

@@ -10,7 +10,7 @@ import torch
 from sds3d.core import plugins, schedules
 from sds3d.core.assets import Mesh, PointCloud, Scene, Splats, sample_surface
 from sds3d.core.backgrounds import random_backgrounds
-from sds3d.core.cameras import Cameras, OrbitSampler, look_at, orbit, rays, turntable, with_ids
+from sds3d.core.cameras import Cameras, OrbitSampler, look_at, orbit, rays, turntable
 from sds3d.core.lights import headlight, random_near_camera
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
@@ -96,13 +96,6 @@ def test_rays_by_hand():
     _, d = rays(orbit([0.0], 0.0, fov_y_deg=90.0), (2, 4))
     expected = torch.tensor([1.5, -0.5, -1.0])
     torch.testing.assert_close(d[0, 1, 3], expected / expected.norm())
-
-
-def test_other_ids_change_nothing_else():
-    c = orbit([1.0, 2.0], 3.0, group=torch.tensor([4, 5]))
-    other = with_ids(c, torch.tensor([8, 9]))
-    assert other.group.tolist() == [4, 5]
-    assert torch.equal(other.c2w, c.c2w)
 
 
 # ------------------------------------------------------------------------------------- schedules

@@ -63,13 +63,6 @@ def contact_sheet(
     return save_png(grid(images, min(columns, len(images))), path, overwrite)
 
 
-def preview_strip(
-    images: Sequence[Float[Tensor, "3 h w"]], path: str | Path, overwrite: bool = False
-) -> Path:
-    """Write images side by side as one PNG; raises as `contact_sheet`."""
-    return contact_sheet(images, path, columns=max(len(images), 1), overwrite=overwrite)
-
-
 def turntable(
     images: Sequence[Float[Tensor, "3 h w"]], path: str | Path, fps: int = 24, overwrite: bool = False
 ) -> Path:

@@ -273,8 +273,3 @@ def of_objects(sampler: Sampler, streams: Streams, step: int, views: int, object
         replace(c, group=torch.full_like(c.group, k), ids=c.ids + k * views) for k, c in enumerate(kept)
     ]
     return Cameras(*(torch.cat([getattr(c, n) for c in numbered]) for n in Cameras.__dataclass_fields__))
-
-
-def with_ids(cameras: Cameras, ids: Tensor) -> Cameras:
-    """The same cameras under other stream ids (for a second set of views in one step)."""
-    return replace(cameras, ids=ids)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from ..config.suggest import nearest
 from ..core import plugins
 from .families.base import Family
 
@@ -80,8 +79,3 @@ def wanted_parts(family: Family) -> dict[str, tuple[str, ...]]:
     """Component -> accepted classes: denoiser, autoencoder, text encoders."""
     vae = {"vae": (family.vae,)} if family.vae else {}
     return {family.network: family.networks, **vae, **family.encoders}
-
-
-def nearest_pipeline(name: str) -> str | None:
-    """A known pipeline whose name is close."""
-    return nearest(name, [p for f in families().values() for p in f.pipelines])

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -193,8 +192,3 @@ def _prompt(told: float, untold: float) -> Finding:
         f"{told:.4f} against {untold:.4f} at high noise",
         "The network does not listen to the text: text encoder or tokenizer are of another model.",
     )
-
-
-def as_rows(findings: list[Finding]) -> list[dict[str, Any]]:
-    """As JSON values."""
-    return [{"name": f.name, "ok": f.ok, "detail": f.detail, "advice": f.advice} for f in findings]

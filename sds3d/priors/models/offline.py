@@ -16,11 +16,6 @@ def is_offline() -> bool:
     return os.environ.get(_VARIABLE, "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-def go_offline() -> None:
-    """Forbid the network for this process; the hub's library reads the same variable when it is first imported."""
-    os.environ[_VARIABLE] = "1"
-
-
 def not_here(entry: ModelEntry, found: Found) -> ModelError:
     """What to say where a model is not on this disk and may not be fetched."""
     name = name_of(entry)
