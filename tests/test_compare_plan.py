@@ -107,7 +107,7 @@ def test_prompts_that_the_prior_cannot_read_are_left_out_and_told(tmp_path):
         plan(asked_of(tmp_path, text.replace("a red car, ", "")))
 
 
-COSTS = {"sds": 2, "csd": 2, "cfd": 2, "nfsd": 3, "asd": 3, "vsd": 4, "esd": 5, "hifa": 8}
+COSTS = {"sds": 2, "csd": 2, "cfd": 2, "nfsd": 3, "asd": 3, "vsd": 4, "esd": 5, "hifa": 4}
 """Predictions a view and step, the critic's training included."""
 
 

@@ -45,12 +45,16 @@ class Streams:
         text = repr((self.seed, tag, self.key + key)).encode()
         return np.frombuffer(hashlib.blake2b(text, digest_size=16).digest(), dtype=np.uint64)
 
-    def _unit(self, count: int, philox_key: np.ndarray, step: int | None, view_id: int) -> np.ndarray:
-        """(count,) float64 in (0, 1), never 0 or 1."""
+    def _raw(self, count: int, philox_key: np.ndarray, step: int | None, view_id: int) -> np.ndarray:
+        """(count,) uint64 for one id."""
         counter = np.array(
             [0, _NO_STEP if step is None else step + 1, view_id & 0xFFFFFFFFFFFFFFFF, 0], dtype=np.uint64
         )
-        raw = np.random.Philox(key=philox_key, counter=counter).random_raw(count)
+        return np.random.Philox(key=philox_key, counter=counter).random_raw(count)
+
+    def _unit(self, count: int, philox_key: np.ndarray, step: int | None, view_id: int) -> np.ndarray:
+        """(count,) float64 in (0, 1), never 0 or 1."""
+        raw = self._raw(count, philox_key, step, view_id)
         # above 2^52 the half is rounded to even, which would take the very last value to 1
         return np.minimum(((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53, _BELOW_ONE)
 
