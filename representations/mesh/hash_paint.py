@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -13,6 +12,7 @@ from sds3d.core.color import linear_to_srgb, srgb_to_linear
 from sds3d.core.streams import Streams
 
 from ..base import ParamGroup
+from ..hash_network import initial_layers, initial_table
 from ..raster.dispatch import Implementation
 from ..raster.hash_grid import encode
 from ..raster.mlp import perceptron
@@ -109,14 +109,12 @@ class HashPaint:
 
 def fresh(options: Options, streams: Streams) -> dict[str, Tensor]:
     """A network that adds next to nothing yet: small rows, layers after He et al. (2015), the last one a tenth."""
-    o, grid = options.hash, options.hash.grid()
-    rows = 2 * streams.uniform((grid.rows, grid.features), "mesh-table")[0] - 1
-    first = math.sqrt(2 / grid.width) * streams.normal((o.hidden, grid.width), "mesh-network", 0)[0]
-    last = 0.1 * math.sqrt(2 / o.hidden) * streams.normal((3, o.hidden), "mesh-network", 1)[0]
+    o = options.hash
+    weights, biases = initial_layers([o.grid().width, o.hidden, 3], streams, "mesh-network")
     return {
-        "table": (o.initial_noise * rows).float(),
-        "weight_0": first,
-        "bias_0": torch.zeros(o.hidden),
-        "weight_1": last,
-        "bias_1": torch.zeros(3),
+        "table": initial_table(o, streams, "mesh-table"),
+        "weight_0": weights[0],
+        "bias_0": biases[0],
+        "weight_1": weights[1],
+        "bias_1": biases[1],
     }

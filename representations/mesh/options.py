@@ -11,7 +11,7 @@ from sds3d.config.options import Scalar
 from sds3d.core import schedules
 
 from ..base import RepresentationOptions
-from ..raster.hash_grid_layout import HashGrid
+from ..hash_network import HashGridOptions
 
 
 class MaterialOptions(BaseOptions):
@@ -35,39 +35,21 @@ class MaterialOptions(BaseOptions):
     """Weight of the squared slopes of the normal map, mean of texels."""
 
 
-class HashOptions(BaseOptions):
+class HashOptions(HashGridOptions):
     """Colours in a hash grid (Müller et al. 2022) around the surface and a small network, for texture: hash."""
 
-    levels: int = Field(8, ge=1, le=32)
-    """Resolutions, growing geometrically from base to finest."""
-    features: Literal[1, 2, 4, 8] = 2
-    """Numbers a level."""
     log2_size: int = Field(14, ge=3, le=24)
-    """A level has at most 2 to this power rows."""
-    base: int = Field(8, ge=2, le=4096)
-    """Points along an edge of the coarsest level."""
+    """A level has at most 2 to this power rows; finer levels share them by a hash."""
     finest: int = Field(128, ge=2, le=4096)
     """Points along an edge of the finest level."""
     hidden: int = Field(32, ge=1, le=128)
     """Width of the network's hidden layer."""
-    initial_noise: float = Field(1e-2, ge=0.0)
-    """Half-width of the even distribution that the rows start from."""
     half_extent: float = Field(0.85, gt=0.0)
     """Half the edge of the cube that the grid fills, in world units."""
     lr_table: Scalar = schedules.Schedule("linear", (0.02, 0.004), warmup=0.05)
     """Learning rate of Adam for the grid."""
     lr_network: Scalar = schedules.Schedule("linear", (0.005, 0.001), warmup=0.05)
     """Learning rate of Adam for the network."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.finest < self.base:
-            raise ValueError(f"finest must be at least base ({self.base}), got {self.finest}")
-        return self
-
-    def grid(self) -> HashGrid:
-        """Its shape."""
-        return HashGrid(self.levels, self.features, self.log2_size, self.base, self.finest)
 
 
 class Options(RepresentationOptions):

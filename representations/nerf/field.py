@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from sds3d.core.streams import Streams
 
+from ..hash_network import initial_layers, initial_table
 from ..raster.dispatch import Implementation
 from ..raster.hash_grid import encode, encode_slopes
 from ..raster.mlp import perceptron
@@ -134,13 +133,7 @@ def inside(points: Float[Tensor, "p 3"], options: Options) -> Bool[Tensor, " p"]
 
 def fresh(options: Options, streams: Streams, active: int) -> Field:
     """A field that is the blob, grey: small rows, and layers after He et al. 2015 whose last one starts at a tenth."""
-    grid = options.encoding.grid()
-    noise = options.encoding.initial_noise
-    table = ((2 * streams.uniform((grid.rows, grid.features), "nerf-table")[0] - 1) * noise).float()
-    widths = [grid.width, *[options.hidden] * options.hidden_layers, 4]
-    weights, biases = [], []
-    for k, (a, b) in enumerate(pairwise(widths)):
-        spread = math.sqrt(2 / a) * (0.1 if k + 2 == len(widths) else 1.0)
-        weights.append(spread * streams.normal((b, a), "nerf-network", k)[0])
-        biases.append(torch.zeros(b))
+    table = initial_table(options.encoding, streams, "nerf-table")
+    widths = [options.encoding.grid().width, *[options.hidden] * options.hidden_layers, 4]
+    weights, biases = initial_layers(widths, streams, "nerf-network")
     return Field(options, table, tuple(weights), tuple(biases), active)

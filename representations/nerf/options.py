@@ -4,45 +4,25 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from sds3d.config.options import Options as Base
 from sds3d.config.options import Scalar
 from sds3d.core import schedules
 
 from ..base import RepresentationOptions
-from ..raster.hash_grid_layout import HashGrid
+from ..hash_network import HashGridOptions
 
 
-class EncodingOptions(Base):
+class EncodingOptions(HashGridOptions):
     """The multi-resolution hash grid (Müller et al. 2022): what the network is told of a place."""
 
-    levels: int = Field(8, ge=1, le=32)
-    """Resolutions, growing geometrically from base to finest."""
-    features: Literal[1, 2, 4, 8] = 2
-    """Numbers a level."""
-    log2_size: int = Field(15, ge=3, le=24)
-    """A level has at most 2 to this power rows; finer levels share them by a hash."""
-    base: int = Field(8, ge=2, le=4096)
-    """Points along an edge of the coarsest level."""
     finest: int = Field(48, ge=2, le=4096)
     """Points along an edge of the finest level. 48 suits pictures of 64 pixels; larger ones want more."""
     grow_until: float = Field(0.3, ge=0.0, le=1.0)
     """Share of the run over which the levels are switched on one after another, coarse to fine; 0 = all at once."""
     start: int = Field(4, ge=1, le=32)
     """Levels that are on from the first step."""
-    initial_noise: float = Field(1e-2, ge=0.0)
-    """Half-width of the even distribution that the rows start from."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> EncodingOptions:
-        if self.finest < self.base:
-            raise ValueError(f"finest must be at least base ({self.base}), got {self.finest}")
-        return self
-
-    def grid(self) -> HashGrid:
-        """Its shape."""
-        return HashGrid(self.levels, self.features, self.log2_size, self.base, self.finest)
 
 
 class OccupancyOptions(Base):
