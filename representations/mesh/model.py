@@ -18,8 +18,8 @@ from sds3d.core.tree import Tree
 
 from ..base import Moments, ParamGroup, require_same_shapes
 from ..faces import beside_neighbours
+from ..outlines import blended
 from ..raster.triangles import interpolate, rasterize
-from ..raster.triangles_antialias import antialias
 from ..raster.triangles_texture import mip_level
 from .hash_paint import HashPaint, fresh
 from .options import Options
@@ -60,11 +60,7 @@ class MeshModel:
         self.paint.to(device)
 
     def render(self, look: Look) -> Render:
-        """rgb over the background, alpha, depth, normal in world axes.
-
-        What is read at the centres of pixels is blended along silhouettes by the share of the pixel that is covered,
-        so that outlines have gradients. Depth and normals are means over the covered part.
-        """
+        """rgb over the background, alpha, depth, normal in world axes; see representations.outlines."""
         if look.cameras is None:
             raise ValueError("a mesh needs cameras in its look")
         o, surface, vertices = self.options, self.surface, self.vertices
@@ -84,15 +80,8 @@ class MeshModel:
         shown = self._colors(coat, hit, point, normal, tangent, look)
         behind = look.background.to(vertices)[:, None, None, :]
         rgb = torch.where(hit[..., None], shown, behind)
-        image = torch.cat([rgb, hit[..., None].to(rgb), seen.depth[..., None], normal], dim=-1)
-        image = antialias(image, seen, *scene, partners=surface.partners, implementation=kernels)
-        rgb, alpha, depth, normal = F.avg_pool2d(image.movedim(3, 1), o.samples).split([3, 1, 1, 3], dim=1)
-        return {
-            "rgb": rgb.clamp(0, 1),
-            "alpha": alpha.clamp(0, 1),
-            "depth": depth / alpha.clamp_min(1e-8),
-            "normal": F.normalize(normal, dim=1, eps=1e-12),
-        }
+        out = blended(rgb, normal, seen, scene, surface.partners, o.samples, kernels)
+        return {**out, "rgb": out["rgb"].clamp(0, 1), "alpha": out["alpha"].clamp(0, 1)}
 
     def _colors(
         self, coat: Coat, hit: Tensor, point: Tensor, normal: Tensor, tangent: Tensor, look: Look

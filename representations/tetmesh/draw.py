@@ -14,8 +14,9 @@ from sds3d.core.cameras import Cameras
 from sds3d.core.look import Look, Render
 
 from ..faces import face_normals
+from ..outlines import blended
 from ..raster.triangles import interpolate, rasterize
-from ..raster.triangles_antialias import antialias, topology
+from ..raster.triangles_antialias import topology
 from .options import Options
 
 ColorAt = Callable[[Tensor], Tensor]
@@ -35,11 +36,8 @@ def draw(
     look: Look,
     options: Options,
 ) -> Render:
-    """rgb over the background, alpha, depth, normal in world axes, and "partners" of the faces for `regularise`.
-
-    What is read at the centres of pixels is blended along silhouettes by the share of the pixel that is covered, so
-    that outlines have gradients. Depth and normals are means over the covered part.
-    """
+    """rgb over the background, alpha, depth, normal in world axes (see representations.outlines), and "partners" of the
+    faces for `regularise`."""
     if look.cameras is None:
         raise ValueError("a mesh needs cameras in its look")
     cameras, kernels = look.cameras.to(vertices.device), options.rasterizer
@@ -58,18 +56,10 @@ def draw(
     behind = look.background.to(vertices)[:, None, None, :]
     shown = picture(color, normal, seen.depth, cameras, options.picture, options.half_extent)
     rgb = torch.where(hit[..., None], shown, behind)
-    image = torch.cat([rgb, hit[..., None].to(rgb), seen.depth[..., None], normal], dim=-1)
     partners = topology(faces, len(vertices), implementation=kernels)
-    image = antialias(image, seen, vertices, faces, cameras, partners=partners, implementation=kernels)
-    image = F.avg_pool2d(image.permute(0, 3, 1, 2), options.samples)
-    rgb, alpha, depth, normal = image.split([3, 1, 1, 3], dim=1)
-    return {
-        "rgb": rgb,
-        "alpha": alpha,
-        "depth": depth / alpha.clamp_min(1e-8),
-        "normal": F.normalize(normal, dim=1, eps=1e-12),
-        "partners": partners,
-    }
+    scene = (vertices, faces, cameras)
+    out = blended(rgb, normal, seen, scene, partners, options.samples, kernels)
+    return {**out, "partners": partners}
 
 
 def picture(

@@ -1,4 +1,4 @@
-"""The one rule by which pictures change their size."""
+"""The rule by which pictures change their size; encoders of latent models have that of their papers (priors.latent)."""
 
 from __future__ import annotations
 

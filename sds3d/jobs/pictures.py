@@ -12,7 +12,8 @@ from sds3d.representations.particles import members_of
 
 from ..assetio import pictures
 from ..core.cameras import Cameras, turntable
-from ..core.look import Look
+from ..core.look import Look, Render
+from ..evaluate import views
 from ..optimize.loop import sheet
 from ..optimize.placing import place_look
 from .runfolder import RunFolder
@@ -29,13 +30,12 @@ def render_views(
     Args:
         device: where the representation lies.
     """
-    images: list[Tensor] = []
-    with torch.no_grad():
-        for start in range(0, len(cameras), _AT_ONCE):
-            batch = cameras[start : start + _AT_ONCE]
-            look = place_look(Look(batch, (side, side), torch.ones(len(batch), 3)), device)
-            images += list(representation.render(look)["rgb"].detach().clamp(0, 1).cpu())
-    return images
+
+    def render(look: Look) -> Render:
+        return {"rgb": representation.render(place_look(look, device))["rgb"].cpu()}
+
+    shown = views.render_views(render, cameras, (side, side), want=frozenset({"rgb"}), batch=_AT_ONCE)
+    return list(shown["rgb"].clamp(0, 1))
 
 
 def write_pictures(
@@ -51,8 +51,8 @@ def write_pictures(
             look = Look(None, (options.contact_size, options.contact_size), torch.ones(1, 3))
             look = place_look(look, device)
             with torch.no_grad():
-                views = [member.render(look)["rgb"][0].clamp(0, 1).cpu() for member in members]
-            pictures.contact_sheet(views, folder.contact, overwrite=True)
+                shown = [member.render(look)["rgb"][0].clamp(0, 1).cpu() for member in members]
+            pictures.contact_sheet(shown, folder.contact, overwrite=True)
         return
     if options.contact_views:
         cameras = turntable(options.contact_views, options.elevation_deg)
@@ -62,5 +62,5 @@ def write_pictures(
     if options.turntable_frames:
         cameras = turntable(options.turntable_frames, options.elevation_deg)
         each = [render_views(member, cameras, options.turntable_size, device) for member in members]
-        frames = [sheet(torch.stack(views)) for views in zip(*each, strict=True)]
+        frames = [sheet(torch.stack(turn)) for turn in zip(*each, strict=True)]
         pictures.turntable(frames, folder.turntable, options.turntable_fps, overwrite=True)
