@@ -322,6 +322,22 @@ def test_the_command_refuses_what_is_missing(sds3d):
     assert Path("mine.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("trainer: {max_steps: many}\n", "trainer.max_steps"),
+        ("trainer: {max_steps: 0}\n", "trainer.max_steps"),
+        ("data: {batch_size: []}\n", "data.batch_size"),
+        ("data: {height: tall}\n", "data.height"),
+        ("data: {elevation_range: 3}\n", "data.elevation_range"),
+    ],
+)
+def test_values_that_are_no_numbers_are_told_with_their_place(tmp_path, text, key):
+    (tmp_path / "c.yaml").write_text("system: {guidance_type: stable-diffusion-guidance}\n" + text)
+    with pytest.raises(ConfigError, match=rf"c\.yaml:2: {key}: "):
+        convert(tmp_path / "c.yaml")
+
+
 def test_not_a_config_of_theirs(sds3d):
     Path("x.yaml").write_text("prompt: a fox\n")
     status, _, err = sds3d("import", "threestudio", "x.yaml")

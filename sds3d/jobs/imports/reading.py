@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...config.source import Document, dotted
+from ...core.errors import ConfigError
+from .schedules import schedule
 
 
 @dataclass
@@ -56,6 +58,36 @@ class Reader:
             node = node[part]
         self.taken.add(key)
         return node
+
+    def number(self, key: str, default: float | None = None) -> Any:
+        """As `take`, of a key that holds a number.
+
+        Raises:
+            ConfigError: it holds something else; the text names file and line.
+        """
+        value = self.take(key, default)
+        self.numbers(key, [] if value is None else [value])
+        return value
+
+    def numbers(self, key: str, values: Any) -> None:
+        """Refuse what is no list of numbers; errors as in `number`."""
+        fine = isinstance(values, list) and all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) for v in values
+        )
+        if not fine:
+            raise self.refusal(key, f"expected numbers, got {values!r}.")
+
+    def schedule(self, key: str, value: Any, steps: int, out: Outcome) -> Any:
+        """See schedules.schedule; errors as in `number`."""
+        self.numbers(key, value if isinstance(value, list) else [value])
+        if isinstance(value, list) and len(value) < 3:
+            raise self.refusal(key, f"expected a number or [step, value, value, step], got {value!r}.")
+        return schedule(value, steps, out.noting(key))
+
+    def refusal(self, key: str, message: str) -> ConfigError:
+        """The error of a key's value."""
+        mark = self.document.mark(tuple(key.split(".")))
+        return ConfigError(message, file=mark.file, line=mark.line, key=key)
 
     def place(self, key: str) -> str:
         """`file:line: key` for messages."""

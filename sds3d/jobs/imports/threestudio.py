@@ -16,7 +16,6 @@ from ...core.errors import ConfigError
 from ..schema import GUIDANCE
 from . import threestudio_guidance as guidances
 from .reading import Outcome, Reader
-from .schedules import schedule
 
 _NO_MEANING = {
     "name": "names of runs are made from the prompt; set name",
@@ -84,9 +83,11 @@ def convert(file: Path) -> Outcome:
 
 
 def _run(read: Reader, out: Outcome) -> int:
-    steps = int(read.take("trainer.max_steps", 10_000))
+    steps = int(read.number("trainer.max_steps", 10_000))
+    if steps < 1:
+        raise read.refusal("trainer.max_steps", f"a run has at least one step, got {steps}.")
     out.set("optimize.steps", steps)
-    out.set("seed", int(read.take("seed", 0)))
+    out.set("seed", int(read.number("seed", 0)))
     precision = read.take("trainer.precision")
     if precision is not None:
         out.differences.append(
@@ -131,6 +132,7 @@ def _representation(read: Reader, out: Outcome) -> None:
 
 def _cameras(read: Reader, out: Outcome, steps: int) -> None:
     batch = read.take("data.batch_size", 1)
+    read.numbers("data.batch_size", batch if isinstance(batch, list) and batch else [batch])
     out.set("optimize.views", int(batch[-1] if isinstance(batch, list) else batch))
     if isinstance(batch, list):
         out.differences.append(
@@ -140,6 +142,7 @@ def _cameras(read: Reader, out: Outcome, steps: int) -> None:
     for theirs, ours in _RANGES.items():
         value = read.take(f"data.{theirs}")
         if value is not None:
+            read.numbers(f"data.{theirs}", value)
             out.set(f"cameras.{ours}", [float(v) for v in value])
     if read.take("data.relative_radius") or read.take("data.rays_d_normalize") is False:
         out.differences.append(
@@ -164,6 +167,8 @@ def _size(read: Reader, out: Outcome, steps: int) -> None:
     sides = read.take("data.height", read.take("data.width"))
     read.take("data.width")
     milestones = read.take("data.resolution_milestones", [])
+    read.numbers("data.height", sides if isinstance(sides, list) and sides else [sides or 64])
+    read.numbers("data.resolution_milestones", milestones)
     if isinstance(sides, list):
         knots = [[0.0, float(sides[0])]]
         for milestone, (before, after) in zip(milestones, pairwise(sides), strict=False):
@@ -188,8 +193,9 @@ def _optimizer(read: Reader, out: Outcome) -> None:
         out.differences.append(f"system.optimizer.name {name}: the loop's optimizer is Adam")
     betas = read.take("system.optimizer.args.betas")
     if betas is not None:
+        read.numbers("system.optimizer.args.betas", betas)
         out.set("optimize.adam_betas", [float(b) for b in betas])
-    eps = read.take("system.optimizer.args.eps")
+    eps = read.number("system.optimizer.args.eps")
     if eps is not None:
         out.set("optimize.adam_eps", float(eps))
     if read.take("system.scheduler") is not None:
@@ -207,12 +213,14 @@ def _optimizer(read: Reader, out: Outcome) -> None:
 def _losses(read: Reader, out: Outcome, steps: int, factor: float) -> None:
     """Weights of regularisers; `factor` is what the guidance's own weight was divided by."""
     losses = read.take("system.loss", {}) or {}
+    if not isinstance(losses, dict):
+        raise read.refusal("system.loss", f"expected a mapping, got {losses!r}.")
     kind = out.config.get("representation", {}).get("kind")
     for name, value in losses.items():
         key = f"system.loss.{name}"
         if name in guidances.WEIGHTS:
             continue
-        converted = schedule(value, steps, out.noting(key))
+        converted = read.schedule(key, value, steps, out)
         if converted in (0, 0.0):
             continue
         if name in _LOSSES and kind == "grid" and isinstance(converted, (int, float)):

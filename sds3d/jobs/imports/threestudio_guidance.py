@@ -6,7 +6,6 @@ from typing import Any
 
 from ...priors.models.table import find, name_of
 from .reading import Outcome, Reader
-from .schedules import schedule
 
 WEIGHTS = ("lambda_sds", "lambda_vsd", "lambda_sdi", "lambda_ism", "lambda_guidance", "lambda_lora")
 """Loss weights of guidances; ours is always 1, everything else is divided by it."""
@@ -105,7 +104,7 @@ def _scale(read: Reader, out: Outcome, steps: int, lack: float) -> None:
     if perp_neg:
         out.set("guidance.combine", "perp_neg")
         lack = 0.0
-    ours = schedule(value, steps, out.noting(key))
+    ours = read.schedule(key, value, steps, out)
     if lack:
         ours = _shifted(ours, lack)
         out.differences.append(
@@ -143,7 +142,7 @@ def _times(read: Reader, out: Outcome, steps: int) -> None:
         if value is not None:
             out.set(
                 f"guidance.times.{ours}",
-                schedule(value, steps, out.noting(key)),
+                read.schedule(key, value, steps, out),
             )
     if read.take("system.guidance.anneal_start_step") is not None or read.take(
         "system.guidance.trainer_max_steps"
@@ -157,21 +156,21 @@ def _post(read: Reader, out: Outcome, steps: int) -> None:
     key = "system.guidance.grad_clip"
     clip = read.take(key)
     if clip is not None:
-        value = schedule(clip, steps, out.noting(key))
+        value = read.schedule(key, clip, steps, out)
         out.set("guidance.post", [{"clip_value": value}])
 
 
 def _mvdream(read: Reader, out: Outcome) -> None:
     """MVDream's reconstruction loss: an x0 loss (weight kappa) on a rescaled x0 (card §1.6)."""
     if read.take("system.guidance.recon_loss", True):
-        share = float(read.take("system.guidance.recon_std_rescale", 0.5))
+        share = float(read.number("system.guidance.recon_std_rescale", 0.5))
         out.set("guidance.weight", "kappa")
         if share:
             out.set("guidance.transforms", [{"rescale": share, "space": "x0"}])
         out.differences.append("recon_loss became weight kappa with a rescaled x0: the same gradient")
     for key in ("n_view", "camera_condition_type", "image_size", "config_path", "ckpt_path"):
         read.take(f"system.guidance.{key}")
-    views = read.take("data.n_view", 4)
+    views = read.number("data.n_view", 4)
     if out.config["optimize"]["views"] % int(views):
         out.differences.append(
             f"data.batch_size is no multiple of the {views} views of a group; {views} are taken"
@@ -237,6 +236,7 @@ def _own_weight(read: Reader, out: Outcome, method: str) -> float:
                 f"system.loss.{name} {value}: a schedule of the guidance's weight is not kept"
             )
             continue
+        read.numbers(f"system.loss.{name}", [value])
         factor = float(value)
         if factor not in (0.0, 1.0):
             out.differences.append(
