@@ -49,6 +49,7 @@ bench: install-dev
 
 docs: install
 	$(BIN)/sds3d methods --markdown > docs/methods.md
+	$(BIN)/python -m sds3d.cli.models_page docs/models.md
 
 web: install
 	$(BIN)/pip install --quiet --editable '.[web]'
