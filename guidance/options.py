@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from sds3d.config.options import Options, Scalar
 from sds3d.core import schedules
+from sds3d.core.errors import ConfigError
 
 from .dreamtime import DreamTime
 from .guiders import Guider, PerpNeg
@@ -57,6 +58,14 @@ class TimesOptions(Options):
         for name in ("plateau", "spread", "by_noise"):
             if self.law != "dreamtime" and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} shapes the density of `law: dreamtime`; the law is {self.law}")
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> TimesOptions:
+        try:
+            Times(self.low, self.high, self.scale, self.shared).check_order()
+        except ConfigError as error:
+            raise ValueError(error.message) from error
         return self
 
     def build(self) -> Times:

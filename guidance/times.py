@@ -71,6 +71,21 @@ class Times:
     def _native(self, t: Float[Tensor, " b"], schedule: NoiseSchedule) -> Float[Tensor, " b"]:
         return from_scale(t, schedule, self.scale)
 
+    def check_order(self) -> None:
+        """Refuse bounds that are out of range or crossed at any point of the run; needs no prior.
+
+        Raises:
+            ConfigError: says where in the run.
+        """
+        for k in range(_CHECKED + 1):
+            p = k / _CHECKED
+            low, high = self.low(p), self.high(p)
+            if not 0.0 <= low <= high <= 1.0:
+                raise ConfigError(
+                    f"needs 0 <= low <= high <= 1, but at progress {p:g} low is {low:g} and high is {high:g}.",
+                    key="times",
+                )
+
     def check(self, schedule: NoiseSchedule, finite_kappa: bool) -> None:
         """Refuse bounds that are out of range, crossed, or without noise or signal at any point of the run.
 
@@ -84,14 +99,8 @@ class Times:
             raise ConfigError(
                 f"unknown scale {self.scale!r}; it is one of {', '.join(SCALES)}.", key="times.scale"
             )
+        self.check_order()
         progress = [k / _CHECKED for k in range(_CHECKED + 1)]
-        for p in progress:
-            low, high = self.low(p), self.high(p)
-            if not 0.0 <= low <= high <= 1.0:
-                raise ConfigError(
-                    f"needs 0 <= low <= high <= 1, but at progress {p:g} low is {low:g} and high is {high:g}.",
-                    key="times",
-                )
         lows, highs = (
             self._native(torch.tensor([f(p) for p in progress], dtype=torch.float64), schedule)
             for f in (self.low, self.high)

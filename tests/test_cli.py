@@ -123,6 +123,18 @@ WRONG = {
         "prompt: a duck\noptimize:\n  steps: 0\n",
         "3: optimize.steps: expected greater than or equal to 1",
     ),
+    "no pixels": (
+        "prompt: a duck\noptimize: {size: {linear: [16, 0]}}\n",
+        "optimize.size: a side is 1 to 8192",
+    ),
+    "crossed times": (
+        "prompt: a duck\nguidance:\n  times: {low: 0.9, high: 0.1}\n",
+        "3: guidance.times: needs 0 <= low <= high <= 1",
+    ),
+    "key of the run in a stage": (
+        "prompt: a duck\nstages: [{name: a, seed: 3}]\n",
+        "stages[0].seed: unknown key. Did you mean seed at the top level?",
+    ),
     "reversed range": (
         "prompt: a duck\ncameras:\n  elevation_deg: [60, -10]\n",
         "3: cameras.elevation_deg: a range is",
@@ -152,6 +164,23 @@ def test_wrong_configs_touch_nothing(sds3d, tmp_path, name):
     assert words in err
     assert not out
     assert [p.name for p in tmp_path.iterdir()] == ["c.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["a red gloxinia"], "gloxinia"),
+        (["a red cube", "representation=image", "export=glb"], "asks for glb"),
+        (
+            ["a red cube", "stages=[{name: a, representation: image}, {name: b, representation: nerf}]"],
+            "image",
+        ),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(sds3d, words, told):
+    status, _, err = sds3d("run", *words, "--dry-run")
+    assert status == 1
+    assert told in err
 
 
 def test_splats_of_a_grid_are_refused_before_anything_is_made(sds3d, tmp_path):

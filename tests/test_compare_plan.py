@@ -82,6 +82,11 @@ def test_a_mode_takes_its_representation(tmp_path):
         (FLAT + "equal: time\n", {"methods": "sds"}, "equal"),
         (FLAT, {"methods": "sds", "equal": "nfse"}, "command line: equal"),
         (FLAT, {"methods": "sds,dds"}, "edits a given object"),
+        (FLAT, {"methods": "sds,csdd"}, "Did you mean csd"),
+        (FLAT, {"methods": "sds", "budget": 9}, "budget: counts network calls"),
+        (FLAT, {"methods": "sds", "words": ("seeds=2",)}, "Write --seeds"),
+        (FLAT, {"methods": "sds", "words": ("export=glb",)}, "export: asks for glb"),
+        (FLAT, {"methods": "sds", "mode": "2d", "words": ("representation=grid",)}, "Take --mode 3d"),
         (
             FLAT + "representation: {azimuth_deg: 30}\n",
             {"methods": "sds,cfd"},
@@ -95,6 +100,12 @@ def test_a_mode_takes_its_representation(tmp_path):
 def test_mistakes_are_told_with_their_place(tmp_path, text, given, told):
     with pytest.raises(ConfigError, match=told):
         plan(asked_of(tmp_path, text, **given))
+
+
+def test_a_prompt_that_is_written_twice_counts_once(tmp_path):
+    found = plan(asked_of(tmp_path, SOLID, words=("prompts=[a red cube, a red cube]",), methods="sds"))
+    assert found.prompts == ("a red cube",)
+    assert len(found.cells) == len(found.seeds)
 
 
 def test_prompts_that_the_prior_cannot_read_are_left_out_and_told(tmp_path):

@@ -97,10 +97,14 @@ def _carry_out(asked: Comparison, folder: Path, jobs: int, quiet: bool) -> bool:
 
 def _conclude(asked: Comparison, folder: Path, as_json: bool, ended: bool) -> int:
     """Write and print the result; the exit status."""
+    from ..core.errors import RunFolderError
     from ..jobs.compare.summary import summarise
     from .output import print_json
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{folder}: no result can be written there: {error.strerror}.") from error
     summary = summarise(asked)
     files = _write(summary, folder)
     if as_json:

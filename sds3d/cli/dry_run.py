@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ..core.errors import ConfigError
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -34,11 +35,22 @@ def dry_run(config: RunConfig, gpu_gb: float | None, as_json: bool) -> int:
             for line in [f"stage     {name}"] * bool(name) + _lines(plan):
                 typer.echo(line)
     missing = [name for plan in plans.values() for name, there in plan.files.items() if not there]
-    problems = [plan.problem for plan in plans.values() if plan.problem]
+    problems = [*_refusals(config), *(plan.problem for plan in plans.values() if plan.problem)]
     for problem in dict.fromkeys(problems):
         print(f"error: {problem}", file=sys.stderr)
     # what is missing is fetched by the run itself, unless the network is off
     return int(bool(problems or (missing and is_offline())))
+
+
+def _refusals(config: RunConfig) -> list[str]:
+    """What the run would be refused for, beside what a plan tells of devices, memory and files."""
+    from ..jobs.batch import check_choices, served
+
+    try:
+        check_choices(config, here=False)
+    except ConfigError as error:
+        return [str(error)]
+    return [refusal.reason for refusal in served(config)[1]]
 
 
 def _lines(plan: Plan) -> list[str]:

@@ -114,5 +114,6 @@ def unknown_key_hint(model: type[BaseModel], path: KeyPath, data: Any, everywher
         return f"Did you mean {close}?"
     matches = [key for key in everywhere if key.rpartition(".")[2] == word]
     if matches:
-        return f"Did you mean {matches[0]}?"
+        where = "" if "." in matches[0] or len(path) == 1 else " at the top level"
+        return f"Did you mean {matches[0]}{where}?"
     return f"Valid keys here: {', '.join(beside)}." if beside else ""

@@ -47,7 +47,7 @@ def create_folder(config: RunConfig) -> RunFolder:
         PromptError: the prior cannot serve the prompt. ModelError: its model is not on this disk. Nothing was made.
         RunFolderError: the place cannot be written.
     """
-    _check_choices(config)
+    check_choices(config)
     for stage in config.in_stages():
         check_prompt(stage)
         check_model(stage)
@@ -64,6 +64,15 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
     """
     if config.prompt is not None:
         return [create_folder(config)], []
+    configs, refused = served(config)
+    check_choices(config)
+    for stage in config.in_stages() if configs else ():
+        check_model(stage)
+    return [RunFolder.create(one) for one in configs], refused
+
+
+def served(config: RunConfig) -> tuple[list[RunConfig], list[Refusal]]:
+    """One config a prompt that the priors can serve in all stages, and the prompts that they cannot."""
     configs, refused = [], []
     for one in config.one_each():
         try:
@@ -72,18 +81,23 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
             configs.append(one)
         except PromptError as error:
             refused.append(Refusal(one.prompt or "", str(error)))
-    _check_choices(config)
-    for stage in config.in_stages() if configs else ():
-        check_model(stage)
-    return [RunFolder.create(one) for one in configs], refused
+    return configs, refused
 
 
-def _check_choices(config: RunConfig) -> None:
-    """Refuse what cannot go together in a stage, or from one to the next, before anything is made."""
+def check_choices(config: RunConfig, here: bool = True) -> None:
+    """Refuse what cannot go together in a stage, or from one to the next, before anything is made.
+
+    Args:
+        here: also refuse a device that this machine has not.
+
+    Raises:
+        ConfigError: says what, and what to take instead.
+    """
     check_stages(config)
     stages = config.in_stages()
     for stage in stages:
-        device_of(stage)
+        if here:
+            device_of(stage)
         check_guidance(stage)
     wanted(config.export, stages[-1].representation)
 

@@ -20,7 +20,7 @@ from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG, OrbitSampler
 from ..core.devices import check_word
 from ..core.errors import ConfigError
 from ..core.streams import Streams
-from ..optimize.options import OptimizeOptions
+from ..optimize.options import OptimizeOptions, Side
 from ..optimize.terms import Mix, check_terms
 from ..priors import registry as prior_registry
 from ..priors.models import resolve as models
@@ -109,7 +109,7 @@ class TermOptions(Options):
     """Who judges. Default: the run's prior."""
     cameras: CameraOptions | None = None
     """From where it looks. Default: the run's cameras."""
-    size: Scalar | None = None
+    size: Side | None = None
     """Side of its renders in pixels. Default: the run's optimize.size, or else its prior's own size."""
     factor: Scalar = schedules.constant(1.0)
     """Factor on its gradient; while it is 0 the term costs nothing."""

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ..config.options import Options, Scalar
 from ..core import schedules
 from .loss_scale import LossScaleOptions
+
+MAX_SIDE = 8192
+_CHECKED = 100
+
+
+def _drawable(size: schedules.Schedule) -> schedules.Schedule:
+    for k in range(_CHECKED + 1):
+        if not 1 <= size(k / _CHECKED) <= MAX_SIDE:
+            raise ValueError(
+                f"a side is 1 to {MAX_SIDE} pixels, got {size(k / _CHECKED):g} at {k / _CHECKED:.0%} of the run"
+            )
+    return size
+
+
+Side = Annotated[Scalar, AfterValidator(_drawable)]
+"""Side of a picture in pixels, or a schedule of it over the run."""
 
 
 class OptimizeOptions(Options):
@@ -18,7 +34,7 @@ class OptimizeOptions(Options):
     """Optimisation steps."""
     views: int = Field(default=4, ge=1, le=256)
     """Views rendered and judged in each step."""
-    size: Scalar | None = None
+    size: Side | None = None
     """Side of the training renders in pixels; a schedule makes it progressive. Default: the prior's own size."""
     lr: Scalar = schedules.constant(1.0)
     """Factor on the representation's own learning rates."""

@@ -92,6 +92,7 @@ def read(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
     options = _options(document, given)
     if options.mode == "2d":
         _make_flat(document.data)
+    _refuse_own_keys(words)
     overrides.apply(document, RunConfig, words)
     if "guidance" in document.data:
         mark = document.mark(("guidance",))
@@ -103,6 +104,20 @@ def read(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
             hint="Write methods: {ism: {cfg_scale: 7.5}} in the file.",
         )
     return Asked(options, document, name)
+
+
+def _refuse_own_keys(words: Sequence[str]) -> None:
+    """Overrides are of the runs; the comparison's own keys have options."""
+    for word in words:
+        key = word.partition("=")[0].partition(".")[0]
+        if key in CompareOptions.model_fields:
+            hint = f"Write --{key} …" + (", or its options in the file." if key == "methods" else ".")
+            raise ConfigError(
+                "is the comparison's own, not an option of the runs.",
+                file=source.COMMAND_LINE,
+                key=key,
+                hint=hint,
+            )
 
 
 def _make_flat(data: dict[str, Any]) -> None:
@@ -129,6 +144,13 @@ def _options(document: source.Document, given: Mapping[str, Any]) -> CompareOpti
             own.data[key] = _chosen(own.data.get(key), value) if key == "methods" else value
             own.marks[(key,)] = source.Mark(source.COMMAND_LINE)
     options = load.validate(CompareOptions, own)
+    if given.get("budget") is not None and options.equal != "nfe":
+        raise ConfigError(
+            "counts network calls, but steps are made equal.",
+            file=source.COMMAND_LINE,
+            key="budget",
+            hint="Add --equal nfe.",
+        )
     document.marks |= {path: mark for path, mark in own.marks.items() if path[:1] == ("methods",)}
     return options
 

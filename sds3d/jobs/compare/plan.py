@@ -11,11 +11,11 @@ from typing import Any
 from sds3d.guidance.registry import preset
 
 from ...config import source
-from ...config.suggest import listing
+from ...config.suggest import listing, nearest
 from ...core.errors import ConfigError, PromptError
 from .. import configs
-from ..assemble import check_guidance, check_model, check_prompt
-from ..batch import Refusal
+from ..assemble import check_model
+from ..batch import Refusal, check_choices, served
 from ..counting import calls_of, steps_for
 from ..schema import GUIDANCE, RunConfig
 from .asked import Asked
@@ -78,15 +78,11 @@ def plan(asked: Asked) -> Comparison:
         _check(asked, label, config)
     first = samples[labels[0]]
     check_model(first)
-    prompts, refused = [], []
-    for one in first.one_each():
-        try:
-            check_prompt(one)
-            prompts.append(one.prompt or "")
-        except PromptError as error:
-            refused.append(Refusal(one.prompt or "", str(error)))
-    if not prompts:
+    able, refused = served(first)
+    if not able:
         raise PromptError(refused[0].reason)
+    # a prompt that is written twice is one run: counted twice, it would narrow the intervals
+    prompts = list(dict.fromkeys(one.prompt or "" for one in able))
     budget, steps = _steps(asked, samples)
     seeds = tuple(first.seed + k for k in range(asked.options.seeds))
     cells = tuple(
@@ -108,7 +104,9 @@ def _config(asked: Asked, label: str) -> RunConfig:
     method = given.pop("method", label)
     mark = asked.document.mark(("methods", label))
     if method not in GUIDANCE.choices():
-        hint = f"`{label}` needs `method: …` with one of {listing(GUIDANCE.choices(), 30)}."
+        close = nearest(method, GUIDANCE.choices()) if isinstance(method, str) else None
+        hint = f"Did you mean {close}? " if close else ""
+        hint += f"Methods are {listing(GUIDANCE.choices(), 30)}; another label needs `method: …` in the file."
         raise ConfigError(
             f"unknown method {method!r}.", file=mark.file, line=mark.line, key=f"methods.{label}", hint=hint
         )
@@ -122,6 +120,10 @@ def _config(asked: Asked, label: str) -> RunConfig:
     config = configs.from_document(source.Document(data, marks, list(asked.document.problems)))
     if asked.options.mode == "3d" and config.representation.flat:
         raise ConfigError("is a picture, which has no 3D.", key="representation", hint="Take --mode 2d.")
+    if asked.options.mode == "2d" and not config.representation.flat:
+        raise ConfigError(
+            "is no picture, which mode 2d compares.", key="representation", hint="Take --mode 3d."
+        )
     return config
 
 
@@ -144,9 +146,11 @@ def _check(asked: Asked, label: str, config: RunConfig) -> None:
             **place,
         )
     try:
-        check_guidance(config)
+        check_choices(config)
     except ConfigError as error:
-        raise ConfigError(error.message, hint=error.hint, **place) from error
+        of_method = (error.key or "guidance").startswith("guidance")
+        where = place if of_method else {"key": error.key}
+        raise ConfigError(error.message, hint=error.hint, **where) from error
 
 
 def _completed(data: dict[str, Any], usual: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
