@@ -98,6 +98,7 @@ def test_help_loads_nothing_heavy():
         (["run", "seed=3"], 2, "needs a prompt"),
         (["resume", "nowhere"], 1, "no such run folder"),
         (["export", "nowhere"], 1, "no such run folder"),
+        (["export", "nowhere", "--texture", "-5"], 2, "--texture"),
         (["export", "nowhere", "--to", "glb,objj"], 2, "Did you mean obj?"),
         (["info", "nowhere.glb"], 1, "does not exist"),
         (["info", "nowhere.safetensors"], 1, "nowhere.safetensors"),

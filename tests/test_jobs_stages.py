@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from small_run import SMALL, StopAt, small_config, small_folder
 
 from sds3d import assetio
 from sds3d.cli import main as cli
+from sds3d.cli.info import run_facts
 from sds3d.config import source
 from sds3d.config.load import ConfigErrors
 from sds3d.core.assets import Picture, PointCloud
@@ -182,6 +185,27 @@ def test_a_run_goes_through_its_stages(whole):
     scene, step, config = load_stage(whole)
     assert (step, config.representation.resolutions) == (9, (4, 10))
     assert scene.options.resolutions == (4, 10)
+
+
+def test_files_of_a_staged_run_name_its_own_seed_and_info_its_stages(whole):
+    chunk = whole.path.joinpath("asset.glb").read_bytes()
+    assert re.search(rb'"seed": ?"%d"' % whole.config().seed, chunk)
+    config = whole.config()
+    assert run_facts(whole)["representation"] == config.in_stages()[0].representation.kind
+    different = config.model_copy(
+        update={
+            "stages": (
+                config.stages[0],
+                config.stages[1].model_copy(update={"representation": tetmesh.Options()}),
+            )
+        }
+    )
+    whole_like = SimpleNamespace(
+        **{n: getattr(whole, n) for n in ("path", "status", "metrics_file", "provenance")},
+        **{n: getattr(whole, n) for n in ("assets", "turntable", "contact", "report", "checkpoints")},
+        config=lambda: different,
+    )
+    assert run_facts(whole_like)["representation"] == "grid -> tetmesh"
 
 
 def test_the_second_stage_starts_from_the_first(whole):

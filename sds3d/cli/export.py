@@ -19,7 +19,11 @@ def command(
         help="Kinds: glb, obj, usdz, stl, ply (mesh); 3dgs, compressed, splat, spz (splats); gif; nerfstudio, colmap.",
     ),
     texture: int | None = typer.Option(
-        None, "--texture", help="Bake the colours into a texture of that many texels a side, such as 1024."
+        None,
+        "--texture",
+        min=0,
+        max=4096,
+        help="Bake the colours into a texture of that many texels a side, such as 1024.",
     ),
     faces: int | None = typer.Option(None, "--faces", min=4, help="Most triangles of the mesh."),
     out: Path | None = typer.Option(None, "--out", help="Folder to write to; the run folder by default."),
@@ -50,11 +54,11 @@ def command(
             representation,
             kinds,
             stem,
-            config.prompt or "asset",
+            stage.prompt or "asset",
             overwrite or out is None,
             baking=baking,
             pictures=config.pictures,
-            origin=origin(config, folder.provenance()),
+            origin=origin(stage.model_copy(update={"seed": config.seed}), folder.provenance()),
         )
     if as_json:
         print_json({"run": str(folder.path), "step": step, "files": [str(f) for f in files]})

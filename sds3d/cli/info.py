@@ -107,7 +107,7 @@ def run_facts(folder: Any) -> dict[str, Any]:
     mean = {k: sum(row["seconds"].get(k, 0.0) for row in rows) / len(rows) * 1e3 for k in sections}
     provenance = folder.provenance()
     files = [*folder.assets().values(), folder.turntable, folder.contact, folder.report]
-    kinds = plain(config)
+    stages = [plain(one) for one in config.in_stages()]
     return {
         "run": str(folder.path),
         "prompt": config.prompt,
@@ -115,13 +115,19 @@ def run_facts(folder: Any) -> dict[str, Any]:
         "reason": status.reason,
         "step": f"{status.step} of {status.steps}",
         "seed": config.seed,
-        "prior": provenance.get("prior", {}).get("name", kinds["prior"]["kind"]),
+        "prior": provenance.get("prior", {}).get("name", stages[0]["prior"]["kind"]),
         "licence": provenance.get("prior", {}).get("licence", ""),
-        "representation": kinds["representation"]["kind"],
-        "guidance": kinds["guidance"]["method"],
+        "representation": _by_stage(stages, "representation", "kind"),
+        "guidance": _by_stage(stages, "guidance", "method"),
         "config_hash": configs.hash_of(config),
         "checkpoints": sorted(p.name for p in folder.checkpoints.glob("*.safetensors")),
         "milliseconds": {k: round(v, 3) for k, v in mean.items()},
         "files": {p.name: size(p.stat().st_size) for p in files if p.is_file()},
         "versions": provenance.get("versions", {}),
     }
+
+
+def _by_stage(stages: list[dict[str, Any]], section: str, key: str) -> str:
+    """A choice, or the choices of the stages in order where they differ."""
+    words = [str(one[section][key]) for one in stages]
+    return words[0] if len(set(words)) == 1 else " -> ".join(words)

@@ -116,7 +116,9 @@ def _write_results(
     folder: RunFolder, stage: Stage, config: RunConfig, name: str, export: Sequence[str] | None
 ) -> None:
     """Pictures and files of a finished stage; those of the last one, which `export` is given for, are the run's."""
-    scene, origin = stage.representation, provenance.origin(config, folder.provenance())
+    # later stages draw by seeds made of the run's, which is the one that makes the asset again
+    asked = config.model_copy(update={"seed": folder.config().seed})
+    scene, origin = stage.representation, provenance.origin(asked, folder.provenance())
     places = [] if export is None else [folder]
     if name:
         places.insert(0, folder.of_stage(name))
