@@ -8,6 +8,8 @@ import math
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -312,3 +314,11 @@ def test_processes_stop_when_they_are_told(tmp_path):
     assert not ended
     assert len(told) < 8
     assert carried_out(comparison)[0]
+
+
+def test_workers_are_started_deaf_to_ctrl_c():
+    code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    with workers._interrupts_held():
+        inside = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert inside.stdout.strip() == "True"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -6,7 +6,8 @@ import logging
 import multiprocessing
 import queue
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,9 @@ def _apart(
         context.Process(target=_worker, args=(k, tasks, results, stop, tuple(finishers)), daemon=True)
         for k in range(jobs)
     ]
-    for worker in workers:
-        worker.start()
+    with _interrupts_held():
+        for worker in workers:
+            worker.start()
     try:
         return _collect(workers, results, len(folders), flag, stop, told)
     finally:
@@ -106,6 +108,19 @@ def _apart(
             worker.join(timeout=60.0)
             if worker.is_alive():
                 worker.terminate()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes that are started inside never see Ctrl-C, not even while they import; here it comes afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _collect(workers: list[Any], results: Any, left: int, flag: StopFlag, stop: Any, told: Told) -> bool:
