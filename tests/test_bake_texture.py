@@ -94,7 +94,9 @@ def test_every_texel_has_a_colour_and_charts_have_room() -> None:
     assert mesh.uv is not None
     assert 0 <= mesh.uv.min() <= mesh.uv.max() <= 1
     face = texels(mesh.uv[mesh.faces], 128).face[0]
-    assert (face >= 0).float().mean() > 0.3, "margins of four texels at this size leave a third for the charts"
+    assert (face >= 0).float().mean() > 0.3, (
+        "margins of four texels at this size leave a third for the charts"
+    )
 
 
 def test_the_shape_stays() -> None:

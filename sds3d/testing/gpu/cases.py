@@ -83,8 +83,9 @@ def gaussians(streams: Streams, amounts: Amounts) -> Case:
 
     def call(given: Arrays, implementation: str) -> list[Tensor]:
         device, dtype = given["means"].device, given["means"].dtype
+        arguments: dict[str, Any] = dict(given)
         render = rasterize_gaussians(
-            *(given[name] for name in ("means", "scales", "rotations", "opacities", "sh")),
+            **arguments,
             cameras=_cameras(views).to(device),
             size=_size(amounts),
             background=behind.to(device, dtype),
