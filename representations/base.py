@@ -57,6 +57,10 @@ class RepresentationOptions(Options):
         """Where the training views stand, given the cameras that the config asks for."""
         return orbit
 
+    def start_files(self) -> dict[str, str]:
+        """Key -> path of every file that the start is read from, so that a missing one is told at once."""
+        return {}
+
     def backdrop(self) -> tuple[float, float, float] | None:
         """The one background that the prior is told of, RGB in [0, 1]; None where each view has its own."""
         return None

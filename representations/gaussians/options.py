@@ -154,6 +154,10 @@ class Options(RepresentationOptions):
     mesh_resolution: int = Field(112, ge=8, le=512)
     """Samples along an edge of the grid on which the mesh is found."""
 
+    def start_files(self) -> dict[str, str]:
+        """As RepresentationOptions."""
+        return {} if self.init.file is None else {"init.file": self.init.file}
+
     def unserved(self, device: torch.device) -> str:
         """As RepresentationOptions; surfels have no CUDA kernels."""
         if self.surfels and device.type != "cpu" and self.rasterizer != "twin":

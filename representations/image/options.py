@@ -49,6 +49,10 @@ class Options(RepresentationOptions):
         azimuth = FRONT_DEG if self.azimuth_deg is None else self.azimuth_deg
         return Still(azimuth, ABOVE_DEG if self.elevation_deg is None else self.elevation_deg)
 
+    def start_files(self) -> dict[str, str]:
+        """As RepresentationOptions."""
+        return {} if self.init in ("noise", "grey") else {"init": self.init}
+
     def backdrop(self) -> tuple[float, float, float] | None:
         """The given one."""
         return self.background

@@ -112,3 +112,7 @@ class Options(RepresentationOptions):
         if self.shading == "unlit" and (self.material.learn or self.material.normal_map):
             raise ValueError("learns a material that nobody sees: set shading: pbr, or leave material alone")
         return self
+
+    def start_files(self) -> dict[str, str]:
+        """As RepresentationOptions."""
+        return {} if self.file is None else {"file": self.file}

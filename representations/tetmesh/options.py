@@ -108,3 +108,7 @@ class Options(RepresentationOptions):
     def limit(self) -> float:
         """Radius of the ball that the surface cannot leave, world units."""
         return self.half_extent * (1.0 - 2.0 / self.cells)
+
+    def start_files(self) -> dict[str, str]:
+        """As RepresentationOptions."""
+        return {} if self.init.file is None else {"init.file": self.init.file}

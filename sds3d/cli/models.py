@@ -25,8 +25,13 @@ def list_models(
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """List the models by name, and whether they are on this disk."""
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        list_all(as_json)
+
+
+@app.command("list")
+def list_all(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """List the models: what `sds3d models` alone does."""
     from ..priors.models.table import all_models
     from .output import print_json
 

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
-from ..core.errors import PromptError, Sds3dError, StopRequested
+from ..core.errors import ConfigError, PromptError, Sds3dError, StopRequested
 from ..optimize.events import Monitor
 from .assemble import PriorCache, check_guidance, check_model, check_prompt
 from .conversion import check_stages
@@ -99,7 +100,19 @@ def check_choices(config: RunConfig, here: bool = True) -> None:
         if here:
             device_of(stage)
         check_guidance(stage)
+        _check_files(stage)
     wanted(config.export, stages[-1].representation)
+
+
+def _check_files(stage: RunConfig) -> None:
+    """Refuse a representation that starts from a file which is not there."""
+    for key, file in stage.representation.start_files().items():
+        if not Path(file).is_file():
+            raise ConfigError(
+                f"there is no file {file}.",
+                key=f"representation.{key}",
+                hint=f"Paths are relative to the folder that you are in, {Path.cwd()}.",
+            )
 
 
 def run_batch(
