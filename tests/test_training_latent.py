@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from sds3d.core.cameras import orbit
 from sds3d.core.look import Look
+from sds3d.core.streams import Streams
 from sds3d.optimize.checkpoint import CheckpointStore
 from sds3d.priors.base import Prompts
 from sds3d.priors.kinds.diffusers import Options as Published
 from sds3d.priors.kinds.diffusers import create
+from sds3d.priors.scorer import load_scorer
 from sds3d.training.autoencoder import edges, make_autoencoder
+from sds3d.training.batches import Batches
+from sds3d.training.latent import LatentLoss
 from sds3d.training.options import (
     AutoencoderOptions,
     NetworkOptions,
@@ -21,6 +26,7 @@ from sds3d.training.options import (
     TextOptions,
     TrainOptions,
 )
+from sds3d.training.render import open_set
 from sds3d.training.run import train
 
 AUTOENCODER = AutoencoderOptions(images=24, batch=4, channels=(8, 16), precision="float32")
@@ -78,10 +84,6 @@ def test_the_folder_is_a_published_model_to_us(trained):
 
 def test_latents_spread_like_unit_noise(trained):
     """The scaling factor makes them so, over the pictures that it was measured on."""
-    from sds3d.core.streams import Streams
-    from sds3d.training.batches import Batches
-    from sds3d.training.render import open_set
-
     parts, folder = trained
     prior = create(Published(folder=str(folder / "model"), precision="float32"))
     batches = Batches(*open_set(OPTIONS.pictures, parts / "pictures"), Streams(OPTIONS.seed), 16)
@@ -98,3 +100,21 @@ def test_edges_are_differences_of_neighbours():
 def test_each_scale_but_the_last_halves_the_side():
     vae = make_autoencoder(AutoencoderOptions(channels=(8, 8, 16)), 32, 0)
     assert vae.encode(torch.zeros(1, 3, 32, 32)).latent_dist.mode().shape == (1, 4, 8, 8)
+
+
+def test_the_denoiser_learns_scaled_latents(trained):
+    """Latents z with a factor k are to it what latents k z with the factor 1 are."""
+    parts, _ = trained
+    batches = Batches(*open_set(OPTIONS.pictures, parts / "pictures"), Streams(OPTIONS.seed), 16)
+    tower = load_scorer(parts / "tower")
+
+    def loss(spread: float, factor: float) -> float:
+        z = spread * Streams(1).normal((4, 8, 8), "latents", ids=range(OPTIONS.batch))
+        posterior = SimpleNamespace(latent_dist=SimpleNamespace(mode=lambda: z))
+        vae = SimpleNamespace(encode=lambda x: posterior, config=SimpleNamespace(scaling_factor=factor))
+        return float(
+            LatentLoss(OPTIONS, batches, tower, vae)(lambda z_t, *_, **__: [torch.zeros_like(z_t)], 0)
+        )
+
+    assert loss(2.0, 0.5) == pytest.approx(loss(1.0, 1.0), rel=1e-6)
+    assert loss(2.0, 1.0) > 1.2 * loss(1.0, 1.0)
