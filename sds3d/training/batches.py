@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -52,7 +53,7 @@ class Batches:
 
     Args:
         layers: (N, S, S, 8) bytes. pictures: what they show.
-        size: side of the pictures; the set's own or a divisor of it.
+        size: side of the pictures, averaged over areas where it is not the set's own.
         every_pair: also held-out pairs and relations (for the judge).
         view_words: share of the captions that say the side that is seen.
     """
@@ -103,8 +104,7 @@ class Batches:
 
     def _read(self, rows: Sequence[int]) -> Float[Tensor, "b s s 8"]:
         layers = torch.from_numpy(np.stack([self.layers[i] for i in rows])).float() / 255
-        ratio = layers.shape[1] // self.size
-        if ratio == 1:
+        if layers.shape[1] == self.size:
             return layers
-        count, side = len(layers), self.size
-        return layers.reshape(count, side, ratio, side, ratio, -1).mean((2, 4))
+        small = F.interpolate(layers.movedim(-1, 1), size=(self.size, self.size), mode="area")
+        return small.movedim(1, -1)
