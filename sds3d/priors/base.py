@@ -46,11 +46,26 @@ class Prompts:
     Args:
         text: the prompt. negative: the negative prompt, "" where there is none.
         view_words: append "front view" and the like to the prompt by camera (for priors without a camera).
+        source: what an original that is edited shows, "" where nothing is edited: the branch "src".
     """
 
     text: str
     negative: str = ""
     view_words: bool = False
+    source: str = ""
+
+    def texts(self, view_words: tuple[str, ...]) -> dict[str, str]:
+        """Text by name: y, null, neg, src where there is a source; with view words also y0, y1 … and src0, src1 …
+
+        Args:
+            view_words: the words of the views, such as views.VIEW_WORDS.
+        """
+        out = {"y": self.text, "null": "", "neg": self.negative}
+        out |= {"src": self.source} if self.source else {}
+        if self.view_words:
+            for name in [name for name in ("y", "src") if name in out]:
+                out |= {f"{name}{i}": f"{out[name]}, {words}" for i, words in enumerate(view_words)}
+        return out
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,12 @@ Mix = tuple[int, int, float]
 
 
 class Branches(Mapping[str, Cond]):
-    """Branch name -> Cond: y, null, neg; with view prompts also mix, neg0, neg1 and plain, the prompt without view
-    words; where layers can be left out, skip.
+    """Branch name -> Cond: y, null, neg; src where a source is edited; with view prompts also mix, neg0, neg1 and
+    plain, the prompt without view words; where layers can be left out, skip.
 
     Args:
-        texts: "name.tensor" -> (...) of the texts y, null, neg and, where views are told in words, y0 … y3.
+        texts: "name.tensor" -> (...) of the texts y, null, neg, perhaps src and, where views are told in words, y0 …
+            y3 and src0 … src3.
         look: B views. extra: inputs that all branches share, each (B, ...). skip: offer "skip", y without layers.
     """
 
@@ -52,7 +53,8 @@ class Branches(Mapping[str, Cond]):
 
     def __iter__(self) -> Iterator[str]:
         names = self.NAMES if self._by_view else self.NAMES[:3]
-        return iter((*names, "skip") if self._skip else names)
+        source = ("src",) if any(k.startswith("src.") for k in self._texts) else ()
+        return iter((*names, *source, *(("skip",) if self._skip else ())))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -71,8 +73,8 @@ class Branches(Mapping[str, Cond]):
         if name in ("null", "neg", "plain") or not self._by_view:
             return self._rows([{"y" if name == "plain" else name: 1.0}] * self._count, [1.0] * self._count)
         assert self._cameras is not None
-        if name == "y":
-            rows = [{f"y{i}": 1.0} for i in view_index(self._cameras)]
+        if name in ("y", "src"):
+            rows = [{f"{name}{i}": 1.0} for i in view_index(self._cameras)]
             return self._rows(rows, [1.0] * self._count)
         column = ("mix", "neg0", "neg1").index(name)
         views = perp_neg(self._cameras)

@@ -55,6 +55,7 @@ def key(layout: Any, options: Any, prompts: Prompts) -> str:
     digest = hashlib.blake2b(digest_size=20)
     added = [one.model_dump(mode="json") for one in (*options.loras, *options.embeddings)]
     words = [_FORMAT, prompts.text, prompts.negative, prompts.view_words, options.text_precision, added]
+    words += [{"source": prompts.source}] if prompts.source else []
     words += [layout.family.name, sorted((k, v) for k, v in layout.index.items() if isinstance(v, bool))]
     digest.update(json.dumps(words, ensure_ascii=True, sort_keys=True).encode())
     for file in _files(layout, options):

@@ -71,7 +71,9 @@ def weight_files(options: Options) -> list[Path]:
     return weight_files_of(_checked(options)) + [Path(file).expanduser() for file in added]
 
 
-def check_prompts(options: Options, text: str, negative: str, view_words: bool | None) -> None:
+def check_prompts(
+    options: Options, text: str, negative: str, view_words: bool | None, source: str = ""
+) -> None:
     """Refuse words that the model cannot read before it is loaded; see jobs.assemble.
 
     A model that is not on this disk yet is asked when it is loaded.
@@ -84,7 +86,8 @@ def check_prompts(options: Options, text: str, negative: str, view_words: bool |
     except ModelError:
         return
     told = not layout.family.uses_camera if view_words is None else view_words
-    check_texts(layout, load_tokenizers(layout), _texts(Prompts(text, negative, told)))
+    texts = Prompts(text, negative, told, source).texts(VIEW_WORDS)
+    check_texts(layout, load_tokenizers(layout), texts)
 
 
 def check_view_count(options: Options, views: int) -> None:
@@ -112,14 +115,6 @@ def _checked(options: Options, device: torch.device | None = None) -> Layout:
     check_tiles(options.vae_tiles, layout.family.factor(layout.configs))
     _precision(options, device)
     return layout
-
-
-def _texts(prompts: Prompts) -> dict[str, str]:
-    """Text by name: y, null, neg and, if asked, the four view prompts."""
-    texts = {"y": prompts.text, "null": "", "neg": prompts.negative}
-    if prompts.view_words:
-        texts |= {f"y{i}": f"{prompts.text}, {words}" for i, words in enumerate(VIEW_WORDS)}
-    return texts
 
 
 def _debiased(prompt: str, folder: str) -> dict[str, str]:
@@ -211,7 +206,7 @@ class DiffusersPrior:
             latent_shape=layout.latent_shape,
             prediction=prediction,
             views_per_group=self.family.views_per_group,
-            branches=(*Branches.NAMES, *(("skip",) if options.perturb else ())),
+            branches=(*Branches.NAMES, "src", *(("skip",) if options.perturb else ())),
             uses_camera=self.family.uses_camera,
             licence=f"see the model card of {name}",
         )
@@ -256,14 +251,14 @@ class DiffusersPrior:
             torch.cuda.empty_cache()
 
     def prepare(self, prompts: Prompts) -> Embedded:
-        """Text tensors of the prompt, of no prompt, of the negative one and, if asked, of the four view prompts.
+        """Text tensors of the prompt, of no prompt, of the negative one, a source's and, if asked, of the view prompts.
 
         The text encoders are loaded for this call only; networks that are in memory make room for them first.
 
         Raises:
             PromptError: the prompt is empty, or too long for the text encoders.
         """
-        texts = _texts(prompts)
+        texts = prompts.texts(VIEW_WORDS)
         if self.options.debias is not None and prompts.view_words:
             texts |= _debiased(prompts.text, self.options.debias)
         check_texts(self.layout, load_tokenizers(self.layout), texts)

@@ -107,11 +107,14 @@ def weight_files(options: Options) -> list[Path]:
     return sorted(model_folder(options).rglob("*.safetensors"))
 
 
-def check_prompts(options: Options, text: str, negative: str, view_words: bool | None) -> None:
+def check_prompts(
+    options: Options, text: str, negative: str, view_words: bool | None, source: str = ""
+) -> None:
     """Refuse words that the model cannot read before anything is loaded or made; see jobs.batch.
 
     Args:
         view_words: add view words to the prompt; None as `assemble` decides it: where the camera is not told.
+        source: what an original shows that is edited.
 
     Raises:
         PromptError: as `EmbeddedPrior.prepare`. Sds3dError: the model's word list is missing or broken.
@@ -124,15 +127,7 @@ def check_prompts(options: Options, text: str, negative: str, view_words: bool |
         raise Sds3dError(f"{folder}: the model's word list cannot be read: {error}") from error
     if view_words is None:
         view_words = not options.condition_on_camera
-    _check_texts(_texts(Prompts(text, negative, view_words)), words, room)
-
-
-def _texts(prompts: Prompts) -> dict[str, str]:
-    """What the text tower is asked, by branch."""
-    texts = {"y": prompts.text, "null": "", "neg": prompts.negative}
-    if prompts.view_words:
-        texts |= {f"y{i}": f"{prompts.text}, {words}" for i, words in enumerate(VIEW_WORDS)}
-    return texts
+    _check_texts(Prompts(text, negative, view_words, source).texts(VIEW_WORDS), words, room)
 
 
 def _check_texts(texts: Mapping[str, str], vocabulary: Collection[str], max_tokens: int) -> None:
@@ -177,17 +172,18 @@ class EmbeddedPrior:
             size=(side, side),
             latent_shape=(3, side, side),
             prediction=parts.prediction,
+            branches=("y", "null", "neg", "src"),
             uses_camera=options.condition_on_camera,
             licence="Apache-2.0",
         )
 
     def prepare(self, prompts: Prompts) -> Embedded:
-        """Text states of the prompt, the empty prompt, the negative prompt and, if asked, the four view prompts.
+        """Text states of the prompt, the empty prompt, the negative prompt, a source's and, if asked, the view prompts.
 
         Raises:
             PromptError: empty, too long, or with words outside the vocabulary.
         """
-        texts = _texts(prompts)
+        texts = prompts.texts(VIEW_WORDS)
         _check_texts(texts, self.tokenizer.get_vocab(), int(self.tokenizer.model_max_length))
         out = {}
         for name, text in texts.items():
@@ -203,17 +199,16 @@ class EmbeddedPrior:
         return states[0].to(self.device), pooled[0].to(self.device)
 
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
-        """Branches y, null and neg for these views; all keep camera and background.
+        """Branches y, null and neg, and src of a source, for these views; all keep camera and background.
 
         Where y has view words, there is plain too, the prompt without them.
         """
         view = self._view_vector(look)
         count, e = len(view), embedded.tensors
-        per_view = ["y"] * count
+        rows = {name: [name] * count for name in ("y", "null", "neg", "src") if f"{name}.states" in e}
         if "y0.states" in e and look.cameras is not None:
-            per_view = [f"y{i}" for i in view_index(look.cameras)]
-        rows = {"y": per_view, "null": ["null"] * count, "neg": ["neg"] * count}
-        if per_view[0] != "y":
+            sides = view_index(look.cameras)
+            rows |= {name: [f"{name}{i}" for i in sides] for name in ("y", "src") if name in rows}
             rows["plain"] = ["y"] * count
         return {
             branch: Cond(

@@ -71,6 +71,7 @@ class OracleScenePrior:
             size=(size, size),
             latent_shape=(3, size, size),
             prediction=prediction,
+            branches=("y", "null", "neg", "src"),
             uses_camera=True,
         )
 
@@ -82,7 +83,8 @@ class OracleScenePrior:
         """
         everything = torch.full((len(self.assets),), 1.0 / len(self.assets))
         negative = self._only(prompts.negative) if prompts.negative else everything
-        return Embedded({"y": self._only(prompts.text), "null": everything, "neg": negative})
+        source = {"src": self._only(prompts.source)} if prompts.source else {}
+        return Embedded({"y": self._only(prompts.text), "null": everything, "neg": negative} | source)
 
     def _only(self, name: str) -> Float[Tensor, " k"]:
         if name not in self.assets:
