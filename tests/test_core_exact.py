@@ -24,9 +24,10 @@ degrees = st.floats(-180, 180)
 class Ends(Streams):
     """A stream whose raw bits are the smallest, the next, the middle and the largest there are."""
 
-    def _raw(self, count, *_):
-        ends = np.array([0, 1 << 11, 1 << 63, 2**64 - 1], dtype=np.uint64)
-        return np.resize(ends, count)
+    ends = (0, 1 << 11, 1 << 63, 2**64 - 1)
+
+    def _raw(self, count, tag, key, step, ids):
+        return np.tile(np.resize(np.array(self.ends, dtype=np.uint64), count), (len(ids), 1))
 
 
 def test_the_ends_of_the_unit_interval():
@@ -139,7 +140,7 @@ def test_shares_of_white_hold_at_the_ends():
     """In float32 the largest uniforms are 1 and the smallest are not 0."""
     assert (random_backgrounds(Ends(0), 0, [0], 1.0) == 1).all()
     largest_first = Ends(0)
-    largest_first._raw = lambda *_: np.array([2**64 - 1, 1 << 63, 1 << 62, 1 << 61], dtype=np.uint64)
+    largest_first.ends = (2**64 - 1, 1 << 63, 1 << 62, 1 << 61)
     assert (random_backgrounds(largest_first, 0, [0, 1], 1.0) == 1).all()
     assert random_backgrounds(largest_first, 0, [0], 0.999)[0].tolist() == [0.5, 0.25, 0.125]
     color = random_backgrounds(Ends(0), 0, [0], 0.0)[0].tolist()

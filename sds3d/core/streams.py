@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float64, UInt64
 from torch import Tensor
 
 _NO_STEP = 0
@@ -45,16 +46,25 @@ class Streams:
         text = repr((self.seed, tag, self.key + key)).encode()
         return np.frombuffer(hashlib.blake2b(text, digest_size=16).digest(), dtype=np.uint64)
 
-    def _raw(self, count: int, philox_key: np.ndarray, step: int | None, view_id: int) -> np.ndarray:
-        """(count,) uint64 for one id."""
-        counter = np.array(
-            [0, _NO_STEP if step is None else step + 1, view_id & 0xFFFFFFFFFFFFFFFF, 0], dtype=np.uint64
-        )
-        return np.random.Philox(key=philox_key, counter=counter).random_raw(count)
+    def _raw(
+        self, count: int, tag: str, key: tuple, step: int | None, ids: Sequence[int]
+    ) -> UInt64[np.ndarray, "ids count"]:
+        """Random bits; a row an id."""
+        philox_key, when = self._philox_key(tag, key), _NO_STEP if step is None else step + 1
+        # one generator, set for each id: making one asks the machine for entropy, only to throw it away
+        bits = np.random.Philox(key=philox_key)
+        state, raw = bits.state, np.empty((len(ids), count), dtype=np.uint64)
+        for row, view_id in zip(raw, ids, strict=True):
+            counter = [0, when, int(view_id) & 0xFFFFFFFFFFFFFFFF, 0]
+            bits.state = state | {"state": {"counter": np.array(counter, dtype=np.uint64), "key": philox_key}}
+            row[:] = bits.random_raw(count)
+        return raw
 
-    def _unit(self, count: int, philox_key: np.ndarray, step: int | None, view_id: int) -> np.ndarray:
-        """(count,) float64 in (0, 1), never 0 or 1."""
-        raw = self._raw(count, philox_key, step, view_id)
+    def _unit(
+        self, count: int, tag: str, key: tuple, step: int | None, ids: Sequence[int]
+    ) -> Float64[np.ndarray, "ids count"]:
+        """Numbers in (0, 1), never 0 or 1; a row an id."""
+        raw = self._raw(count, tag, key, step, ids)
         # above 2^52 the half is rounded to even, which would take the very last value to 1
         return np.minimum(((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53, _BELOW_ONE)
 
@@ -78,10 +88,8 @@ class Streams:
         Returns:
             (len(ids), *shape) float64 on the CPU.
         """
-        count = math.prod(shape)
-        philox_key = self._philox_key(tag, key)
-        rows = [self._unit(count, philox_key, step, int(i)) for i in ids]
-        return torch.from_numpy(np.stack(rows).reshape(len(rows), *shape))
+        u = self._unit(math.prod(shape), tag, key, step, ids)
+        return torch.from_numpy(u.reshape(len(ids), *shape))
 
     def normal(
         self,
@@ -97,13 +105,11 @@ class Streams:
             (len(ids), *shape) float32 on the CPU.
         """
         count = math.prod(shape)
-        half, philox_key = (count + 1) // 2, self._philox_key(tag, key)
-        rows = []
-        for i in ids:
-            u = self._unit(2 * half, philox_key, step, int(i))
-            radius, angle = np.sqrt(-2.0 * np.log(u[:half])), 2.0 * np.pi * u[half:]
-            rows.append(np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count])
-        return torch.from_numpy(np.stack(rows).astype(np.float32).reshape(len(rows), *shape))
+        half = (count + 1) // 2
+        u = self._unit(2 * half, tag, key, step, ids)
+        radius, angle = np.sqrt(-2.0 * np.log(u[:, :half])), 2.0 * np.pi * u[:, half:]
+        pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+        return torch.from_numpy(pairs[:, :count].astype(np.float32).reshape(len(ids), *shape))
 
     def integers(
         self,
