@@ -19,7 +19,7 @@ decoupled guidance (needs kornia), the guiders for video. Parameters keep the li
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,7 +102,7 @@ class PerpNeg:
             w = s * said.weight.to(length).reshape(length.shape)
             along = along - w * _dot(said.eps - null.eps, e_pos) / length
             pushes.append((said, w))
-        return _combine(null, [(answers[self.positive], along), *pushes])
+        return combined(null, [(answers[self.positive], along), *pushes])
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,11 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).flatten(1).sum(1).reshape(-1, *[1] * (a.ndim - 1))
 
 
-def _combine(null: Prediction, parts: list[tuple[Prediction, Tensor]]) -> Prediction:
-    """null + sum_i c_i (p_i - null), in every form."""
+def combined(null: Prediction, parts: Sequence[tuple[Prediction, Tensor | float]]) -> Prediction:
+    """null + sum_i c_i (p_i - null), in every form: any predictions whose coefficients add up to 1."""
 
     def mixed(form: str) -> Tensor:
         base = getattr(null, form)
         return sum((c * (getattr(p, form) - base) for p, c in parts), base)
 
-    return Prediction(eps=mixed("eps"), x0=mixed("x0"), v=mixed("v"), velocity=mixed("velocity"))
+    return Prediction(mixed)

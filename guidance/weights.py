@@ -101,9 +101,9 @@ def posterior_factors(
     A schedule without steps is read at a thousand.
     """
     one = 1.0 / schedule.steps
-    alpha, sigma = _levels(schedule, t)
-    alpha_r, sigma_r = _levels(schedule, (t - gap * one).clamp(min=one))
-    before, _ = _levels(schedule, (t - one).clamp(min=0.0))
+    alpha, sigma = variance_preserving(schedule, t)
+    alpha_r, sigma_r = variance_preserving(schedule, (t - gap * one).clamp(min=one))
+    before, _ = variance_preserving(schedule, (t - one).clamp(min=0.0))
     beta = (1.0 - (alpha / before).square()).clamp(min=1e-12)
     c0 = alpha_r * beta / sigma**2
     c1 = (1.0 - beta).sqrt() * sigma_r**2 / sigma**2
@@ -111,7 +111,7 @@ def posterior_factors(
     return (alpha_r - c0 - c1 * alpha) / s, c0 * (sigma / alpha) / s
 
 
-def _levels(schedule: NoiseSchedule, t: Float[Tensor, " b"]) -> tuple[Tensor, Tensor]:
+def variance_preserving(schedule: NoiseSchedule, t: Float[Tensor, " b"]) -> tuple[Tensor, Tensor]:
     """alpha and sigma of the variance-preserving form of the noise level at t."""
     kappa = schedule.kappa(t)
     root = (1.0 + kappa**2).sqrt()
