@@ -31,8 +31,6 @@ class RepresentationOptions(Options):
 
     forms: ClassVar[frozenset[str]] = frozenset({"mesh"})
     """What `to_asset` makes: mesh, splats, picture."""
-    kernels: ClassVar[tuple[str, ...]] = ("native", "warp")
-    """Implementations of the rasterization core that draw it, see raster.dispatch."""
     starts_from: ClassVar[tuple[str, ...]] = ("mesh",)
     """What the module's `from_asset(source, options, streams)` takes, where it has that function: kinds of
     representations, handed over as they are, and forms of assets. Of what there is, the first is taken."""
@@ -47,6 +45,11 @@ class RepresentationOptions(Options):
         except RasterError as error:
             return str(error)
         return ""
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Implementations of the rasterization core that draw it, see raster.dispatch."""
+        return ("native", "warp")
 
     @property
     def flat(self) -> bool:

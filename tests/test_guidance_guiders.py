@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def answer(at: Noisy, tag: str, weight: float | None = None) -> Prediction:
     alpha, sigma = (v[:, None, None, None] for v in (at.alpha, at.sigma))
     said = Prediction.of(noise(*SHAPE, tag=tag).double(), at.z_t, alpha, sigma, "epsilon")
     w = None if weight is None else torch.full((3,), weight)
-    return Prediction(said.eps, said.x0, said.v, said.velocity, w)
+    return replace(said, weight=w)
 
 
 def consistent(found: Prediction, at: Noisy) -> None:
@@ -80,9 +81,7 @@ def test_perp_neg_without_weights_is_plain_guidance() -> None:
     plain = CFG(constant(7.5), positive="mix").combine(answers, 0.0)
     torch.testing.assert_close(PerpNeg(constant(7.5)).combine(answers, 0.0).eps, plain.eps)
     # a negative that is the prompt itself changes nothing either
-    answers["neg0"] = Prediction(
-        *[getattr(answers["mix"], f) for f in ("eps", "x0", "v", "velocity")], torch.full((3,), -2.0)
-    )
+    answers["neg0"] = replace(answers["mix"], weight=torch.full((3,), -2.0))
     torch.testing.assert_close(PerpNeg(constant(7.5)).combine(answers, 0.0).eps, plain.eps)
 
 

@@ -246,7 +246,7 @@ class Amplified:
 
         def predict(memory, state, views, told):
             y, null = (c.predict(memory, state, views, told) for c in (right, other))
-            return Prediction(null.eps + self.scale * (y.eps - null.eps), y.x0, y.v, y.velocity)
+            return Prediction(lambda form: null.eps + self.scale * (y.eps - null.eps))
 
         bound.predict = predict
         return bound

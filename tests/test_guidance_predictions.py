@@ -15,7 +15,7 @@ from sds3d.guidance.rules import EPS, NEG, C, Linear, U, branches_of, guided, of
 from sds3d.core.errors import ConfigError
 from sds3d.core.schedules import Schedule, constant, parse
 from sds3d.priors.base import Prediction
-from sds3d.priors.noise_schedule import to_eps_x0
+from sds3d.priors.noise_schedule import to_eps
 
 f64 = torch.float64
 RAMP = parse({"linear": [1.0, 0.5]})
@@ -41,9 +41,7 @@ def consistent(found: Prediction, state) -> None:
     torch.testing.assert_close(a * found.x0 + s * found.eps, state.z_t)
     torch.testing.assert_close(found.v, a * found.eps - s * found.x0)
     torch.testing.assert_close(found.velocity, found.eps - found.x0)
-    torch.testing.assert_close(
-        to_eps_x0(found.v, state.z_t, state.alpha[0], state.sigma[0], "v")[0], found.eps
-    )
+    torch.testing.assert_close(to_eps(found.v, state.z_t, state.alpha[0], state.sigma[0], "v"), found.eps)
 
 
 @pytest.mark.oracle("O0.6", "O0.7")

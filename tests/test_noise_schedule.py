@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sds3d.priors.base import Prediction
-from sds3d.priors.noise_schedule import NoiseSchedule, over, stable_diffusion_schedule, to_eps_x0
+from sds3d.priors.noise_schedule import (
+    NoiseSchedule,
+    from_eps_x0,
+    over,
+    stable_diffusion_schedule,
+    to_eps,
+    to_x0,
+)
 
 SD, RF = stable_diffusion_schedule(), NoiseSchedule("rf")
 f64 = torch.float64
@@ -141,10 +148,10 @@ def test_the_variance_preserving_formulas():
     """O0.1 as the card prints it: x0 = a x_t - s v, eps = a v + s x_t; and y - t u, y + (1 - t) u."""
     v, z_t = torch.randn(2, 5, dtype=f64, generator=torch.Generator().manual_seed(0))
     a, s = torch.tensor(0.6, dtype=f64), torch.tensor(0.8, dtype=f64)
-    eps, x0 = to_eps_x0(v, z_t, a, s, "v")
+    eps, x0 = (form(v, z_t, a, s, "v") for form in (to_eps, to_x0))
     torch.testing.assert_close(x0, a * z_t - s * v)
     torch.testing.assert_close(eps, a * v + s * z_t)
-    eps, x0 = to_eps_x0(v, z_t, one(0.7), one(0.3), "velocity")
+    eps, x0 = (form(v, z_t, one(0.7), one(0.3), "velocity") for form in (to_eps, to_x0))
     torch.testing.assert_close(x0, z_t - 0.3 * v)
     torch.testing.assert_close(eps, z_t + 0.7 * v)
 
@@ -152,7 +159,7 @@ def test_the_variance_preserving_formulas():
 @pytest.mark.parametrize("name", ["v", "velocity", "x0"])
 def test_no_signal_at_all_is_no_division_by_zero(name):
     output, z_t = torch.ones(1, 3, dtype=f64), torch.full((1, 3), 2.0, dtype=f64)
-    eps, x0 = to_eps_x0(output, z_t, torch.tensor(0.0), torch.tensor(1.0), name)
+    eps, x0 = (form(output, z_t, torch.tensor(0.0), torch.tensor(1.0), name) for form in (to_eps, to_x0))
     torch.testing.assert_close(eps, z_t)
     assert bool(torch.isfinite(x0).all())
 
@@ -164,13 +171,14 @@ def test_edm_style_v_is_the_same_v(kappa, seed):
     x, v = torch.randn(2, 4, dtype=f64, generator=torch.Generator().manual_seed(seed))
     a, s = 1 / math.sqrt(1 + kappa**2), kappa / math.sqrt(1 + kappa**2)
     denoised = x / (1 + kappa**2) - kappa / math.sqrt(1 + kappa**2) * v
-    _, x0 = to_eps_x0(v, a * x, torch.tensor(a, dtype=f64), torch.tensor(s, dtype=f64), "v")
+    x0 = to_x0(v, a * x, torch.tensor(a, dtype=f64), torch.tensor(s, dtype=f64), "v")
     torch.testing.assert_close(x0, denoised, rtol=1e-9, atol=1e-9)
 
 
-def test_unknown_prediction_is_named():
+@pytest.mark.parametrize("form", [to_eps, to_x0, from_eps_x0])
+def test_unknown_prediction_is_named(form):
     with pytest.raises(ValueError, match=r"'noise'.*epsilon.*velocity"):
-        to_eps_x0(torch.zeros(1), torch.zeros(1), torch.ones(1), torch.ones(1), "noise")
+        form(torch.zeros(1), torch.zeros(1), torch.ones(1), torch.ones(1), "noise")
 
 
 # flows with a timestep shift

@@ -105,7 +105,7 @@ class PoisonedPrior(ColorPrior):
             return p
         eps = p.eps.clone()
         eps[1, 0, 2, 3] = float("nan")
-        return Prediction(eps, p.x0, p.v, p.velocity)
+        return Prediction(lambda form: eps if form == "eps" else getattr(p, form))
 
 
 def test_the_sentinel_names_the_culprit_and_leaves_a_repro(tmp_path):

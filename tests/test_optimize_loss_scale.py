@@ -251,7 +251,7 @@ class NaNPrior(ColorPrior):
 
     def predict(self, z_t, t, cond):
         p = super().predict(z_t, t, cond)
-        return Prediction(p.eps * float("nan"), p.x0, p.v, p.velocity)
+        return Prediction(lambda form: p.eps * float("nan"))
 
 
 def test_what_no_scale_explains_stops_at_once(tmp_path):

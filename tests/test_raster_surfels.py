@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ from sds3d.core.errors import NonFiniteError
 
 FRONT = orbit([0.0], 0.0, 2.0)
 NEEDS_CORE = pytest.mark.skipif(native_module()[0] is None, reason="the native core is not built")
-IMPLEMENTATIONS = ["twin", pytest.param("native", marks=NEEDS_CORE)]
+NEEDS_WARP = pytest.mark.skipif(find_spec("warp") is None, reason="warp-lang is not installed")
+FAST = [pytest.param("native", marks=NEEDS_CORE), pytest.param("warp", marks=NEEDS_WARP)]
+IMPLEMENTATIONS = ["twin", *FAST]
 
 
 def one(scale=(0.3, 0.3), mean=(0.0, 0.0, 0.0), turn=(1.0, 0.0, 0.0, 0.0), opacity=0.8) -> list[Tensor]:
@@ -118,14 +121,14 @@ def test_two_sheets_have_the_distortion_of_their_gap(implementation):
     assert torch.equal(turned.rgb, out.rgb)
 
 
-@NEEDS_CORE
+@pytest.mark.parametrize("implementation", FAST)
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(0, 60), distance=st.sampled_from([0.6, 2.4]))
-def test_the_native_kernel_agrees_with_the_twin(seed, count, distance):
+def test_the_kernels_agree_with_the_twin(implementation, seed, count, distance):
     cameras = orbit([10.0, 200.0], [20.0, -40.0], distance)
     generator = torch.Generator().manual_seed(seed)
     found = {}
-    for name in ("twin", "native"):
+    for name in ("twin", implementation):
         arguments = [v.requires_grad_() for v in cloud(count, seed)]
         probe = torch.zeros(2, count, 2, requires_grad=True)
         out = draw(arguments, cameras, (17, 25), name, 0.3, probe=probe)
@@ -134,12 +137,12 @@ def test_the_native_kernel_agrees_with_the_twin(seed, count, distance):
         loss = sum((v * torch.randn(v.shape, generator=generator)).sum() for v in pictures.values())
         slopes = torch.autograd.grad(loss, [*arguments, probe])
         found[name] = (pictures, slopes, out.radii)
-    twin, native = found["twin"], found["native"]
-    assert torch.equal(twin[2], native[2])
+    twin, fast = found["twin"], found[implementation]
+    assert torch.equal(twin[2], fast[2])
     # a contribution at the very edge of what counts may fall on either side
     for k, v in twin[0].items():
-        assert ((v - native[0][k]).abs() < 1e-4 * (1 + v.abs())).float().mean() > 0.995, k
-    for mine, other in zip(twin[1], native[1], strict=True):
+        assert ((v - fast[0][k]).abs() < 1e-4 * (1 + v.abs())).float().mean() > 0.995, k
+    for mine, other in zip(twin[1], fast[1], strict=True):
         scale = mine.abs().max().clamp_min(1e-3) if mine.numel() else 1.0
         assert ((mine - other).abs() < 2e-3 * scale).float().mean() > 0.98 if mine.numel() else True
 
@@ -167,15 +170,17 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-def test_the_probe_moves_a_surfel_by_pixels():
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_the_probe_moves_a_surfel_by_pixels(implementation):
     shift = torch.tensor([[[2.0, -3.0]]])
-    moved, still = draw(one(), probe=shift).alpha[0, 0], draw(one()).alpha[0, 0]
+    moved, still = (draw(one(), implementation=implementation, probe=p).alpha[0, 0] for p in (shift, None))
     assert torch.allclose(moved[:-3, 2:], still[3:, :-2], atol=1e-5)
 
 
-def test_what_is_behind_beside_or_too_near_is_not_drawn():
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_what_is_behind_beside_or_too_near_is_not_drawn(implementation):
     for mean in ((0.0, 0.0, 3.0), (9.0, 0.0, 0.0), (0.0, 0.0, 1.999)):
-        out = draw(one(mean=mean))
+        out = draw(one(mean=mean), implementation=implementation)
         assert out.radii[0, 0] == 0
         assert (out.alpha == 0).all()
     # a wide one that reaches behind the camera has no outline

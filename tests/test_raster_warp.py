@@ -12,8 +12,10 @@ from march_cases import HALF, random_rays
 from sds3d.representations.raster import dispatch
 from sds3d.representations.raster.dispatch import RasterError, choose
 from sds3d.representations.raster.march import compose, march, total_variation
+from sds3d.representations.raster.surfels import rasterize_surfels
 from sds3d.representations.raster.warp import gaussians as gaussians_warp
 from sds3d.representations.raster.warp import runtime
+from sds3d.representations.raster.warp import surfels as surfels_warp
 
 pytest.importorskip("warp")
 
@@ -26,6 +28,17 @@ def gaussian_results() -> dict[str, torch.Tensor]:
     case = random_case(7, count=150, sh_count=9, size=(40, 52), views=2)
     render, grads = with_gradients(case, lambda c, probe: c.draw("warp", probe=probe))
     return {"rgb": render.rgb, "alpha": render.alpha, "depth": render.depth, **grads}
+
+
+def surfel_results() -> dict[str, torch.Tensor]:
+    """Pictures and all gradients of the same scene, flat."""
+    case = random_case(7, count=150, sh_count=9, size=(40, 52), views=2)
+    leaves = {k: (v[:, :2] if k == "scales" else v).clone().requires_grad_() for k, v in case.arrays.items()}
+    out = rasterize_surfels(**leaves, cameras=case.cameras, size=case.size, background=case.background,
+                            implementation="warp")  # fmt: skip
+    pictures = {name: getattr(out, name) for name in ("rgb", "alpha", "depth", "normal", "distortion")}
+    grads = torch.autograd.grad(sum(v.square().sum() for v in pictures.values()), [*leaves.values()])
+    return pictures | dict(zip(leaves, grads, strict=True))
 
 
 def march_results() -> dict[str, torch.Tensor]:
@@ -44,7 +57,7 @@ def march_results() -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.parametrize("results", [gaussian_results, march_results])
+@pytest.mark.parametrize("results", [gaussian_results, surfel_results, march_results])
 def test_the_order_of_the_threads_does_not_matter(monkeypatch, results) -> None:
     expected = results()
     launches = []
@@ -60,12 +73,13 @@ def test_the_order_of_the_threads_does_not_matter(monkeypatch, results) -> None:
         for key, value in results().items():
             # only sums by atomic adds may differ, by rounding
             assert_close(value, expected[key], 1e-6, key)
-    assert len(launches) >= 9
+    assert len(launches) >= 9  # three kernels or more a round
     assert max(launches) > 200
 
 
-def test_a_lost_thread_would_be_noticed(monkeypatch) -> None:
-    expected = gaussian_results()
+@pytest.mark.parametrize("results", [gaussian_results, surfel_results])
+def test_a_lost_thread_would_be_noticed(monkeypatch, results) -> None:
+    expected = results()
 
     def lost(count, device):
         order = torch.arange(count).int()
@@ -74,7 +88,7 @@ def test_a_lost_thread_would_be_noticed(monkeypatch) -> None:
         return order
 
     monkeypatch.setattr(runtime, "thread_order", lost)
-    seen = gaussian_results()["opacities"]
+    seen = results()["opacities"]
     assert (seen - expected["opacities"]).abs().max() > 1e-4 * expected["opacities"].abs().max()
 
 
@@ -96,7 +110,7 @@ def launches(monkeypatch) -> list[tuple]:
 
 
 def test_every_array_of_the_gaussians_is_made_where_the_inputs_are(launches, monkeypatch) -> None:
-    monkeypatch.setattr(gaussians_warp, "_read", lambda numbers: [57, 0])
+    monkeypatch.setattr(gaussians_warp, "read", lambda numbers: [57, 0])
     case = on_meta(random_case(0, count=30, views=2))
     cameras = (case.cameras.c2w, case.cameras.fov_y_deg)
     leaves = [value.requires_grad_() for value in (*case.arrays.values(), *cameras, case.background)]
@@ -107,6 +121,20 @@ def test_every_array_of_the_gaussians_is_made_where_the_inputs_are(launches, mon
     pixels = 2 * 2 * 3 * 256  # 24 x 37: two by three tiles of two cameras
     expected = [("project", 60), ("list_tiles", 60), ("composite", pixels)]
     expected += [("composite_backward", pixels), ("project_backward", 30)]
+    assert [(name, dim) for name, dim, _ in launches] == expected
+
+
+def test_every_array_of_the_surfels_is_made_where_the_inputs_are(launches, monkeypatch) -> None:
+    monkeypatch.setattr(surfels_warp, "read", lambda numbers: [57])
+    shapes = [(2, 30, 3, 3), (2, 30, 2), (2, 30, 6), (30,)]
+    leaves = [torch.zeros(*shape, device=META, requires_grad=True) for shape in shapes]
+    order = torch.zeros(2, 30, dtype=torch.int32, device=META)
+    box = torch.zeros(2, 30, 4, dtype=torch.int32, device=META)
+    out = surfels_warp.composite(*leaves, order, box, (24, 37), 0.01)
+    grads = torch.autograd.grad(out.sum(), leaves)
+    assert all(g.shape == leaf.shape and g.device == META for g, leaf in zip(grads, leaves, strict=True))
+    pixels = 2 * 2 * 3 * 256  # as above
+    expected = [("list_tiles", 60), ("composite_surfels", pixels), ("composite_surfels_backward", pixels)]
     assert [(name, dim) for name, dim, _ in launches] == expected
 
 

@@ -143,7 +143,9 @@ def test_exports_are_flat_splats_and_a_closed_mesh(tmp_path):
     assert mesh.vertices.norm(dim=1).mean() == pytest.approx(0.5, abs=0.08)
 
 
-def test_a_gpu_is_refused_with_a_way_out():
-    assert "device: cpu" in Options(surfels=True).unserved(torch.device("cuda"))
-    assert "auto" in Options(surfels=True, rasterizer="warp").unserved(torch.device("cpu"))
+def test_kernels_that_draw_no_surfels_are_refused_with_a_way_out():
+    assert "gsplat draws no surfels" in Options(surfels=True, rasterizer="gsplat").unserved(
+        torch.device("cpu")
+    )
+    assert Options(surfels=True, rasterizer="warp").kernels == ("native", "warp")
     assert Options(surfels=True).unserved(torch.device("cpu")) == ""

@@ -92,7 +92,6 @@ class Options(RepresentationOptions):
 
     forms: ClassVar[frozenset[str]] = frozenset({"mesh", "splats"})
     starts_from: ClassVar[tuple[str, ...]] = ("splats", "mesh", "points")
-    kernels: ClassVar[tuple[str, ...]] = ("native", "gsplat", "warp")
 
     kind: Literal["gaussians"] = "gaussians"
     """Name of the representation."""
@@ -158,10 +157,13 @@ class Options(RepresentationOptions):
         """As RepresentationOptions."""
         return {} if self.init.file is None else {"init.file": self.init.file}
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """As RepresentationOptions."""
+        return ("native", "warp") if self.surfels else ("native", "gsplat", "warp")
+
     def unserved(self, device: torch.device) -> str:
-        """As RepresentationOptions; surfels have no CUDA kernels."""
-        if self.surfels and device.type != "cpu" and self.rasterizer != "twin":
-            return f"surfels are drawn on the CPU alone, not on '{device.type}': set device: cpu, or surfels: false"
-        if self.surfels and self.rasterizer in ("warp", "gsplat"):
-            return f"rasterizer {self.rasterizer} draws no surfels: take auto, native or twin"
+        """As RepresentationOptions."""
+        if self.surfels and self.rasterizer == "gsplat":
+            return "representation.rasterizer: gsplat draws no surfels: take auto, native, warp or twin"
         return super().unserved(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -54,8 +54,6 @@ class HashOptions(HashGridOptions):
 
 class Options(RepresentationOptions):
     """A mesh with a texture: the shape is given, the guidance paints it; exported with its texture."""
-
-    kernels: ClassVar[tuple[str, ...]] = ("native", "warp", "nvdiffrast")
 
     kind: Literal["mesh"] = "mesh"
     """Name of the representation."""
@@ -112,6 +110,11 @@ class Options(RepresentationOptions):
         if self.shading == "unlit" and (self.material.learn or self.material.normal_map):
             raise ValueError("learns a material that nobody sees: set shading: pbr, or leave material alone")
         return self
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """As RepresentationOptions."""
+        return ("native", "warp", "nvdiffrast")
 
     def start_files(self) -> dict[str, str]:
         """As RepresentationOptions."""

@@ -1,10 +1,11 @@
-"""Flat Gaussians (surfels): one signature over the native kernel and the twin.
+"""Flat Gaussians (surfels): one signature over the native kernel, the CUDA kernels and the twin.
 
 Formulas and the reference implementation are in `surfels_twin`; how surfels come before the camera is here, in torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -75,8 +76,7 @@ def rasterize_surfels(
     floats = {"means": means, "scales": scales, "rotations": rotations, "opacities": opacities, "sh": sh}
     floats |= {"background": background} | ({} if probe is None else {"probe": probe})
     _check(floats, cameras, size)
-    choice = choose("rasterize_surfels", implementation, means.device, means.dtype)
-    kernels = surfels_native if choice == "native" else surfels_twin
+    composite = _implementation(implementation, means)
     view, position = opencv_view(cameras).to(means), cameras.position.to(means)
     transform, normal = _before(
         means, scales, rotations, view, position, cameras.focal(size[0]).to(means), size
@@ -90,11 +90,23 @@ def rasterize_surfels(
     centre = transform[..., :2, 2] / depth[..., None]
     colour = torch.stack([sh_colour(sh, means - p) for p in position])
     values = torch.cat([colour, normal], dim=2)
-    out = kernels.composite(transform, centre, values, opacities, order, box, size, near)
+    out = composite(transform, centre, values, opacities, order, box, size, near)
     rgb, toward, depth, _, distortion, through = out.split([3, 3, 1, 1, 1, 1], dim=1)
     alpha = 1 - through
     rgb = rgb + through * background[:, :, None, None]
     return SurfelRender(rgb, alpha, depth / alpha.clamp_min(1e-10), toward, distortion, radii)
+
+
+def _implementation(implementation: Implementation, means: Tensor) -> Callable[..., Tensor]:
+    offers = ("native", "twin", "warp")
+    choice = choose("rasterize_surfels", implementation, means.device, means.dtype, offers=offers)
+    if choice == "native":
+        return surfels_native.composite
+    if choice == "warp":
+        from .warp import surfels as surfels_warp
+
+        return surfels_warp.composite
+    return surfels_twin.composite
 
 
 def _before(

@@ -1,4 +1,4 @@
-"""The definition of drawing flat Gaussians in plain torch: the twin of the native kernel, differentiated by autograd.
+"""The definition of drawing flat Gaussians in plain torch: the twin of the kernels, differentiated by autograd.
 
 "2D Gaussian Splatting for Geometrically Accurate Radiance Fields", Huang, Yu, Chen, Geiger and Gao, SIGGRAPH 2024,
 arXiv 2403.17888, §4: a surfel spans c + u a + v b, u and v in standard deviations. With T the rows of pixel x, pixel y

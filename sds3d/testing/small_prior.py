@@ -56,9 +56,7 @@ class SmallAdapter:
             pose = cameras.c2w.to(z_t).flatten(1) * told.to(z_t)[:, None]
         seen = torch.cat([z_t, pose[:, :, None, None].expand(-1, -1, *z_t.shape[2:])], dim=1)
         said = self.prior.predict(z_t, t, cond).eps + self.network.with_weights(weights)(seen)
-        alpha, sigma = (
-            v.to(z_t).view(-1, 1, 1, 1) for v in (self.prior.schedule.alpha(t), self.prior.schedule.sigma(t))
-        )
+        alpha, sigma = (v.to(z_t).view(-1, 1, 1, 1) for v in self.prior.schedule.levels(t))
         return Prediction.of(said, z_t, alpha, sigma, "epsilon")
 
 

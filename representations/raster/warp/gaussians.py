@@ -11,8 +11,7 @@ from torch.autograd.function import once_differentiable
 from sds3d.core.errors import NonFiniteError
 
 from .runtime import launch
-
-TILE = 16
+from .tiles import read, tile_lists, tile_threads
 
 
 def rasterize(
@@ -59,39 +58,14 @@ def _project(inputs: list[Tensor], probe: Tensor, size: tuple[int, int], near: f
 
 
 def _lists(splats: dict[str, Tensor], cameras: list[Tensor], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """(starts, gaussians): the Gaussians of every tile of every camera, nearest first, equal depths by index.
-
-    The sort is stable and entries are made in order of the index, so the order has no chance in it.
-    """
-    from .compositing import list_tiles
-
-    counts, device = splats["counts"], splats["counts"].device
-    views = len(counts)
-    per_row, per_column = -(-size[1] // TILE), -(-size[0] // TILE)
-    per_image = per_row * per_column
-    ends = counts.flatten().cumsum(0).reshape(counts.shape)
+    """See tile_lists; refuses what is not finite."""
+    counts = splats["counts"]
     cameras_finite = torch.cat([t.flatten() for t in cameras]).isfinite().all()
     bad = splats["not_finite"][0].bool() | ~cameras_finite
-    total, refused = _read(torch.stack([counts.sum(), bad.long()]))
+    total, refused = read(torch.stack([counts.sum(), bad.long()]))
     if refused:
         raise NonFiniteError("rasterize_gaussians: an argument holds NaN or infinity")
-    keys = torch.empty(total, dtype=torch.int64, device=device)
-    gaussians = torch.empty(total, dtype=torch.int32, device=device)
-    box = (splats["place"], splats["tiles"], counts, ends)
-    launch(list_tiles, counts.numel(), *box, per_row, per_image, keys, gaussians)
-    keys, permutation = torch.sort(keys, stable=True)
-    tiles = torch.arange(views * per_image + 1, device=device) << 32
-    return torch.searchsorted(keys, tiles).int(), gaussians[permutation]
-
-
-def _read(numbers: Tensor) -> list[int]:
-    """The one wait for the device in a call."""
-    return numbers.tolist()
-
-
-def _threads(views: int, size: tuple[int, int]) -> int:
-    """One a pixel of every tile."""
-    return views * -(-size[0] // TILE) * -(-size[1] // TILE) * TILE * TILE
+    return tile_lists(splats["place"], splats["tiles"], counts, total, size)
 
 
 class _Rasterize(torch.autograd.Function):
@@ -113,7 +87,7 @@ class _Rasterize(torch.autograd.Function):
         alpha, depth, through = torch.empty(3, views, height, width, device=device)
         stops = torch.empty(views, height, width, dtype=torch.int32, device=device)
         drawn = (splats["place"], splats["shape"], splats["colour"], starts, gaussians, inputs[8])
-        launch(composite, _threads(views, size), *drawn, width, height, rgb, alpha, depth, through, stops)
+        launch(composite, tile_threads(views, size), *drawn, width, height, rgb, alpha, depth, through, stops)
         ctx.save_for_backward(*inputs, *drawn[:5], splats["counts"], depth, through, stops)
         ctx.size, ctx.near = size, near
         ctx.mark_non_differentiable(splats["radii"])
@@ -134,7 +108,7 @@ class _Rasterize(torch.autograd.Function):
         moments = torch.zeros(views, count, MOMENTS, dtype=torch.float64, device=counts.device)
         pixels = (depth, through, stops, to_rgb, to_alpha[:, 0], to_depth[:, 0])
         drawn = (place, shape, colour, starts, gaussians, inputs[8])
-        launch(composite_backward, _threads(views, ctx.size), *drawn, width, height, *pixels, moments)
+        launch(composite_backward, tile_threads(views, ctx.size), *drawn, width, height, *pixels, moments)
         grads = [torch.zeros_like(t) for t in inputs[:5]]
         cameras = any(ctx.needs_input_grad[5:8])
         to_probe = torch.zeros(views if ctx.needs_input_grad[9] else 0, count, 2, device=counts.device)

@@ -24,6 +24,7 @@ from sds3d.representations.raster import (
 )
 from sds3d.representations.raster.gaussians import rasterize_gaussians
 from sds3d.representations.raster.hash_grid_layout import HashGrid
+from sds3d.representations.raster.surfels import rasterize_surfels
 
 from ...core.cameras import Cameras, orbit
 from ...core.streams import Streams
@@ -69,12 +70,11 @@ def _size(amounts: Amounts) -> tuple[int, int]:
     return amounts.side, 4 * amounts.side // 3
 
 
-def gaussians(streams: Streams, amounts: Amounts) -> Case:
-    """Gaussians of all shapes in a ball; rgb, alpha, depth."""
+def _splats(streams: Streams, amounts: Amounts, draw: Callable[..., Any], axes: int, shown: str) -> Case:
     count, views = amounts.gaussians, amounts.views
     arrays = {
         "means": _normal(streams, count, 3, tag="means") * 0.35,
-        "scales": torch.exp(_normal(streams, count, 3, tag="scales") * 0.4 - 2.2 - math.log(count) / 5),
+        "scales": torch.exp(_normal(streams, count, axes, tag="scales") * 0.4 - 2.2 - math.log(count) / 5),
         "rotations": _normal(streams, count, 4, tag="rotations"),
         "opacities": 0.05 + 0.9 * _uniform(streams, count, tag="opacities"),
         "sh": _normal(streams, count, 4, 3, tag="sh") * 0.4,
@@ -83,17 +83,26 @@ def gaussians(streams: Streams, amounts: Amounts) -> Case:
 
     def call(given: Arrays, implementation: str) -> list[Tensor]:
         device, dtype = given["means"].device, given["means"].dtype
-        arguments: dict[str, Any] = dict(given)
-        render = rasterize_gaussians(
-            **arguments,
+        render = draw(
+            **given,
             cameras=_cameras(views).to(device),
             size=_size(amounts),
             background=behind.to(device, dtype),
-            implementation=implementation,  # type: ignore[arg-type]
+            implementation=implementation,
         )
-        return [render.rgb, render.alpha, render.depth]
+        return [getattr(render, name) for name in shown.split()]
 
     return Case(arrays, call)
+
+
+def gaussians(streams: Streams, amounts: Amounts) -> Case:
+    """Gaussians of all shapes in a ball; rgb, alpha, depth."""
+    return _splats(streams, amounts, rasterize_gaussians, 3, "rgb alpha depth")
+
+
+def surfels(streams: Streams, amounts: Amounts) -> Case:
+    """Flat Gaussians in a ball; rgb, alpha, depth, normal, distortion."""
+    return _splats(streams, amounts, rasterize_surfels, 2, "rgb alpha depth normal distortion")
 
 
 def compose(streams: Streams, amounts: Amounts) -> Case:
@@ -284,6 +293,7 @@ def antialias(streams: Streams, amounts: Amounts) -> Case:
 
 MAKERS: Mapping[str, tuple[Maker, tuple[str, ...]]] = {
     "rasterize_gaussians": (gaussians, ("warp", "gsplat")),
+    "rasterize_surfels": (surfels, ("warp",)),
     "compose": (compose, ("warp",)),
     "march": (march_rays, ("warp",)),
     "total_variation": (total_variation, ("warp",)),
