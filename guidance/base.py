@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor
@@ -98,6 +98,13 @@ class Moment:
     streams: Streams
     ids: tuple[int, ...]
     groups: tuple[int, ...]
+
+    def attempt(self, number: int) -> Moment:
+        """The same moment with the random numbers of a further try; try 0 is the moment itself."""
+        if number == 0:
+            return self
+        streams = Streams(self.streams.seed, *self.streams.key, "attempt", number)
+        return replace(self, streams=streams)
 
 
 def moment(views: Views, step: int, steps: int, streams: Streams) -> Moment:

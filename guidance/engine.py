@@ -1,12 +1,15 @@
 """The engine: one step of any recipe.
 
-    g = post[ sum over draws of omega w(t) residual + extra ],   loss = (1/B) sum_b 1/2 |z_b - sg(z_b - g_b)|^2
+    g = post[ w(t) sum over draws of omega steps[residual] + extra ]
+    loss = (1/B) sum_b 1/2 |z_b - sg(z_b - g_b)|^2
 
 summed over elements, so that the cotangent of z_b is g_b / B (guidance card §1.8). The loss's value is no
 objective and is never computed.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,7 +24,34 @@ from .maps import gradient_maps
 from .predictions import Epsilon, Guided, Learned, Plain, Symbol
 from .recipe import Recipe
 from .states import Noisy
+from .steps import Seen
 from .weights import weigh
+
+
+@dataclass(frozen=True)
+class _Try:
+    """What one draw of times and noise led to.
+
+    Args:
+        t: (B,). calls: the way to the prior, which counts. draws: the states of each draw that counts. omega: their
+            weights. told: what chose them has to say. found: the predictions. eps: what the rule read.
+        residuals: (n, B, C, h, w). of_critic: predictions that the critic made.
+    """
+
+    t: Tensor
+    calls: Calls
+    draws: list[dict[str, Noisy]]
+    omega: Tensor | None
+    told: Log
+    found: list[dict[Symbol, Prediction]]
+    eps: list[dict[Symbol, Tensor]]
+    residuals: Tensor
+    of_critic: int
+
+    @property
+    def asked(self) -> int:
+        """Predictions a view, so far."""
+        return self.calls.nfe + self.of_critic
 
 
 class Engine:
@@ -37,6 +67,8 @@ class Engine:
         self.needs = recipe.needs
         self.critic = None if recipe.critic is None else recipe.critic.bind(prior)
         self.image_post = recipe.image_post
+        bound = (one.bind(prior) for one in recipe.steps)
+        self.steps_on_residual = tuple(one for one in bound if one is not None)
 
     def init(self, streams: Streams) -> State:
         """The memory of the noise source and of the critic; empty where neither has one."""
@@ -56,7 +88,8 @@ class Engine:
         """Cotangent of z for these views; see base.Guidance."""
         now = moment(views, step, self.steps, streams)
         with torch.no_grad():
-            g, log = self._gradient(views, now, state)
+            g, log, memories = self._gradient(views, now, state)
+            state = state | {"steps": memories} if memories else state
             cotangent = g / len(views.z)
             if "noise" in state:
                 state = state | {"noise": self.recipe.noise.advance(state["noise"], now)}
@@ -64,8 +97,43 @@ class Engine:
             pulls = {} if loss is None else loss(views, log.get("x0"), self.prior, now)  # type: ignore[arg-type]
             return {"z": cotangent} | pulls, state, log | {"gradient": float(cotangent.norm())}
 
-    def _gradient(self, views: Views, now: Moment, state: State) -> tuple[Tensor, Log]:
-        """(B, C, h, w) g, and what is worth knowing about it."""
+    def _gradient(self, views: Views, now: Moment, state: State) -> tuple[Tensor, Log, State]:
+        """(B, C, h, w) g, what is worth knowing about it, and the memories of the steps on the residual."""
+        recipe, schedule = self.recipe, self.prior.schedule
+        one, rejected = self._accepted(views, now, state)
+        residuals, memories, noted = self._stepped(one, views, now, state)
+        g = over(weigh(recipe.weight, one.t, schedule), views.z) * _over_draws(residuals, one.omega)
+        for extra in recipe.extra:
+            g = g + extra(views, one.t, now, schedule)
+        for post in recipe.post:
+            g = post(g, now.progress)
+        log: Log = (
+            {"t": float(one.t.mean()), "residual": _rms(residuals)} | one.told | one.calls.notes | noted
+        )
+        if recipe.retry is not None:
+            log["rejected"] = float(len(rejected))
+        asked = sum(each.asked for each in (*rejected, one))
+        log |= _cost(asked, 0 if self.critic is None else self.critic.trains, len(views.z))
+        if one.found[0]:
+            log["x0"] = _shown(one.found[0]).x0
+        if self.critic is not None:
+            log |= self.critic.numbers(state.get("critic", {}))
+        if self.maps:
+            parts = gradient_maps(recipe.rule, one.eps[0], residuals[0], now.progress)
+            log |= {f"map_{name}": part for name, part in parts.items()}
+            log |= {f"norm_{name}": _rms(part) for name, part in parts.items()}
+        return g, log, memories
+
+    def _accepted(self, views: Views, now: Moment, state: State) -> tuple[_Try, list[_Try]]:
+        """The try that counts, and those that were rejected before it."""
+        one, rejected, retry = self._try(views, now, state), list[_Try](), self.recipe.retry
+        while retry is not None and not retry.accepts(_over_draws(one.residuals, one.omega), len(rejected)):
+            rejected.append(one)
+            one = self._try(views, now.attempt(len(rejected)), state)
+        return one, rejected
+
+    def _try(self, views: Views, now: Moment, state: State) -> _Try:
+        """Draw times and noise, ask the prior, apply the rule."""
         recipe, schedule = self.recipe, self.prior.schedule
         t = recipe.times.draw(now, schedule).to(views.z.device)
         calls, memory = Calls(self.prior, views.cond), state.get("noise", {})
@@ -75,28 +143,25 @@ class Engine:
         draws, omega, told = self._choose(draws, views, now, calls)
         symbols = recipe.rule.here(now.progress, t, schedule)
         found = _predict(calls, symbols, draws, now.progress)
-        asked = calls.nfe + self._ask_critic(symbols, draws, found, views, state)
+        of_critic = self._ask_critic(symbols, draws, found, views, state)
         eps = [
             {s: states[s.at].eps if isinstance(s, Epsilon) else answers[s].eps for s in symbols}
             for states, answers in zip(draws, found, strict=True)
         ]
         residuals = torch.stack([recipe.rule.residual(e, now.progress, views.z, t, schedule) for e in eps])
-        g = over(weigh(recipe.weight, t, schedule), views.z) * _over_draws(residuals, omega)
-        for extra in recipe.extra:
-            g = g + extra(views, t, now, schedule)
-        for post in recipe.post:
-            g = post(g, now.progress)
-        log: Log = {"t": float(t.mean()), "residual": _rms(residuals)} | told | calls.notes
-        log |= _cost(asked, 0 if self.critic is None else self.critic.trains, len(views.z))
-        if found[0]:
-            log["x0"] = _shown(found[0]).x0
-        if self.critic is not None:
-            log |= self.critic.numbers(state.get("critic", {}))
-        if self.maps:
-            parts = gradient_maps(recipe.rule, eps[0], residuals[0], now.progress)
-            log |= {f"map_{name}": part for name, part in parts.items()}
-            log |= {f"norm_{name}": _rms(part) for name, part in parts.items()}
-        return g, log
+        return _Try(t, calls, draws, omega, told, found, eps, residuals, of_critic)
+
+    def _stepped(self, one: _Try, views: Views, now: Moment, state: State) -> tuple[Tensor, State, Log]:
+        """The residuals (n, B, C, h, w) after the recipe's steps, the memories by step, what the steps have to say."""
+        memories, log, out = dict(state.get("steps", {})), Log(), []
+        for residual, states in zip(one.residuals, one.draws, strict=True):
+            seen = Seen(states, views, now, one.calls)
+            for step in self.steps_on_residual:
+                residual, memory, told = step(residual, seen, memories.get(step.name, {}))
+                memories |= {step.name: memory} if memory else {}
+                log |= told
+            out.append(residual)
+        return torch.stack(out) if self.steps_on_residual else one.residuals, memories, log
 
     def _choose(
         self, draws: list[dict[str, Noisy]], views: Views, now: Moment, calls: Calls

@@ -14,14 +14,16 @@ from .extra import Extra
 from .noise import Iid, NoiseSource
 from .post import ImagePost, Post
 from .predictions import Learned
+from .retry import Retry
 from .rules import Rule, branches_of
+from .steps import ResidualStep
 from .times import Times
 from .weights import WEIGHTS, TimeWeight
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """g = post[ sum over draws of omega * w(t) * rule + extra ].
+    """g = post[ w(t) * sum over draws of omega * steps[rule] + extra ].
 
     Args:
         rule: target minus reference. times: how noisy. noise: with what.
@@ -30,6 +32,7 @@ class Recipe:
         draws: independent noise draws a view; all share t. draw_weights: omega; the mean without it.
         critic: whom `rules.learned` asks. extra: terms beside the predictions.
         image_loss: pulls the rendered picture itself towards the decoded prediction.
+        steps: applied to the residual of all views of a draw, in order, before the weight. retry: which draws count.
 
     Raises:
         ConfigError: the slots do not go together; the text says which and why.
@@ -46,6 +49,8 @@ class Recipe:
     critic: Critic | None = None
     extra: tuple[Extra, ...] = ()
     image_loss: ImageLoss | None = None
+    steps: tuple[ResidualStep, ...] = ()
+    retry: Retry | None = None
 
     def __post_init__(self):
         symbols = self.rule.every_symbol()
