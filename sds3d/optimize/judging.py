@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from sds3d.guidance.base import Cotangents, Log, Views
+from sds3d.representations.base import Representation
 
 from ..core.look import Look, Render
 from ..core.tree import Tree
 from .placing import place_look, place_tree
-from .stage import Stage
+from .stage import Original, Stage
 from .terms import Term
 
 Section = Callable[[str], AbstractContextManager[None]]
@@ -28,6 +29,7 @@ class Judgement:
     Args:
         term, factor: who, and how much it counts. render: with its graph. z: of that render, on the graph.
         views: the same, detached. cotangents, log: of the term alone. state: its guidance's new memory.
+        original: of an edit, the same views of what there was before; None where nobody asked for them.
     """
 
     term: Term
@@ -38,6 +40,7 @@ class Judgement:
     cotangents: Cotangents
     log: Log
     state: Tree
+    original: Render | None = None
 
     def name(self, what: str) -> str:
         """`what`, behind the term's name where the stage has several."""
@@ -58,30 +61,63 @@ def placed_state(stage: Stage, state: Tree) -> Tree:
 
 
 def judge(stage: Stage, step: int, state: Tree, section: Section) -> list[Judgement]:
-    """Ask every term that is active at this step; terms that look alike share a render, and an encoding too where
-    they share the prior.
-    """
+    """Ask every term that is active at this step."""
     active = stage.active(step)
     want = frozenset[str]().union(*(term.stage.wants for term, _ in active))
-    renders: dict[object, tuple[Look, Render]] = {}
-    encoded: dict[object, Tensor] = {}
+    pictures = _Pictures(stage, step, want, section)
     out = []
     for term, factor in active:
-        own, seen = term.stage, term.stage.sight(step)
-        if seen not in renders:
-            look = place_look(replace(own.look(step), want=want), stage.device)
-            with section("render"):
-                renders[seen] = look, own.representation.render(look)
-        look, render = renders[seen]
-        key = (seen, id(own.prior))
-        if key not in encoded:
-            encoded[key] = render["z"] if "z" in render else encode(own, render["rgb"])
-        views = views_of(own, look, render, encoded[key])
+        own = term.stage
+        look, render, z = pictures.of(own)
+        views = views_of(own, look, render, z)
+        before = None
+        if own.original is not None and own.compares(step):
+            _, before, z_before = pictures.of(own, own.original)
+            if own.guidance.needs.source:
+                views = beside_original(own.original, views, before, z_before)
         memory = state[term.name] if stage.terms else state
         with section("guidance"):
             cotangents, memory, log = own.guidance.guide(views, step, own.streams, memory)
-        out.append(Judgement(term, factor, render, encoded[key], views, cotangents, log, memory))
+        out.append(Judgement(term, factor, render, z, views, cotangents, log, memory, before))
     return out
+
+
+class _Pictures:
+    """A step's renders and their encodings, each made once: terms that look alike share a render, and an encoding
+    too where they share the prior."""
+
+    def __init__(self, stage: Stage, step: int, want: frozenset[str], section: Section):
+        self.stage, self.step, self.want, self.section = stage, step, want, section
+        self.renders: dict[object, tuple[Look, Render]] = {}
+        self.encoded: dict[object, Tensor] = {}
+
+    def of(self, own: Stage, original: Original | None = None) -> tuple[Look, Render, Tensor]:
+        """Request, render and encoding of a term's views: of the scene, or without a graph of its original."""
+        if original is not None:
+            with torch.no_grad():
+                return self._of(own, original.representation)
+        return self._of(own, own.representation)
+
+    def _of(self, own: Stage, scene: Representation) -> tuple[Look, Render, Tensor]:
+        seen = (id(scene), own.sight(self.step))
+        if seen not in self.renders:
+            look = place_look(replace(own.look(self.step), want=self.want), self.stage.device)
+            with self.section("render"):
+                self.renders[seen] = look, scene.render(look)
+        look, render = self.renders[seen]
+        key = (seen, id(own.prior))
+        if key not in self.encoded:
+            self.encoded[key] = render["z"] if "z" in render else encode(own, render["rgb"])
+        return look, render, self.encoded[key]
+
+
+def fidelity(stage: Stage, step: int, found: Judgement) -> dict[str, Tensor]:
+    """The pull of an edit's views to those of its original; {} where there is none."""
+    weight = stage.fidelity(step)
+    if found.original is None or not weight:
+        return {}
+    away = found.render["rgb"] - found.original["rgb"]
+    return {"fidelity": 0.5 * weight * away.square().sum() / len(away)}
 
 
 def encode(stage: Stage, rgb: Tensor) -> Tensor:
@@ -99,6 +135,12 @@ def views_of(stage: Stage, look: Look, render: Render, z: Tensor) -> Views:
     return Views(
         look, media, z.detach(), stage.prior.condition(stage.embedded, look, media), prompt=stage.prompt
     )
+
+
+def beside_original(original: Original, views: Views, render: Render, z: Tensor) -> Views:
+    """The views of an edit, with those of its original as `source`; the conditions know its words as "src"."""
+    media = {k: v.detach() for k, v in render.items() if isinstance(v, Tensor)}
+    return replace(views, source=Views(views.look, media, z.detach(), views.cond, prompt=original.prompt))
 
 
 def to_pull_back(found: Sequence[Judgement], progress: float, scale: float) -> list[tuple[Tensor, Tensor]]:

@@ -22,6 +22,7 @@ from .checkpoint import CheckpointStore
 from .events import Monitor, Silent, StepReport
 from .judging import (
     Judgement,
+    fidelity,
     initial_state,
     judge,
     learned,
@@ -80,7 +81,8 @@ class Session:
             self.adam.load_state_dict(place_tree(state.optimizer, stage.device))
             if self.scaler:
                 self.scaler.load_state_dict(state.optimizer["loss_scale"])
-            self.guidance_state, self.step = placed_state(stage, state.guidance), state.step
+            known = initial_state(stage) if state.guidance is None else state.guidance
+            self.guidance_state, self.step = placed_state(stage, known), state.step
 
     def state(self) -> RunState:
         """The present state; its tensors are the live ones, copy or save them before the next step."""
@@ -108,6 +110,7 @@ class Session:
         views, render = found[0].views, found[0].render
         with section("regularise"):
             losses = stage.representation.regularise(render, stage.progress(step))
+            losses |= fidelity(stage, step, found[0])
         with section("backward"):
             self._pull_back(found, losses, params)
         grads = {k: p.grad for k, p in params.items() if p.grad is not None}

@@ -13,6 +13,7 @@ from sds3d.representations.base import Representation
 from ..core.backgrounds import random_backgrounds
 from ..core.cameras import Cameras, Sampler, Still, of_objects, orbit
 from ..core.look import Look
+from ..core.schedules import Schedule, constant
 from ..core.streams import Streams
 from ..priors.base import Embedded, Prior
 from .needs import check_needs
@@ -20,6 +21,24 @@ from .options import OptimizeOptions
 from .terms import Mix, Term, active, check_terms
 
 CPU = torch.device("cpu")
+
+NOTHING = constant(0.0)
+"""A weight that leaves a loss out."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """What an edit starts from and is compared with.
+
+    Args:
+        representation: the asset as it was. prompt: the words for it; the stage's prompts hold them as source.
+        fidelity: weight of half the squared difference between the training views and the original's, summed over a
+            view and averaged over views.
+    """
+
+    representation: Representation
+    prompt: str
+    fidelity: Schedule = NOTHING
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,7 @@ class Stage:
         backdrop: RGB of the one background of all views, for flat media; None where each view has its own.
         terms: several guidances in the place of the one; prior, guidance, sampler and embedded are then those of the
             first. mix: how they become one; see terms.
+        original: of an edit, what there was before: rendered from where the scene is rendered, never changed.
     """
 
     prior: Prior
@@ -53,18 +73,27 @@ class Stage:
     backdrop: tuple[float, float, float] | None = None
     terms: tuple[Term, ...] = ()
     mix: Mix = "sum"
+    original: Original | None = None
 
     def __post_init__(self):
         if self.terms:
             check_terms(self.terms)
         else:
             cameras = self.sampler.sample(self.streams, 0, 1) is not None
-            check_needs(self.guidance.needs, self.representation, cameras)
+            check_needs(self.guidance.needs, self.representation, cameras, self.original is not None)
 
     @property
     def wants(self) -> frozenset[str]:
         """Outputs that the training renders have to hold."""
         return frozenset({"rgb", "alpha"}) | self.guidance.needs.media
+
+    def fidelity(self, step: int) -> float:
+        """Weight of the pull to the original's pictures at that step; 0 where there is none."""
+        return 0.0 if self.original is None else self.original.fidelity(self.progress(step))
+
+    def compares(self, step: int) -> bool:
+        """Whether the original is rendered at that step."""
+        return self.original is not None and (self.guidance.needs.source or self.fidelity(step) > 0.0)
 
     @property
     def judges(self) -> tuple[Term, ...]:

@@ -1,0 +1,105 @@
+"""Where our world lies in the space of somebody else's asset.
+
+An asset that is edited stays where it is, in its own units and with its own up axis; the cameras are moved to it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .cameras import Cameras
+
+Axis = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
+Vector = tuple[float, float, float]
+
+UNTURNED: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+_AXES: dict[Axis, tuple[Vector, Vector]] = {
+    "+y": ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+    "-y": ((0.0, -1.0, 0.0), (0.0, 0.0, -1.0)),
+    "+z": ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0)),
+    "-z": ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0)),
+    "+x": ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)),
+    "-x": ((-1.0, 0.0, 0.0), (0.0, 0.0, 1.0)),
+}
+"""Up axis -> (up, front): +y is glTF, -y OpenCV and COLMAP (half a turn about x), +z Blender (front -y)."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """asset point = centre + scale · turn · world point.
+
+    Args:
+        scale: units of the asset in one of ours, > 0. turn: rows of a rotation, world axes to the asset's.
+        centre: where our origin lies in the asset's space.
+    """
+
+    scale: float = 1.0
+    turn: tuple[Vector, Vector, Vector] = UNTURNED
+    centre: Vector = (0.0, 0.0, 0.0)
+
+    def matrix(self) -> Float[Tensor, "4 4"]:
+        """The map as a float64 matrix of homogeneous points."""
+        out = torch.eye(4, dtype=torch.float64)
+        out[:3, :3] = self.scale * torch.tensor(self.turn, dtype=torch.float64)
+        out[:3, 3] = torch.tensor(self.centre, dtype=torch.float64)
+        return out
+
+    def to_world(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """(N, 3) float64 world points of points of the asset."""
+        turn = torch.tensor(self.turn, dtype=torch.float64)
+        return (points.double() - torch.tensor(self.centre, dtype=torch.float64)) @ turn / self.scale
+
+    def cameras(self, cameras: Cameras) -> Cameras:
+        """The same cameras in the asset's space; azimuth and elevation still tell the prior what is seen."""
+        turn = cameras.c2w.new_tensor(self.turn)
+        c2w = cameras.c2w.clone()
+        c2w[:, :3, :3] = turn @ cameras.c2w[:, :3, :3]
+        c2w[:, :3, 3] = cameras.c2w.new_tensor(self.centre) + self.scale * cameras.position @ turn.T
+        return replace(cameras, c2w=c2w, distance=cameras.distance * self.scale)
+
+
+def upright(up: Axis, front_deg: float = 0.0) -> tuple[Vector, Vector, Vector]:
+    """The turn for an asset of that up axis.
+
+    Args:
+        front_deg: azimuth, in degrees as our cameras count, from which the asset shows its front.
+    """
+    above, front = (torch.tensor(v, dtype=torch.float64) for v in _AXES[up])
+    base = torch.stack([torch.linalg.cross(above, front), above, front], dim=1)
+    angle = math.radians(front_deg)
+    c, s = math.cos(angle), math.sin(angle)
+    about = torch.tensor([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]], dtype=torch.float64)
+    a, b, d = (base @ about).tolist()
+    return (a[0], a[1], a[2]), (b[0], b[1], b[2]), (d[0], d[1], d[2])
+
+
+def fitted_frame(
+    points: Float[Tensor, "n 3"], turn: tuple[Vector, Vector, Vector], radius: float, share: float = 1.0
+) -> Frame:
+    """The frame in which points are centred by their box and reach as far as `radius`.
+
+    Args:
+        points: at least one. radius: world units. share: of the points that count, the others (floaters of a
+            capture) may lie outside: ends of the box and the reach are quantiles.
+
+    Raises:
+        ValueError: the points have no extent.
+    """
+    p = points.double()
+    cut = (1.0 - share) / 2
+    rank = p.sort(dim=0).values
+    low, high = rank[round(cut * (len(p) - 1))], rank[round((1 - cut) * (len(p) - 1))]
+    centre = 0.5 * (low + high)
+    reach = (p - centre).norm(dim=1).sort().values
+    far = float(reach[round(share * (len(p) - 1))])
+    if far <= 0.0:
+        raise ValueError("all points lie at one place")
+    x, y, z = centre.tolist()
+    return Frame(far / radius, turn, (x, y, z))
