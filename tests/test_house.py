@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     "core",
     "objects",
+    "sounds",
     "config",
     "assetio",
     "representations",

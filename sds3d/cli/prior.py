@@ -12,14 +12,20 @@ app = typer.Typer(help="The embedded prior: train, sample, eval, objects, words.
 
 
 def _options(words: list[str]):
-    """Training options of a YAML file and overrides `a.b=c`."""
+    """Training options of a YAML file and overrides `a.b=c`; those of the audio prior where it says medium: audio."""
     from ..config import load, overrides, source
     from ..training.options import TrainOptions
+    from ..training.sound_options import SoundTrainOptions
 
     first = words.pop(0) if words and not overrides.is_override(words[0]) else None
     document = source.read(first) if first else source.Document({}, {(): source.Mark(source.COMMAND_LINE)})
-    overrides.apply(document, TrainOptions, words)
-    return load.validate(TrainOptions, document)
+    kind = (
+        SoundTrainOptions
+        if isinstance(document.data, dict) and document.data.get("medium") == "audio"
+        else TrainOptions
+    )
+    overrides.apply(document, kind, words)
+    return load.validate(kind, document)
 
 
 @app.command(epilog=EPILOG)
@@ -37,11 +43,16 @@ def train(
     """
     from ..jobs.interrupt import stop_on_signals
     from ..training.run import train as carry_on
+    from ..training.sound_options import SoundTrainOptions
+    from ..training.sound_run import train as carry_on_sounds
 
     said = {"data": data and str(data), "start": start}
     options = _options([*(words or []), *(f"{k}={v}" for k, v in said.items() if v)])
     with stop_on_signals() as flag:
-        folder = carry_on(options, workers, lambda: flag.requested, typer.echo)
+        if isinstance(options, SoundTrainOptions):
+            folder = carry_on_sounds(options, lambda: flag.requested, typer.echo)
+        else:
+            folder = carry_on(options, workers, lambda: flag.requested, typer.echo)
     if folder is None:
         typer.echo(f"stopped; the same command goes on from {options.folder}/checkpoints", err=True)
         raise typer.Exit(130)

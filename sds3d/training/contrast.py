@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +22,29 @@ from ..objects.colours import NAMED
 from ..objects.kind import Kind
 from ..objects.patterns import PATTERNS
 from ..priors.scorer import ImageTower, Scorer
-from .batches import Batches
 from .options import TextOptions
 from .words import WIDTH, half_copy, make_text_encoder, set_weights
 
 MAX_SCALE = 60.0
+
+Near = Callable[[str, Sequence[float]], str]
+"""(caption, two numbers in (0, 1)) -> a wrong caption that is one word away."""
+
+
+class _Pairs(Protocol):
+    @property
+    def rgb(self) -> Float[Tensor, "b 3 s s"]: ...
+
+    @property
+    def captions(self) -> tuple[str, ...]: ...
+
+
+class Captioned(Protocol):
+    """Pictures in [0, 1] and their captions, by step."""
+
+    def draw(self, step: int, count: int) -> _Pairs:
+        """The batch of a step."""
+        ...
 
 
 def make_scorer(options: TextOptions, tokenizer) -> Scorer:
@@ -86,13 +105,16 @@ def contrastive_loss(
 
 def train_scorer(
     scorer: Scorer,
-    batches: Batches,
-    kinds: Sequence[Kind],
+    batches: Captioned,
+    near: Near,
     options: TextOptions,
     report: Callable[[int, float], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Scorer:
-    """Train in place; `report` gets (step, mean loss) every hundred steps.
+    """Train in place.
+
+    Args:
+        near: see Near. report: gets (step, mean loss) every hundred steps.
 
     Raises:
         StopRequested: `should_stop` said so; minutes of work are given up.
@@ -108,7 +130,7 @@ def train_scorer(
             group["lr"] = options.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * share))
         batch = batches.draw(step, options.batch)
         numbers = streams.uniform((options.batch, 2), "one word", step=step)[0].tolist()
-        wrong = [one_word_away(c, kinds, n) for c, n in zip(batch.captions, numbers, strict=True)]
+        wrong = [near(c, n) for c, n in zip(batch.captions, numbers, strict=True)]
         rgb = augment(batch.rgb, streams, step)
         with torch.autocast("cpu", torch.bfloat16):
             images = F.normalize(scorer.image(rgb * 2 - 1).float(), dim=-1)

@@ -14,6 +14,8 @@ from ..priors.scorer import Scorer
 from .batches import Batch, Source
 from .network import alphas_cumprod, view_features
 from .options import TrainOptions
+from .sound_options import SoundTrainOptions
+from .sounds import SoundBatch
 from .words import TextTower, token_ids
 
 
@@ -33,7 +35,7 @@ class Noised:
 class Noising:
     """The noise of each step: a pure function of (seed, step)."""
 
-    def __init__(self, options: TrainOptions):
+    def __init__(self, options: TrainOptions | SoundTrainOptions):
         self.options, self.streams = options, Streams(options.seed)
         products = alphas_cumprod()
         self.alpha, self.sigma = products.sqrt().float(), (1 - products).sqrt().float()
@@ -50,7 +52,7 @@ class Noising:
         a, s = self.alpha[t][:, None, None, None], self.sigma[t][:, None, None, None]
         return Noised(a * x0 + s * eps, t, a * eps - s * x0)
 
-    def captions(self, batch: Batch, drawn: Tensor) -> list[str]:
+    def captions(self, batch: Batch | SoundBatch, drawn: Tensor) -> list[str]:
         """The batch's sentences, a share of them left out."""
         left_out = (drawn[:, 0] < self.options.drop_text).tolist()
         return ["" if out else c for out, c in zip(left_out, batch.captions, strict=True)]

@@ -54,15 +54,9 @@ def make_unet(options: NetworkOptions, seed: int) -> Any:
 
 def save_model(unet: Any, tower: Scorer | TextTower, options: NetworkOptions, folder: Path) -> None:
     """Write the folder that priors.kinds.embedded reads, in half precision; `unet` itself stays as it is."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     half_of(unet).save_pretrained(folder / "unet")
-    half_copy(tower.text_encoder).save_pretrained(folder / "text_encoder")
-    tower.tokenizer.save_pretrained(folder / "tokenizer")
-    projection = {k: v.half().contiguous() for k, v in tower.text_projection.state_dict().items()}
-    save_file(projection, folder / "text_projection.safetensors")
-    _scheduler().save_pretrained(folder / "scheduler")
+    save_text_side(tower, folder)
     index = {
         "_class_name": "TinyPixelPrior",
         "unet": ["diffusers", "UNet2DConditionModel"],
@@ -79,6 +73,17 @@ def save_model(unet: Any, tower: Scorer | TextTower, options: NetworkOptions, fo
         },
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def save_text_side(tower: Scorer | TextTower, folder: Path) -> None:
+    """Write text encoder, tokenizer, projection and schedule of a model folder, in half precision."""
+    from safetensors.torch import save_file
+
+    half_copy(tower.text_encoder).save_pretrained(folder / "text_encoder")
+    tower.tokenizer.save_pretrained(folder / "tokenizer")
+    projection = {k: v.half().contiguous() for k, v in tower.text_projection.state_dict().items()}
+    save_file(projection, folder / "text_projection.safetensors")
+    _scheduler().save_pretrained(folder / "scheduler")
 
 
 def half_of(network: Any) -> Any:

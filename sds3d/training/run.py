@@ -19,7 +19,7 @@ from ..priors.kinds.embedded import load_folder
 from ..priors.scorer import Scorer, load_scorer
 from ..priors.views import VIEW_WORDS
 from .batches import Batches, Source
-from .contrast import make_scorer, save_scorer, train_scorer
+from .contrast import make_scorer, one_word_away, save_scorer, train_scorer
 from .denoising import PixelLoss
 from .latent import train_latent
 from .loop import fit, told
@@ -149,7 +149,7 @@ def prepare_scorer(
         train_scorer(
             scorer,
             batches,
-            kinds,
+            lambda caption, numbers: one_word_away(caption, kinds, numbers),
             text,
             lambda s, loss: say(f"{folder.name} {s}/{text.steps} loss {loss:.3f}"),
             should_stop,

@@ -1,0 +1,1 @@
+"""The kinds of sounds, one shelf a file; found by scanning."""
