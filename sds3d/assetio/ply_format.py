@@ -70,7 +70,7 @@ def parse_ply(data: bytes, path: Path) -> dict[str, Table]:
     Raises:
         AssetError: the header is malformed, or the data is shorter than the header claims.
     """
-    order, elements, start = _parse_header(data, path)
+    order, elements, start = parse_header(data, path)
     tables = {}
     if order == "":
         tokens = data[start:].split()
@@ -120,7 +120,12 @@ def build_ply(tables: list[tuple[str, np.ndarray]], comments: tuple[str, ...] = 
     return ("\n".join([*lines, "end_header"]) + "\n").encode("ascii") + b"".join(body)
 
 
-def _parse_header(data: bytes, path: Path) -> tuple[str, list[Element], int]:
+def parse_header(data: bytes, path: Path) -> tuple[str, list[Element], int]:
+    """Byte order ("" for ASCII, "<" or ">"), the elements, and where the first one's data begins.
+
+    Raises:
+        AssetError: the header is malformed.
+    """
     end = data.find(b"end_header", 0, MAX_HEADER_BYTES)
     if not data.startswith(b"ply") or end < 0:
         raise AssetError(f"{path}: is not a PLY file, or its header is cut off: no 'end_header' was found.")

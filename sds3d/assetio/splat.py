@@ -19,16 +19,17 @@ from .color import to_bytes
 SH_C0 = 0.28209479177387814
 """The constant spherical harmonic, 1 / (2 √π): a colour is 0.5 + SH_C0 times the first coefficient."""
 
-_ROW = np.dtype(
+ROW = np.dtype(
     [("mean", "<f4", (3,)), ("scale", "<f4", (3,)), ("rgba", "u1", (4,)), ("rotation", "u1", (4,))]
 )
+"""A Gaussian in the file."""
 
 
 def encode_splat(splats: Splats) -> bytes:
     """A .splat file: means and scales exact, colours and opacity to 1/255, rotations to 1/128, of degree 0."""
     size = splats.scales.double().prod(1) * splats.opacities.double()
     order = torch.argsort(size, descending=True, stable=True)
-    rows = np.empty(len(splats.means), dtype=_ROW)
+    rows = np.empty(len(splats.means), dtype=ROW)
     rows["mean"] = as_numpy(splats.means[order])
     rows["scale"] = as_numpy(splats.scales[order])
     rows["rgba"][:, :3] = to_bytes(0.5 + SH_C0 * as_numpy(splats.sh[order, 0]))
@@ -44,11 +45,11 @@ def decode_splat(data: bytes, path: Path) -> Splats:
     Raises:
         AssetError: the length is no multiple of 32, or nothing is there.
     """
-    if not data or len(data) % _ROW.itemsize:
+    if not data or len(data) % ROW.itemsize:
         raise AssetError(
-            f"{path}: is cut off or no .splat file: it has {len(data)} bytes, where each splat takes {_ROW.itemsize}."
+            f"{path}: is cut off or no .splat file: it has {len(data)} bytes, where each splat takes {ROW.itemsize}."
         )
-    rows = np.frombuffer(data, _ROW)
+    rows = np.frombuffer(data, ROW)
     rotation = rows["rotation"].astype(np.float64) / 128 - 1
     rotation[(rotation == 0).all(1), 0] = 1.0  # as viewers do with no rotation at all
     rotation /= np.linalg.norm(rotation, axis=1, keepdims=True)

@@ -17,6 +17,7 @@ from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import preset
 from sds3d.representations import particles
 from sds3d.representations.base import Representation
+from sds3d.representations.edited import Edited
 
 from ..config.dump import config_hash
 from ..config.kinds import module_of
@@ -24,13 +25,13 @@ from ..config.options import Options
 from ..core.streams import Streams
 from ..optimize.needs import check_needs
 from ..optimize.out_of_memory import not_loaded
-from ..optimize.stage import Stage
+from ..optimize.stage import Original, Stage
 from ..optimize.terms import Term, streams_of
 from ..optimize.timing import Stopwatch, TimedPrior
 from ..priors import registry, text_cache
 from ..priors.base import Prior, Prompts
 from ..priors.models.resolve import ensure, resolved
-from . import configs
+from . import configs, editing
 from .device import device_of
 from .drawing import file_renderer
 from .schema import PRIORS, REPRESENTATIONS, Alone, RunConfig, TermsOptions
@@ -92,8 +93,8 @@ def weight_files(options: Options) -> list[Path]:
 def check_prompt(config: RunConfig) -> None:
     """Ask the priors' kinds, without loading a network, whether they can serve the config's one prompt.
 
-    A kind tells by a function `check_prompts(options, text, negative, view_words)`; one that has none is asked
-    when it is loaded, by `prepare`.
+    A kind tells by a function `check_prompts(options, text, negative, view_words, source="")`; one that has none is
+    asked when it is loaded, by `prepare`.
 
     Raises:
         PromptError: it cannot; the text says which words it does not know and what to do.
@@ -101,7 +102,8 @@ def check_prompt(config: RunConfig) -> None:
     for prior in priors_of(config):
         module = module_of(PRIORS.package, prior.kind, PRIORS.group)  # type: ignore[attr-defined]
         if hasattr(module, "check_prompts"):
-            module.check_prompts(prior, config.prompt, config.negative_prompt, config.view_words)
+            source = {} if config.edit is None else {"source": config.edit.prompt}
+            module.check_prompts(prior, config.prompt, config.negative_prompt, config.view_words, **source)
 
 
 def check_model(config: RunConfig) -> None:
@@ -126,8 +128,9 @@ def build_representation(config: RunConfig, prior: Callable[[], Prior] | None = 
     """
     options = config.representation
     create = module_of(REPRESENTATIONS.package, options.kind, REPRESENTATIONS.group).create  # type: ignore[attr-defined]
-    extras: dict[str, Any] = {}
-    if "canvas" in inspect.signature(create).parameters:
+    asked = inspect.signature(create).parameters
+    extras: dict[str, Any] = {"edit": config.edit} if "edit" in asked else {}
+    if "canvas" in asked:
         extras["canvas"] = functools.cache(
             lambda: PriorCanvas(prior() if prior else load_prior(config.prior))
         )
@@ -160,12 +163,14 @@ class Place:
 
     Args:
         index: its number. config_hash: see configs.hash_of_stage; by default that of a run by itself.
-        scene: what it starts from; a fresh one where there is none.
+        scene: what it starts from; a fresh one where there is none. original: what it is compared with; by default
+            the file of an edit.
     """
 
     index: int = 0
     config_hash: str | None = None
     scene: Representation | None = None
+    original: Original | None = None
 
 
 ALONE = Place()
@@ -196,39 +201,58 @@ def assemble(
     alone, guidance = config.apart(), config.guidance
     scene = place.scene or build_representation(config, lambda: prior_of(alone[0].config))
     scene.to(device)
+    original = place.original or original_of(config, scene)
     whole = place.config_hash or configs.hash_of(config)
     if not isinstance(guidance, TermsOptions):
-        stage = _stage(alone[0], prior_of(config), scene, device, Streams(config.seed), whole)
+        stage = _stage(alone[0], prior_of(config), original, scene, device, Streams(config.seed), whole)
         return replace(stage, index=place.index)
     terms = []
     for one, term in zip(alone, guidance.terms, strict=True):
         streams = streams_of(config.seed, term.stream)
-        stage = _stage(one, prior_of(one.config), scene, device, streams, whole)
+        stage = _stage(one, prior_of(one.config), original, scene, device, streams, whole)
         terms.append(Term(term.name, stage, term.factor, term.chance))
     first = replace(terms[0].stage, options=config.optimize, streams=Streams(config.seed))
     return replace(first, terms=tuple(terms), mix=guidance.mix, index=place.index)
 
 
+def original_of(config: RunConfig, scene: Representation) -> Original | None:
+    """What an edit starts from; None where nothing is edited."""
+    if config.edit is None:
+        return None
+    assert isinstance(scene, Edited), "check_edit refuses representations that edit nothing"
+    return Original(scene.original(), config.edit.prompt, editing.fidelity_of(config.edit))
+
+
 def _stage(
-    one: Alone, prior: Prior, scene: Representation, device: torch.device, streams: Streams, whole: str
+    one: Alone,
+    prior: Prior,
+    original: Original | None,
+    scene: Representation,
+    device: torch.device,
+    streams: Streams,
+    whole: str,
 ) -> Stage:
     """The stage of one guidance by itself; `whole` is the hash of the run's config."""
-    config = one.config
+    config, edit = one.config, one.config.edit
     assert config.prompt is not None, "a batch is split into one config a prompt first"
+    words = "" if edit is None else edit.prompt
     view_words = not prior.info.uses_camera if config.view_words is None else config.view_words
     return Stage(
         prior=prior,
         representation=scene,
-        guidance=build_guidance(one.guidance, prior, config.optimize.steps, config.debug.gradients),
+        guidance=build_guidance(
+            editing.tempered(one.guidance, edit), prior, config.optimize.steps, config.debug.gradients
+        ),
         sampler=config.representation.sampler(config.cameras.sampler()),
-        embedded=text_cache.prepare(prior, Prompts(config.prompt, config.negative_prompt, view_words)),
-        options=config.optimize,
+        embedded=text_cache.prepare(prior, Prompts(config.prompt, config.negative_prompt, view_words, words)),
+        options=editing.slowed(config.optimize, edit),
         streams=streams,
         config_hash=whole,
         prompt=config.prompt,
         device=device,
         particles=config.particles,
         backdrop=config.representation.backdrop(),
+        original=original,
     )
 
 
@@ -249,4 +273,4 @@ def check_guidance(config: RunConfig) -> None:
         sampler = options.representation.sampler(options.cameras.sampler())
         cameras = sampler.sample(Streams(options.seed), 0, 1) is not None
         scene = build_representation(options.model_copy(update={"particles": 1}))
-        check_needs(needs, scene, cameras, name=one.name)
+        check_needs(needs, scene, cameras, options.edit is not None, one.name)

@@ -13,6 +13,7 @@ from ..optimize.events import Monitor
 from .assemble import PriorCache, check_guidance, check_model, check_prompt
 from .conversion import check_stages
 from .device import device_of
+from .editing import check_edit
 from .execute import Finisher, execute
 from .export import wanted
 from .runfolder import RunFolder
@@ -95,6 +96,7 @@ def check_choices(config: RunConfig, here: bool = True) -> None:
         ConfigError: says what, and what to take instead.
     """
     check_stages(config)
+    check_edit(config)
     stages = config.in_stages()
     for stage in stages:
         if here:

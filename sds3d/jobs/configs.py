@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from ..config import dump, load, overrides, source
 from ..core.errors import ConfigError
-from . import recommend, staging
+from . import editing, recommend, staging
 from .schema import RunConfig
 
+NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 _WHERE_ONLY = frozenset({"runs", "threads", "debug", "device"})
 
 
-def from_words(words: Iterable[str]) -> RunConfig:
+def from_words(words: Iterable[str], values: Mapping[str, Any] = NO_VALUES) -> RunConfig:
     """The config of a command line: a sentence or a YAML file first (optional), then overrides `a.b=c`.
+
+    Args:
+        values: what its options say, by dotted key; overrides win.
 
     Raises:
         ConfigError: names file or command line, line, key, what was expected and the nearest valid key.
@@ -26,6 +32,8 @@ def from_words(words: Iterable[str]) -> RunConfig:
         document = source.read(first)
     elif first is not None:
         overrides.set_value(document, RunConfig, ("prompt",), first)
+    for key, value in values.items():
+        overrides.set_value(document, RunConfig, tuple(key.split(".")), value)
     overrides.apply(document, RunConfig, words)
     return from_document(document)
 
@@ -65,6 +73,7 @@ def from_document(document: source.Document) -> RunConfig:
     Raises:
         ConfigError: see `from_words`.
     """
+    editing.complete(document)
     staging.unfold(document)
     recommend.fill(document)
     return load.validate(RunConfig, document)
@@ -79,7 +88,11 @@ def to_yaml(config: RunConfig) -> str:
 
 def hash_of(config: RunConfig) -> str:
     """32 hex digits over all that can change the result; where it is written and what computes it left out."""
-    return dump.config_hash(config, _WHERE_ONLY)
+    if config.edit is None:
+        return dump.config_hash(config, _WHERE_ONLY | {"edit"})
+    # where the file lies may change, its hash may not
+    edit = config.edit.model_copy(update={"source": "", "file": None})
+    return dump.config_hash(config.model_copy(update={"edit": edit}), _WHERE_ONLY)
 
 
 def hash_of_stage(config: RunConfig, index: int) -> str:
@@ -91,7 +104,7 @@ def hash_of_stage(config: RunConfig, index: int) -> str:
         return hash_of(config)
     # every stage holds its sections whole: the run's own have no say any more
     known = config.model_copy(update={"stages": config.stages[: index + 1]})
-    return dump.config_hash(known, _WHERE_ONLY.union(staging.SECTIONS))
+    return dump.config_hash(known, _WHERE_ONLY.union(staging.SECTIONS, {"edit"}))
 
 
 def schema() -> dict:

@@ -22,7 +22,7 @@ from .assemble import Place, PriorCache, assemble, priors_of, weight_files
 from .conversion import check_stages, converted
 from .device import device_of
 from .export import wanted, write_assets
-from .pictures import write_pictures
+from .pictures import write_before_after, write_pictures
 from .record import Leg, Recorder
 from .runfolder import RunFolder, Status
 from .schema import RunConfig
@@ -124,6 +124,8 @@ def _write_results(
         places.insert(0, folder.of_stage(name))
     for place in places:
         write_pictures(place, scene, _sheet_only(config) if place is not folder else config, stage.device)
+    if stage.original is not None:
+        write_before_after(folder, stage.original.representation, scene, config, stage.device)
     scene.to(torch.device("cpu"))
     for place in places:
         write_assets(

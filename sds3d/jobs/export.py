@@ -8,9 +8,11 @@ from pathlib import Path
 
 from sds3d.representations.bake_texture import fit
 from sds3d.representations.base import Colored, Representation, RepresentationOptions
+from sds3d.representations.edited import Edited
 from sds3d.representations.particles import members_of
 
 from ..assetio import kinds
+from ..assetio.files import write_atomic
 from ..assetio.provenance import NOTHING, Provenance
 from ..config.suggest import nearest
 from ..core.assets import Asset, Mesh
@@ -97,6 +99,8 @@ def write_assets(
 ) -> list[Path]:
     """Write `<stem>.glb` and the like, of further particles `<stem>_2.glb` and so on; views to `<stem>_colmap/`.
 
+    An edited file is written as what it is with nothing changed but what was edited; in other kinds it is converted.
+
     Args:
         representation: on the CPU. stem: path without suffix. name: the label inside the files.
         overwrite: replace files that exist; otherwise AssetError says which is in the way.
@@ -110,8 +114,11 @@ def write_assets(
         forms = _Forms(member, name, baking or BakingOptions())
         own = stem.with_name(particle_name(stem.name, index))
         for kind in wanted_kinds:
-            if FORMS[kind] != "views":
-                path = own.with_name(own.name + kinds.KINDS[kind])
+            path = own.with_name(own.name + kinds.KINDS.get(kind, ""))
+            if isinstance(member, Edited) and kind == member.kind:
+                write_atomic(path, member.patched(), overwrite)
+                written.append(path)
+            elif FORMS[kind] != "views":
                 written += kinds.write(forms.asset(FORMS[kind]), path, kind, overwrite, origin)
             elif kind == "gif":
                 path = own.with_name(f"{own.name}.gif")

@@ -64,3 +64,19 @@ def write_pictures(
         each = [render_views(member, cameras, options.turntable_size, device) for member in members]
         frames = [sheet(torch.stack(turn)) for turn in zip(*each, strict=True)]
         pictures.turntable(frames, folder.turntable, options.turntable_fps, overwrite=True)
+
+
+def write_before_after(
+    folder: RunFolder,
+    original: Representation,
+    scene: Representation,
+    config: RunConfig,
+    device: torch.device,
+) -> None:
+    """before_after.png: a row of views of the original, and the same views of the result below."""
+    options = config.pictures
+    if not options.contact_views:
+        return
+    cameras = turntable(options.contact_views, options.elevation_deg)
+    rows = [render_views(one, cameras, options.contact_size, device) for one in (original, scene)]
+    pictures.contact_sheet(list(chain(*rows)), folder.before_after, options.contact_views, overwrite=True)

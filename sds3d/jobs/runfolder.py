@@ -4,6 +4,7 @@ config.yaml      every option, resolved            status.json    state, reason,
 provenance.json  versions, weights, hardware       metrics.jsonl  one line a step
 previews/        pictures during the run           checkpoints/   states to resume from
 asset*.*         the result, one a particle        turntable.mp4, contact.png, report.html
+before_after.png the original over the result of an edit
 stages/NAME/     the result of each stage
 """
 
@@ -77,6 +78,9 @@ class RunFolder:
     checkpoints = property(lambda self: self.path / "checkpoints", doc="Folder of states to resume from.")
     turntable = property(lambda self: self.path / "turntable.mp4", doc="A film of the asset.")
     contact = property(lambda self: self.path / "contact.png", doc="Views of the asset on one sheet.")
+    before_after = property(
+        lambda self: self.path / "before_after.png", doc="Of an edit: the original above, the result below."
+    )
     report = property(lambda self: self.path / "report.html", doc="Self-contained page about the run.")
 
     @classmethod

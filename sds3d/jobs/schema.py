@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from sds3d.guidance.options import GuidanceOptions
 from sds3d.guidance.registry import method_of
 from sds3d.representations.base import RepresentationOptions
+from sds3d.representations.edited import SceneEdit
 
 from ..config.kinds import KindOf, Names
 from ..config.options import Options, Scalar
@@ -236,6 +237,20 @@ class StageOptions(Options):
     """The loop. Keys that are left out are the run's."""
 
 
+class EditOptions(SceneEdit):
+    """A run that edits something that exists: the run's prompt says what it shall become."""
+
+    source: Annotated[str, Field(min_length=1)]
+    """What is edited: a mesh or splat file, or a run folder, whose asset is meant."""
+    prompt: str = ""
+    """What it shows now; methods that compare with the original need these words."""
+    strength: float = Field(default=1.0, ge=0.0, le=1.0)
+    """How far it may go: 0 changes nothing, 1 is the method as it is; see docs/editing.md for what it turns."""
+    fidelity: float = Field(default=0.0, ge=0.0)
+    """Weight of half the squared difference between the training views and the original's, summed over a view's
+    pixels; what `strength` adds comes on top."""
+
+
 class RunConfig(Options):
     """A run: a sentence, the prior that judges, the representation that learns, and how.
 
@@ -271,6 +286,8 @@ class RunConfig(Options):
     """Training views."""
     optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
     """The loop."""
+    edit: EditOptions | None = None
+    """What is edited, and how far it may change. Default: something new is made."""
     stages: Annotated[tuple[StageOptions, ...], Field(max_length=16)] = ()
     """Stages one after another, each starting from what the one before it made: a name, and what differs from the run's
     own options. Default: the run is one stage."""
@@ -299,6 +316,8 @@ class RunConfig(Options):
             raise ValueError("has both prompt and prompts; keep one")
         if any(not text.strip() for text in self.all_prompts()):
             raise ValueError("has an empty prompt; say what to make, such as a blue mushroom")
+        if self.edit is not None and (self.stages or self.particles > 1):
+            raise ValueError("edits something: that takes neither stages nor particles")
         names = [stage.name.lower() for stage in self.stages]
         if len(set(names)) < len(names):
             raise ValueError(f"two stages have one name, but folders are called by it: {', '.join(names)}")

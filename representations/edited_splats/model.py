@@ -1,0 +1,183 @@
+"""Splats of a file as a representation that is edited."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sds3d.assetio.original import source_of
+from sds3d.assetio.original_splats import Columns, SplatsOriginal, open_splats
+from sds3d.core.assets import Asset, Box
+from sds3d.core.errors import AssetError, ConfigError
+from sds3d.core.frame import Axis, Frame
+from sds3d.core.look import Look, Render
+from sds3d.core.schedules import Schedule
+from sds3d.core.streams import Streams
+from sds3d.core.tree import Tree
+
+from ..base import Moments, ParamGroup
+from ..edited import Differences, SceneEdit
+from ..gaussians.parameters import SH_0, Parameters
+from ..gaussians.regularise import gamut
+from ..raster.gaussians import rasterize_gaussians
+from .options import Options
+
+SHAPE = ("means", "log_scales", "rotations", "logit_opacities")
+COLOUR = ("sh_dc", "sh_rest")
+NEAR = 0.01
+"""World units in front of a camera in which nothing is drawn."""
+COUNTED, FAINT = 0.98, 0.1
+"""Share of the Gaussians, by their place, that the cameras are fitted to; those that are fainter do not count."""
+
+
+class EditedSplats:
+    """A Representation (see representations.base) of a splat file; also an `Edited`.
+
+    Args:
+        options: see Options. file: the file. frame: where our world lies in it. free: name of a column -> the rows
+            that may change.
+    """
+
+    provides = frozenset({"rgb", "alpha", "depth"})
+
+    def __init__(self, options: Options, file: SplatsOriginal, frame: Frame, free: dict[str, Tensor]):
+        self.options, self.file, self.frame = options, file, frame
+        self.kind, self.notes = file.kind, file.notes
+        self.columns = Parameters(**file.columns.named())
+        named = self.columns.named()
+        self.differences = Differences({name: tuple(named[name].shape[1:]) for name in free}, free)
+        self.bounds = Box((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
+
+    def to(self, device: torch.device) -> None:
+        """Move the file's columns and the differences."""
+        self.columns = self.columns.map(lambda value: value.to(device))
+        self.differences.to(device)
+
+    def parameters(self) -> Parameters:
+        """The Gaussians as they are now, in the file's own space; differentiable in the differences."""
+        add, named = self.differences.added, self.columns.named()
+        moved = {name: add(name, value, self._unit(name)) for name, value in named.items()}
+        return Parameters(**moved)
+
+    def _unit(self, name: str) -> float:
+        """Of the file's own units in one of ours."""
+        return self.frame.scale if name == "means" else 1.0
+
+    def render(self, look: Look) -> Render:
+        """rgb over the background, alpha, depth in our units; the cameras are moved into the file's space."""
+        if look.cameras is None:
+            raise ValueError("splats need cameras in their look")
+        p, scale = self.parameters(), self.frame.scale
+        device = p.means.device
+        out = rasterize_gaussians(
+            p.means,
+            p.scales,
+            torch.nn.functional.normalize(p.rotations, dim=1),
+            p.opacities,
+            p.sh(1 + p.sh_rest.shape[1]),
+            self.frame.cameras(look.cameras).to(device),
+            look.size,
+            look.background.to(device),
+            near=NEAR * scale,
+            implementation=self.options.rasterizer,
+        )
+        return {"rgb": gamut(out.rgb), "alpha": out.alpha, "depth": out.depth / scale}
+
+    def regularise(self, render: Render, progress: float) -> dict[str, Tensor]:
+        """Anchors: half the squared differences from the file, weighted."""
+        o, d = self.options, self.differences.values
+        terms: dict[str, tuple[Schedule, tuple[str, ...], float]] = {
+            "anchor_means": (o.anchor_means, ("means",), 1.0),
+            "anchor_scales": (o.anchor_scales, ("log_scales", "logit_opacities"), 1.0),
+            "anchor_colors": (o.anchor_colors, COLOUR, SH_0),
+        }
+        out = {}
+        for name, (weight, of, unit) in terms.items():
+            found = [unit * d[n] for n in of if n in d]
+            if found and (w := weight(progress)):
+                out[name] = 0.5 * w * sum((v.square().sum() for v in found), found[0].new_zeros(()))
+        return out
+
+    def param_groups(self) -> list[ParamGroup]:
+        """One group a column that may change."""
+        o = self.options
+        rates = {
+            "means": o.lr_means,
+            "log_scales": o.lr_scales,
+            "rotations": o.lr_rotations,
+            "logit_opacities": o.lr_opacities,
+            "sh_dc": o.lr_colors,
+            "sh_rest": o.lr_harmonics,
+        }
+        return [ParamGroup(n, {n: v}, rates[n]) for n, v in self.differences.values.items()]
+
+    def after_step(
+        self, step: int, total: int, render: Render, moments: Moments, streams: Streams
+    ) -> dict[str, float]:
+        """Base colours stay in [0, 1], or where the file had them beyond."""
+        self.differences.limit("sh_dc", self.columns.sh_dc, -0.5 / SH_0, 0.5 / SH_0)
+        return {}
+
+    def state_dict(self) -> Tree:
+        """The differences; the rest is the file's."""
+        return {"differences": self.differences.state_dict(), "sha256": self.file.source.sha256}
+
+    def load_state_dict(self, state: Tree) -> None:
+        """Restore `state_dict`'s value.
+
+        Raises:
+            RunFolderError: other rows were free. AssetError: it was saved of another file.
+        """
+        source_of(self.file.source.path, state["sha256"])
+        self.differences.load_state_dict(state["differences"])
+
+    def original(self) -> EditedSplats:
+        """See Edited."""
+        out = EditedSplats(self.options, self.file, self.frame, {})
+        out.to(self.columns.means.device)
+        return out
+
+    @torch.no_grad()
+    def _columns(self) -> Columns:
+        return Columns(**{name: v.detach().cpu() for name, v in self.parameters().named().items()})
+
+    def patched(self) -> bytes:
+        """See Edited."""
+        return self.file.patched(self._columns())
+
+    def to_asset(self, kind: str) -> Asset:
+        """Export as "splats", in the file's own space.
+
+        Raises:
+            AssetError: another kind is asked for.
+        """
+        if kind != "splats":
+            raise AssetError(f'edited splats export as "splats", not as "{kind}"')
+        return self._columns().to_splats(self.file.source.path.stem)
+
+
+def create(options: Options, streams: Streams, edit: SceneEdit | None = None) -> EditedSplats:
+    """The splats of the file that is edited.
+
+    Raises:
+        AssetError: the file cannot be read, was changed since, or holds no splats. ConfigError: nothing is edited.
+    """
+    if edit is None or edit.file is None:
+        raise ConfigError(
+            "edited_splats draws a file that is edited, and the config edits none.",
+            key="representation",
+            hint="Use `sds3d edit FILE`, or name the file under edit.source.",
+        )
+    file = open_splats(source_of(edit.file, edit.sha256))
+    c = file.columns
+    seen = torch.sigmoid(c.logit_opacities) > FAINT
+    frame = edit.frame(c.means[seen] if bool(seen.any()) else c.means, up_of(file), COUNTED)
+    free: tuple[str, ...] = {"nothing": SHAPE + COLOUR, "shape": COLOUR, "colour": SHAPE}[edit.keep]
+    rows = torch.arange(len(c))
+    return EditedSplats(options, file, frame, {n: rows for n in free if n != "sh_rest" or c.sh_rest.shape[1]})
+
+
+def up_of(file: SplatsOriginal) -> Axis:
+    """The up axis that a splat file is taken to have: SPZ tells its axes, and files that sds3d wrote are +y."""
+    ours = b"sds3d" in file.source.data[:4096] if file.source.data.startswith(b"ply") else False
+    return "+y" if ours or file.source.data.startswith(b"\x1f\x8b") else "-y"

@@ -1,0 +1,165 @@
+"""Edits: what a config leaves out about the file that is edited, and how far it may go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sds3d.guidance.options import GuidanceOptions
+from sds3d.guidance.registry import preset
+
+from ..assetio.kinds import KINDS
+from ..assetio.original import Sort, sort_of, source_of
+from ..config.source import Document
+from ..core import schedules
+from ..core.errors import ConfigError, Sds3dError
+from ..optimize.options import OptimizeOptions
+from .recommend import merged
+from .schema import JUDGES, EditOptions, RunConfig
+
+METHOD = "dds"
+"""The method of an edit that names none."""
+
+REPRESENTATION = {"splats": "edited_splats", "mesh": "edited_mesh"}
+"""What a file shows -> what edits it."""
+
+PULL = 20.0
+"""Weight of the pull to the original's pictures at strength 0, which falls to nothing at strength 1."""
+
+RECOMMENDED: Mapping[str, Any] = {
+    "optimize": {"steps": 200, "white_background": 1.0},
+    "pictures": {"turntable_frames": 24},
+}
+"""What an edit takes where its config says nothing."""
+
+
+def complete(document: Document) -> None:
+    """Write into a document that edits what follows from its file, in place, where it says nothing.
+
+    The file is looked at only where something is missing, so that the config of a run can be read without it. A
+    document that is malformed where this would look is left as it is: validation reports it.
+
+    Raises:
+        ConfigError: there is no such file or run, or it holds nothing that can be edited.
+    """
+    data = document.data
+    edit = data.get("edit") if isinstance(data, dict) else None
+    if not isinstance(edit, dict) or not isinstance(edit.get("source"), str) or not edit["source"]:
+        return
+    for section, values in RECOMMENDED.items():
+        if isinstance(data.get(section) or {}, dict):
+            data[section] = merged(data.get(section) or {}, values)
+    guidance = JUDGES.expand(data.get("guidance") or {"method": METHOD})
+    if isinstance(data.get("guidance"), dict) and not {"method", "terms"} & set(data["guidance"]):
+        guidance = {**data["guidance"], "method": METHOD}
+    data["guidance"] = guidance
+    if not edit.get("file") or not edit.get("sha256"):
+        _take(edit, str(data.get("runs", "runs")))
+    if data.get("export") is None or data.get("representation") is None:
+        sort = _sort(edit["file"])
+        data.setdefault("export", [sort.kind])
+        data.setdefault("representation", {"kind": REPRESENTATION[sort.form]})
+
+
+def _take(edit: dict[str, Any], runs: str) -> None:
+    """Note which file is meant, and its hash."""
+    try:
+        edit.setdefault("file", str(found(edit["source"], runs)))
+        edit.setdefault("sha256", source_of(edit["file"]).sha256)
+    except ConfigError:
+        raise
+    except Sds3dError as error:
+        raise ConfigError(str(error), key="edit.source") from error
+
+
+def _sort(file: str) -> Sort:
+    try:
+        return sort_of(source_of(file))
+    except Sds3dError as error:
+        raise ConfigError(str(error), key="edit.source") from error
+
+
+def found(word: str, runs: str = "runs") -> Path:
+    """The absolute path of the file that a word means: a file, or the asset of a run, by folder or name under `runs`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(word)
+    folder = next((p for p in (path, Path(runs) / word) if (p / "config.yaml").is_file()), None)
+    if path.is_file():
+        return path.resolve()
+    if folder is None:
+        raise ConfigError(
+            f"there is no file and no run called {word!r}.",
+            key="edit.source",
+            hint=f"Give a mesh or splat file, or a run folder; paths are relative to the folder that you are in, "
+            f"{Path.cwd()}.",
+        )
+    order = ("3dgs", "splat", "spz", "glb", "ply", "obj")
+    assets = [folder / f"asset{KINDS[kind]}" for kind in order]
+    there = next((p for p in assets if p.is_file()), None)
+    if there is None:
+        raise ConfigError(
+            f"the run {folder} has no asset that can be edited.",
+            key="edit.source",
+            hint=f"Finish it with: sds3d resume {folder}; or write one: sds3d export {folder} --to glb",
+        )
+    return there.resolve()
+
+
+def check_edit(config: RunConfig) -> None:
+    """Refuse an edit of which something is missing, and a representation that edits nothing.
+
+    Raises:
+        ConfigError: says what, and what to write instead.
+    """
+    edit, kind = config.edit, str(config.representation.kind)  # type: ignore[attr-defined]
+    if (edit is not None) != (kind in REPRESENTATION.values()):
+        raise ConfigError(
+            f"{kind} edits nothing." if edit else f"{kind} edits a file, and the config names none.",
+            key="representation.kind",
+            hint="Leave it out: it follows from the file." if edit else "Name the file under edit.source.",
+        )
+    if edit is None:
+        return
+    for one in config.apart():
+        if preset(one.guidance.method)(one.guidance).needs.source and not edit.prompt.strip():
+            raise ConfigError(
+                f"{one.guidance.method} compares with the original and has to know in words what it shows.",
+                key="edit.prompt",
+                hint='Say it: --from "a red car", or edit.prompt.',
+            )
+
+
+def tempered(guidance: GuidanceOptions, edit: EditOptions | None) -> GuidanceOptions:
+    """The guidance at an edit's strength: the noisiest time falls to the least noisy one as strength goes to 0."""
+    if edit is None or edit.strength == 1.0:
+        return guidance
+    times = guidance.times
+    high = between(times.low, times.high, edit.strength)
+    return guidance.model_copy(update={"times": times.model_copy(update={"high": high})})
+
+
+def between(low: schedules.Schedule, high: schedules.Schedule, share: float) -> schedules.Schedule:
+    """low + share (high - low), point by point over the run."""
+    points = 20
+    knots = [
+        (k / points, low(k / points) + share * (high(k / points) - low(k / points)))
+        for k in range(points + 1)
+    ]
+    return schedules.parse({"piecewise": [list(knot) for knot in knots]})
+
+
+def fidelity_of(edit: EditOptions) -> schedules.Schedule:
+    """The weight of the pull to the original's pictures, with what the strength adds."""
+    return schedules.constant(edit.fidelity + PULL * (1.0 - edit.strength))
+
+
+def slowed(optimize: OptimizeOptions, edit: EditOptions | None) -> OptimizeOptions:
+    """The loop at an edit's strength: learning rates are multiplied by it, so that at 0 nothing moves."""
+    if edit is None or edit.strength == 1.0:
+        return optimize
+    lr = between(schedules.constant(0.0), optimize.lr, edit.strength)
+    return optimize.model_copy(update={"lr": lr})
