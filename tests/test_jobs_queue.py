@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_run import small_config, small_folder
 
@@ -39,6 +39,7 @@ def state(queue, folder):
     return queue.job(folder).state
 
 
+@settings(max_examples=8)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=6))
 def test_higher_priority_first_and_then_the_older(tmp_path_factory, priorities):
     runs = tmp_path_factory.mktemp("runs")

@@ -16,7 +16,9 @@ from ..core.errors import ConfigError, Sds3dError, StopRequested
 from . import (
     compare,
     doctor,
+    edit,
     export,
+    fork,
     import_,
     info,
     lint,
@@ -46,7 +48,9 @@ app = typer.Typer(
 )
 for module in (
     run,
+    edit,
     resume,
+    fork,
     compare,
     export,
     info,

@@ -13,7 +13,7 @@ class RunState:
 
     Args:
         step: steps done in this stage. stage: index of the stage.
-        representation, optimizer, guidance: trees of tensors and plain values.
+        representation, optimizer, guidance: trees of tensors and plain values; a guidance that is None begins anew.
         config_hash: hash of the resolved config that made this state.
     """
 
@@ -21,7 +21,7 @@ class RunState:
     stage: int
     representation: Tree
     optimizer: Tree
-    guidance: Tree
+    guidance: Tree | None
     config_hash: str
 
     def tree(self) -> Tree:

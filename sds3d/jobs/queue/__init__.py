@@ -1,0 +1,1 @@
+"""A queue of runs, worked off by processes apart: what a server, or a lab's shared machine, leaves running."""
