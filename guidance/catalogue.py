@@ -19,7 +19,16 @@ FAMILIES = MappingProxyType(
         "the original": ("sds", "sjc", "hifa"),
         "better noise": ("ism", "tsm", "sdi", "cfd"),
         "better reference": ("csd", "nfsd", "asd", "vsd", "esd"),
-        "anchored to a source": ("dds", "pds"),
+        "anchored to a source": (
+            "dds",
+            "pds",
+            "dreamcatalyst",
+            "ssd_edit",
+            "csd_edit",
+            "csd_collab",
+            "lusd",
+            "sdedit",
+        ),
         "weighted draws": ("rewardsds", "rewardvsd"),
         "your own": ("free",),
     }

@@ -1,6 +1,6 @@
 """The engine: one step of any recipe.
 
-    g = post[ w(t) sum over draws of omega steps[residual] + extra ]
+    g = post[ w(t) sum over draws of omega residual_post[residual] + extra ]
     loss = (1/B) sum_b 1/2 |z_b - sg(z_b - g_b)|^2
 
 summed over elements, so that the cotangent of z_b is g_b / B (guidance card §1.8). The loss's value is no
@@ -67,8 +67,8 @@ class Engine:
         self.needs = recipe.needs
         self.critic = None if recipe.critic is None else recipe.critic.bind(prior)
         self.image_post = recipe.image_post
-        bound = (one.bind(prior) for one in recipe.steps)
-        self.steps_on_residual = tuple(one for one in bound if one is not None)
+        bound = (one.bind(prior) for one in recipe.residual_post)
+        self.residual_post = tuple(one for one in bound if one is not None)
 
     def init(self, streams: Streams) -> State:
         """The memory of the noise source and of the critic; empty where neither has one."""
@@ -89,7 +89,7 @@ class Engine:
         now = moment(views, step, self.steps, streams)
         with torch.no_grad():
             g, log, memories = self._gradient(views, now, state)
-            state = state | {"steps": memories} if memories else state
+            state = state | {"residual_post": memories} if memories else state
             cotangent = g / len(views.z)
             if "noise" in state:
                 state = state | {"noise": self.recipe.noise.advance(state["noise"], now)}
@@ -152,16 +152,16 @@ class Engine:
         return _Try(t, calls, draws, omega, told, found, eps, residuals, of_critic)
 
     def _stepped(self, one: _Try, views: Views, now: Moment, state: State) -> tuple[Tensor, State, Log]:
-        """The residuals (n, B, C, h, w) after the recipe's steps, the memories by step, what the steps have to say."""
-        memories, log, out = dict(state.get("steps", {})), Log(), []
+        """The residuals (n, B, C, h, w) after the recipe's steps on them, the memories by step, and their log."""
+        memories, log, out = dict(state.get("residual_post", {})), Log(), []
         for residual, states in zip(one.residuals, one.draws, strict=True):
             seen = Seen(states, views, now, one.calls)
-            for step in self.steps_on_residual:
+            for step in self.residual_post:
                 residual, memory, told = step(residual, seen, memories.get(step.name, {}))
                 memories |= {step.name: memory} if memory else {}
                 log |= told
             out.append(residual)
-        return torch.stack(out) if self.steps_on_residual else one.residuals, memories, log
+        return torch.stack(out) if self.residual_post else one.residuals, memories, log
 
     def _choose(
         self, draws: list[dict[str, Noisy]], views: Views, now: Moment, calls: Calls

@@ -14,15 +14,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from sds3d.config.options import Options, Scalar
+from sds3d.config.options import Options, Scalar, held
 from sds3d.core import schedules
 from sds3d.core.errors import ConfigError
 
 from .dreamtime import DreamTime
 from .guiders import Guider, PerpNeg
-from .post import ClipNorm, ClipPixels, ClipValue, ImagePost, Post, UnitNorm
+from .post import ClipNorm, ClipPixels, ClipValue, ImagePost, Post, Spread, UnitNorm
 from .predictions import CFG, ClampX0, Combiner, Rescale, Transform
+from .step_options import StepOptions
 from .times import LAWS, Times
+from .triple import Triple
 
 
 class TimesOptions(Options):
@@ -136,6 +138,21 @@ class UnitNormOptions(Options):
         return UnitNorm(self.unit_norm)
 
 
+class SpreadOptions(Options):
+    """Scale each view's gradient to a standard deviation that falls along a sigmoid."""
+
+    spread: float = Field(default=0.15, gt=0.0)
+    """Standard deviation at the beginning, nearly."""
+    low: float = Field(default=0.01, gt=0.0)
+    """That at the end, nearly."""
+    speed: float = Field(default=5.0, ge=0.0)
+    """The sigmoid runs from -speed to speed over the run."""
+
+    def build(self) -> Post:
+        """The post step."""
+        return Spread(self.spread, self.low, self.speed)
+
+
 class ClipPixelsOptions(Options):
     """Clip the gradient of the rendered picture pixel by pixel."""
 
@@ -148,27 +165,21 @@ class ClipPixelsOptions(Options):
 
 
 TRANSFORMS = ("rescale", "clamp_x0")
-POSTS = ("clip_value", "clip_norm", "unit_norm")
+POSTS = ("clip_value", "clip_norm", "unit_norm", "spread")
 
 
 def _word(value: Any) -> Any:
     """A bare word stands for the step with its defaults: `clamp_x0` is `{clamp_x0: 1.0}`."""
-    words = {"clamp_x0": ClampX0Options(), "unit_norm": UnitNormOptions()}
+    words = {"clamp_x0": ClampX0Options(), "unit_norm": UnitNormOptions(), "spread": SpreadOptions()}
     return words.get(value, value) if isinstance(value, str) else value
 
 
-def _held(names: tuple[str, ...], value: Any) -> str | None:
-    """The one of these names that is a key of a mapping or a field of options: it tells them apart."""
-    keys = type(value).model_fields if isinstance(value, Options) else value
-    return next((name for name in names if name in keys), None) if isinstance(keys, Mapping) else None
-
-
 def _which_transform(value: Any) -> str | None:
-    return _held(TRANSFORMS, value)
+    return held(TRANSFORMS, value)
 
 
 def _which_post(value: Any) -> str | None:
-    return _held(POSTS, value)
+    return held(POSTS, value)
 
 
 TransformOptions = Annotated[
@@ -185,7 +196,8 @@ TransformOptions = Annotated[
 PostOptions = Annotated[
     Annotated[ClipValueOptions, Tag("clip_value")]
     | Annotated[ClipNormOptions, Tag("clip_norm")]
-    | Annotated[UnitNormOptions, Tag("unit_norm")],
+    | Annotated[UnitNormOptions, Tag("unit_norm")]
+    | Annotated[SpreadOptions, Tag("spread")],
     Discriminator(
         _which_post,
         custom_error_type="unknown_post_step",
@@ -213,7 +225,10 @@ class GuidanceOptions(Options):
     draws: int = Field(default=1, ge=1, le=64)
     """Noise draws a view, averaged; each costs its own predictions."""
     post: tuple[PostOptions, ...] = ()
-    """Steps on the gradient, in order: clip_value, clip_norm, unit_norm."""
+    """Steps on the gradient, in order: clip_value, clip_norm, unit_norm, spread."""
+    residual_post: tuple[StepOptions, ...] = ()
+    """Steps on the residual of all views before the weight, in order: stein couples the views, mask confines an
+    edit."""
     image_post: tuple[ImagePostOptions, ...] = ()
     """Steps on the gradient that arrives at the rendered picture, behind the encoder: {clip_pixels: 0.05}."""
 
@@ -224,6 +239,7 @@ class GuidanceOptions(Options):
             "weight": self.weight,
             "draws": self.draws,
             "post": tuple(p.build() for p in self.post),
+            "residual_post": tuple(s.build() for s in self.residual_post),
             "image_post": tuple(p.build() for p in self.image_post),
         }
 
@@ -239,12 +255,23 @@ class GuiderOptions(Options):
     """Its other parameters, with the library's names, such as {eta: 0}."""
 
 
+class TripleOptions(Options):
+    """InstructPix2Pix's triple: guidance by the prompt and by the source, each by a scale of its own."""
+
+    guider: Literal["instruct"] = "instruct"
+    """The triple."""
+    image_scale: Scalar = schedules.constant(1.5)
+    """s_img in eps_null + s (eps_y - eps_src) + s_img (eps_src - eps_null)."""
+
+
 def _guider(value: Any) -> Any:
     """A bare word that is no combiner of ours is a guider with its defaults."""
     return {"guider": value} if isinstance(value, str) and value not in ("cfg", "perp_neg") else value
 
 
-CombineOptions = Annotated[Literal["cfg", "perp_neg"] | GuiderOptions, BeforeValidator(_guider)]
+CombineOptions = Annotated[
+    Literal["cfg", "perp_neg"] | GuiderOptions | TripleOptions, BeforeValidator(_guider)
+]
 """How the answers with and without the prompt are put together."""
 
 
@@ -254,13 +281,15 @@ class GuidedOptions(GuidanceOptions):
     cfg_scale: Scalar
     """Guidance scale s in eps_null + s (eps_y - eps_null); 1 is plain conditional."""
     combine: CombineOptions = "cfg"
-    """How answers with and without the prompt are put together: cfg, perp_neg (between view prompts), or a guider of
-    diffusers: apg, cfg_zero_star, tcfg, mambo, slg."""
+    """How answers with and without the prompt are put together: cfg, perp_neg (between view prompts), instruct
+    (by prompt and source, for edits), or a guider of diffusers: apg, cfg_zero_star, tcfg, mambo, slg."""
     transforms: tuple[TransformOptions, ...] = ()
     """Changes of the guided prediction, in order: {rescale: 0.5, space: x0}, clamp_x0."""
 
     def build_combiner(self) -> Combiner:
         """The combiner with this scale."""
+        if isinstance(self.combine, TripleOptions):
+            return Triple(self.cfg_scale, self.combine.image_scale)
         if isinstance(self.combine, GuiderOptions):
             asked = self.combine
             return Guider(asked.guider, self.cfg_scale, asked.space, tuple(sorted(asked.parameters.items())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +69,27 @@ class UnitNorm:
     def __call__(self, g: Tensor, progress: float) -> Tensor:
         norm = _norm(g, self.over)
         return g / torch.where(norm > 0, norm, torch.ones_like(norm))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard deviation of each view's gradient set to low + (high - low) (1 - sigmoid(speed (2 p - 1))).
+
+    LUSD's step size (arXiv 2503.11054), 0.149 to 0.011 over a run; a zero gradient stays zero.
+    """
+
+    high: float
+    low: float
+    speed: float
+
+    def target(self, progress: float) -> float:
+        """The standard deviation at that point of the run."""
+        falling = 1.0 / (1.0 + math.exp(self.speed * (2.0 * progress - 1.0)))
+        return self.low + (self.high - self.low) * falling
+
+    def __call__(self, g: Tensor, progress: float) -> Tensor:
+        now = g.flatten(1).std(1).reshape(-1, *[1] * (g.ndim - 1))
+        return g * (self.target(progress) / torch.where(now > 0, now, torch.ones_like(now)))
 
 
 @dataclass(frozen=True)

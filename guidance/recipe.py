@@ -23,7 +23,7 @@ from .weights import WEIGHTS, TimeWeight
 
 @dataclass(frozen=True)
 class Recipe:
-    """g = post[ w(t) * sum over draws of omega * steps[rule] + extra ].
+    """g = post[ w(t) * sum over draws of omega * residual_post[rule] + extra ].
 
     Args:
         rule: target minus reference. times: how noisy. noise: with what.
@@ -32,7 +32,8 @@ class Recipe:
         draws: independent noise draws a view; all share t. draw_weights: omega; the mean without it.
         critic: whom `rules.learned` asks. extra: terms beside the predictions.
         image_loss: pulls the rendered picture itself towards the decoded prediction.
-        steps: applied to the residual of all views of a draw, in order, before the weight. retry: which draws count.
+        residual_post: applied to the residual of all views of a draw, in order, before the weight. retry: which draws
+            count.
 
     Raises:
         ConfigError: the slots do not go together; the text says which and why.
@@ -49,7 +50,7 @@ class Recipe:
     critic: Critic | None = None
     extra: tuple[Extra, ...] = ()
     image_loss: ImageLoss | None = None
-    steps: tuple[ResidualStep, ...] = ()
+    residual_post: tuple[ResidualStep, ...] = ()
     retry: Retry | None = None
 
     def __post_init__(self):

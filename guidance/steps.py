@@ -1,4 +1,4 @@
-"""Slot 6, first half: what happens to the residual of all views together, before it is weighted."""
+"""Slot 6, first half, residual_post: what happens to the residual of all views together, before it is weighted."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -48,6 +49,12 @@ class Options(BaseModel):
         schema = handler(source)
         _make_scalars_strict(handler.resolve_ref_schema(schema))
         return schema
+
+
+def held(names: tuple[str, ...], value: Any) -> str | None:
+    """The one of these names that is a key of a mapping or a field of options: it tells members of a union apart."""
+    keys = type(value).model_fields if isinstance(value, Options) else value
+    return next((name for name in names if name in keys), None) if isinstance(keys, Mapping) else None
 
 
 def _parse_schedule(value: Any) -> schedules.Schedule:
