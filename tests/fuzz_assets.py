@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,7 @@ def seeds() -> dict[str, list[Seed]]:
         "compressed": [Seed("a.compressed.ply", encode_compressed(many, origin), {}, table)],
         "splat": [Seed("a.splat", encode_splat(many), {}, binary)],
         "spz": [Seed("a.spz", encode_spz(many), {}, (*binary, inside_gzip, inside_gzip))],
+        **packed(binary),
         "usdz": [
             Seed("a.usdz", encode_usdz(mesh, origin), {}, (*binary, inside_usdz, inside_usdz))
             for mesh in (tetrahedron(), rich)
@@ -94,6 +96,18 @@ def seeds() -> dict[str, list[Seed]]:
         "usda": [Seed("a.usda", usda, pictures, text)],
         "stl": [Seed("a.stl", encode_stl(tetrahedron()), {}, (*binary,)), Seed("a.stl", ASCII_STL, {}, text)],
         "png": [Seed("a.png", encode_png(torch.ones(3, 2, 3) / 3, origin), {}, binary)],
+    }
+
+
+def packed(binary: tuple[Mutation, ...]) -> dict[str, list[Seed]]:
+    """What optional packages unpack, where they are installed."""
+    if find_spec("zstandard") is None or find_spec("DracoPy") is None:
+        return {}
+    from packed_cases import draco_glb, painted, spz4
+
+    return {
+        "spz4": [Seed("b.spz", spz4(), {}, binary)],
+        "draco": [Seed("b.glb", draco_glb(painted()), {}, (*binary, json_edit))],
     }
 
 

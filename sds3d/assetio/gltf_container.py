@@ -50,6 +50,7 @@ class Document:
             raise self.error(f"is glTF version {version[:20]}, sds3d reads version 2")
         self._buffers: dict[int, bytes] = {}
         self._images: dict[int, Tensor] = {}
+        self._filled: dict[int, np.ndarray] = {}
 
     def error(self, reason: str) -> AssetError:
         """An error of one sentence that names the file."""
@@ -99,7 +100,14 @@ class Document:
             raise self.error(
                 f"accessor {index} has an unknown type or an impossible count ({str(count)[:20]})"
             )
-        if "bufferView" in spec:
+        if isinstance(index, int) and index in self._filled:
+            values = self._filled[index]
+            if values.shape != (count, width) or values.dtype.kind != np.dtype(code).kind:
+                raise self.error(
+                    f"accessor {index} tells of {count} x {width} numbers; unpacked, there are {values.shape}"
+                )
+            values = values.astype(code)
+        elif "bufferView" in spec:
             offset = self.take(spec, "byteOffset", int, 0)
             values = self._rows(spec["bufferView"], offset, np.dtype(code), width, count).copy()
         elif count * width > MAX_ZEROS:
@@ -113,12 +121,26 @@ class Document:
             return np.maximum(values / float(np.iinfo(values.dtype).max), -1.0)
         return values
 
+    def fill(self, index: object, values: np.ndarray) -> None:
+        """(count, width) values of an accessor that an extension of the format holds; its own data do not count."""
+        self.item("accessors", index)
+        assert isinstance(index, int)
+        self._filled[index] = values
+
+    def filled(self, index: int) -> bool:
+        """Whether `fill` was called for that accessor."""
+        return index in self._filled
+
+    def view(self, index: object) -> bytes:
+        """The bytes of a buffer view."""
+        return self._view(index)[0]
+
     def image(self, index: int) -> Tensor:
         """(3, H, W) sRGB in [0, 1] of image `index`."""
         if index not in self._images:
             spec = self.item("images", index)
             if "bufferView" in spec:
-                data = self._view(spec["bufferView"])[0]
+                data = self.view(spec["bufferView"])
             else:
                 data = self._resource(self.take(spec, "uri", str))
             name = str(spec.get("name") or str(spec.get("uri", index))[:60])

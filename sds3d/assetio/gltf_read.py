@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..core.assets import Mesh, PointCloud, Scene
+from . import gltf_draco
 from .check import as_tensor
 from .gltf_container import Document
 from .gltf_material import Surface, attribute, base_texture, material_of, surface_of
@@ -28,6 +29,7 @@ _READABLE = {
     "KHR_texture_transform",
     "KHR_mesh_quantization",
     "KHR_materials_specular",
+    gltf_draco.NAME,
 }
 
 
@@ -47,6 +49,7 @@ def decode_gltf(data: bytes, path: Path) -> Scene:
     Raises:
         AssetError: the file is cut off, malformed, needs an extension that sds3d does not know, refers to files
             outside its folder, or shows no triangles and no points.
+        MissingPackageError: it is Draco-compressed and DracoPy is not installed.
     """
     document = Document(data, path)
     required = set(map(str, document.take(document.json, "extensionsRequired", list, []))) - _READABLE
@@ -90,6 +93,7 @@ def _part(document: Document, primitive: dict, transform: np.ndarray, notes: lis
     if "POSITION" not in attributes or mode not in (0, 4, 5, 6):
         notes.append("lines were left out")
         return None
+    gltf_draco.unpack(document, primitive)
     positions = attribute(document, attributes, "POSITION", 3, None)
     assert positions is not None
     positions = positions.astype(np.float64) @ transform[:3, :3].T + transform[:3, 3]

@@ -1,9 +1,10 @@
-"""SPZ (Niantic, version 2 and 3): gzip over a header of 16 bytes and fixed-point columns.
+"""SPZ (Niantic, versions 2 to 4): fixed-point columns, after a header of 16 bytes in one gzip stream.
 
 Header, little-endian: magic "NGSP", version, number of points, degree, fractional bits, flags, zero. Then all
 positions (24-bit fixed point), opacities (8 bits), colours (8 bits, (c - 0.5) / 0.15), log scales (8 bits, in
 sixteenths from -10), rotations (version 2: x y z in 8 bits each; 3: the smallest three of x y z w, sign and 9 bits),
-harmonics (8 bits, (c - 128) / 128, colour fastest). SPZ's axes are sds3d's own: right, up, back.
+harmonics (8 bits, (c - 128) / 128, colour fastest). SPZ's axes are sds3d's own: right, up, back. Version 4 has the
+columns of 3 in another wrapping, see spz_zstd.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..core.assets import Splats
 from ..core.errors import AssetError
 from .check import as_numpy, as_tensor
 from .quaternions import from_smallest_three, smallest_three
+from .spz_zstd import columns_of, header_of
 
 MAGIC = 0x5053474E
 MAX_POINTS = 10_000_000
@@ -63,37 +65,52 @@ def encode_spz(splats: Splats) -> bytes:
 
 
 def decode_spz(data: bytes, path: Path) -> Splats:
-    """The splats of a file of version 2 or 3.
+    """The splats of a file of version 2, 3 or 4.
 
     Raises:
         AssetError: it is cut off, of another version, or claims more than it has; nothing larger than the header
             claims is unpacked.
+        MissingPackageError: it is of version 4 and zstandard is not installed.
     """
     if data[:4] == b"NGSP":
-        raise AssetError(f"{path}: is an SPZ of version 4, sds3d reads 2 and 3. Save it as version 3.")
+        found = header_of(data, path)
+        widths = _widths(found.version, found.count, found.degree, found.bits, len(data), path)
+        parts = columns_of(data, found, [found.count * width for width in widths], path)
+        return _splats(parts, widths, found.bits, found.degree, path)
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
     head = _inflate(unpacker, data, _HEADER.size, path)
     magic, version, count, degree, bits, flags, _ = _HEADER.unpack(head)
     if magic != MAGIC or version not in (2, 3):
-        raise AssetError(f"{path}: is no SPZ of version 2 or 3, which sds3d reads (version {version}).")
-    if not 0 < count <= MAX_POINTS or degree not in _HARMONICS or bits > 23 or flags & _EXTENSIONS:
-        raise AssetError(
-            f"{path}: has {count} splats of degree {degree} with {bits} fractional bits and flags {flags}; sds3d reads "
-            f"1 to {MAX_POINTS} of degree 0 to 4, without extensions."
-        )
-    turn = 4 if version == 3 else 3
-    widths = [9, 1, 3, 3, turn, 3 * _HARMONICS[degree]]
-    size = count * sum(widths)
-    if size > max(BOMB_BYTES, BOMB_RATIO * len(data)):
-        raise AssetError(
-            f"{path}: claims {size} bytes of splats in a file of {len(data)}; it is broken or made to harm."
-        )
-    body = _inflate(unpacker, unpacker.unconsumed_tail, size, path)
+        raise AssetError(f"{path}: is no SPZ of version 2, 3 or 4, which sds3d reads (version {version}).")
+    if flags & _EXTENSIONS:
+        raise AssetError(f"{path}: has SPZ extensions (flags {flags}). Save it without, or as version 4.")
+    widths = _widths(version, count, degree, bits, len(data), path)
+    body = _inflate(unpacker, unpacker.unconsumed_tail, count * sum(widths), path)
     _finish(unpacker, path)
     ends = np.cumsum([0, *widths]) * count
-    parts = [np.frombuffer(body, "u1", b - a, a) for a, b in pairwise(ends)]
+    return _splats([body[a:b] for a, b in pairwise(ends)], widths, bits, degree, path)
+
+
+def _widths(version: int, count: int, degree: int, bits: int, length: int, path: Path) -> list[int]:
+    """Bytes of a splat in each column, where what the header claims may be true of a file of that length."""
+    if not 0 < count <= MAX_POINTS or degree not in _HARMONICS or bits > 23:
+        raise AssetError(
+            f"{path}: has {count} splats of degree {degree} with {bits} fractional bits; sds3d reads 1 to "
+            f"{MAX_POINTS} of degree 0 to 4."
+        )
+    widths = [9, 1, 3, 3, 3 if version == 2 else 4, 3 * _HARMONICS[degree]]
+    size = count * sum(widths)
+    if size > max(BOMB_BYTES, BOMB_RATIO * length):
+        raise AssetError(
+            f"{path}: claims {size} bytes of splats in a file of {length}; it is broken or made to harm."
+        )
+    return widths
+
+
+def _splats(parts: list[bytes], widths: list[int], bits: int, degree: int, path: Path) -> Splats:
+    count = len(parts[1])
     fixed, opacity, color, scale, rotation, rest = (
-        part.reshape(count, width) for part, width in zip(parts, widths, strict=True)
+        np.frombuffer(part, "u1").reshape(count, width) for part, width in zip(parts, widths, strict=True)
     )
     higher = (rest.reshape(count, -1, 3).astype(np.float32) - 128) / 128
     first = (color.astype(np.float32) / 255 - 0.5) / COLOR_SCALE
