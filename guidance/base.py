@@ -54,7 +54,7 @@ class Needs:
     Args:
         branches: names of the conditions that it may query, such as {"y", "null"}.
         source: the views of an edited object's original.
-        media: outputs of the representation where views have cameras, such as "depth".
+        media: outputs of the representation where views have cameras, such as "depth"; "audio" always.
         pixels: the rendered picture itself on the graph, beside its latents.
     """
 

@@ -30,6 +30,7 @@ FAMILIES = MappingProxyType(
             "sdedit",
         ),
         "weighted draws": ("rewardsds", "rewardvsd"),
+        "sounds": ("audiosds",),
         "your own": ("free",),
     }
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -65,11 +66,25 @@ class Denoised(NoiseSource):
         return self.guided.evaluate(answers, state, now.progress)
 
 
+class RenderLoss(Protocol):
+    """A loss between the render and the decoded prediction; `media` names the outputs of the representation."""
+
+    @property
+    def media(self) -> frozenset[str]:
+        """Outputs that it needs, "rgb" aside."""
+        ...
+
+    def __call__(self, views: Views, x0: Tensor | None, prior: Prior, now: Moment) -> dict[str, Tensor]:
+        """The cotangents of renders, by name."""
+        ...
+
+
 @dataclass(frozen=True)
 class ImageLoss:
     """1/2 factor |render - decoded x0_hat|^2: the same pull without the encoder's Jacobian (guidance card §1.9)."""
 
     factor: Schedule
+    media: frozenset[str] = frozenset()
 
     def __call__(self, views: Views, x0: Tensor | None, prior: Prior, now: Moment) -> dict[str, Tensor]:
         """The cotangent of the render, {"rgb": (B, 3, H, W)}; {} while the factor is 0.

@@ -95,7 +95,8 @@ class Engine:
                 state = state | {"noise": self.recipe.noise.advance(state["noise"], now)}
             loss = self.recipe.image_loss
             pulls = {} if loss is None else loss(views, log.get("x0"), self.prior, now)  # type: ignore[arg-type]
-            return {"z": cotangent} | pulls, state, log | {"gradient": float(cotangent.norm())}
+            judged = {"z": cotangent} if self.recipe.in_latents else {}
+            return judged | pulls, state, log | {"gradient": float(cotangent.norm())}
 
     def _gradient(self, views: Views, now: Moment, state: State) -> tuple[Tensor, Log, State]:
         """(B, C, h, w) g, what is worth knowing about it, and the memories of the steps on the residual."""

@@ -8,7 +8,7 @@ from sds3d.core.errors import ConfigError
 
 from .base import Needs
 from .critic import Critic
-from .denoised import ImageLoss
+from .denoised import RenderLoss
 from .draws import DrawWeights
 from .extra import Extra
 from .noise import Iid, NoiseSource
@@ -31,7 +31,8 @@ class Recipe:
         post: applied to the batch's gradient in order. image_post: applied to the gradient of the rendered picture.
         draws: independent noise draws a view; all share t. draw_weights: omega; the mean without it.
         critic: whom `rules.learned` asks. extra: terms beside the predictions.
-        image_loss: pulls the rendered picture itself towards the decoded prediction.
+        image_loss: pulls the render itself, a picture or a sound, towards the decoded prediction.
+        in_latents: whether g itself is pulled back; off leaves the image loss alone.
         residual_post: applied to the residual of all views of a draw, in order, before the weight. retry: which draws
             count.
 
@@ -49,7 +50,8 @@ class Recipe:
     draw_weights: DrawWeights | None = None
     critic: Critic | None = None
     extra: tuple[Extra, ...] = ()
-    image_loss: ImageLoss | None = None
+    image_loss: RenderLoss | None = None
+    in_latents: bool = True
     residual_post: tuple[ResidualStep, ...] = ()
     retry: Retry | None = None
 
@@ -90,4 +92,5 @@ class Recipe:
     def needs(self) -> Needs:
         """What is asked of the stage."""
         pixels = bool(self.image_post) or self.image_loss is not None
-        return Needs(self.branches, self.source, self.noise.media, pixels)
+        heard = frozenset[str]() if self.image_loss is None else self.image_loss.media
+        return Needs(self.branches, self.source, self.noise.media | heard, pixels)

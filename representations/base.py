@@ -30,7 +30,7 @@ class RepresentationOptions(Options):
     """
 
     forms: ClassVar[frozenset[str]] = frozenset({"mesh"})
-    """What `to_asset` makes: mesh, splats, picture."""
+    """What `to_asset` makes: mesh, splats, picture, sound."""
     starts_from: ClassVar[tuple[str, ...]] = ("mesh",)
     """What the module's `from_asset(source, options, streams)` takes, where it has that function: kinds of
     representations, handed over as they are, and forms of assets. Of what there is, the first is taken."""
@@ -53,8 +53,8 @@ class RepresentationOptions(Options):
 
     @property
     def flat(self) -> bool:
-        """Whether it is a picture, which no camera goes around."""
-        return "picture" in self.forms
+        """Whether it is a picture or a sound, which no camera goes around."""
+        return not self.forms.isdisjoint({"picture", "sound"})
 
     def sampler(self, orbit: OrbitSampler) -> Sampler:
         """Where the training views stand, given the cameras that the config asks for."""
@@ -193,5 +193,5 @@ class Representation(Protocol):
         ...
 
     def to_asset(self, kind: str) -> Asset:
-        """Export as "mesh", "splats" or "picture"; raises AssetError when the representation has no such form."""
+        """Export as "mesh", "splats", "picture" or "sound"; raises AssetError where it has no such form."""
         ...

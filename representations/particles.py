@@ -29,8 +29,8 @@ def create(count: int, make: Callable[[Streams], Representation], streams: Strea
 
 
 def members_of(representation: Representation) -> Sequence[Representation]:
-    """The particles, or the one representation that there is."""
-    return representation.members if isinstance(representation, Particles) else (representation,)
+    """The particles, or a separation's sources, or the one representation that there is."""
+    return getattr(representation, "members", (representation,))
 
 
 class Particles:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.assets import Asset, Material, Mesh, Picture, PointCloud, Splats
+from ..core.assets import Asset, Material, Mesh, Picture, PointCloud, Sound, Splats
 from ..core.errors import AssetError
 
 
@@ -25,10 +25,22 @@ def check_asset(asset: Asset, path: Path) -> None:
     elif isinstance(asset, Picture):
         _shape(asset.pixels, (3, None, None), "pixels", path)
         _finite(asset.pixels.flatten(1), "pixels", path)
+    elif isinstance(asset, Sound):
+        _check_sound(asset, path)
     else:
         raise AssetError(
-            f"{path}: {type(asset).__name__} is not an asset; give a Mesh, Splats, PointCloud or Picture."
+            f"{path}: {type(asset).__name__} is not an asset; give a Mesh, Splats, PointCloud, Picture or Sound."
         )
+
+
+def _check_sound(sound: Sound, path: Path) -> None:
+    _shape(sound.samples, (None, None), "samples", path)
+    channels, count = sound.samples.shape
+    if channels not in (1, 2):
+        raise AssetError(f"{path}: has {channels} channels; sds3d works with mono and stereo.")
+    if count == 0 or sound.rate < 1:
+        raise AssetError(f"{path}: lasts no time: {count} samples at {sound.rate} a second.")
+    _finite(sound.samples, "samples", path)
 
 
 def _check_mesh(mesh: Mesh, path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.assets import Material, Mesh, Picture, PointCloud, Splats
+from ..core.assets import Material, Mesh, Picture, PointCloud, Sound, Splats
 from .cameras import Shots
 from .cameras_colmap import read_colmap
 from .cameras_nerfstudio import FILE as NERFSTUDIO_FILE
@@ -25,7 +25,7 @@ def describe(path: str | Path) -> dict[str, object]:
     Returns:
         file, bytes, sha256, notes, provenance, and for what the file holds "mesh" (vertices, faces, low, high,
         watertight, colors, normals, texture, material), "splats" (count, sh_degree, low, high, mean_opacity),
-        "points" (count, …) or "picture" (width, height, mean_rgb). Of an MP4 or GIF: "film" (frames, width, height,
+        "points" (count, …), "picture" (width, height, mean_rgb) or "sound" (seconds, rate, channels, peak, rms). Of an MP4 or GIF: "film" (frames, width, height,
         fps); of a transforms.json: "cameras" (count, width, height, fov_y_deg, first).
 
     Raises:
@@ -46,6 +46,8 @@ def describe(path: str | Path) -> dict[str, object]:
         out["points"] = _points(scene.points)
     if scene.picture is not None:
         out["picture"] = _picture(scene.picture)
+    if scene.sound is not None:
+        out["sound"] = _sound(scene.sound)
     out["notes"] = list(scene.notes)
     out["provenance"] = dict(scene.provenance)
     return out
@@ -68,6 +70,16 @@ def describe_colmap(folder: str | Path) -> dict[str, object]:
 def _file(path: Path) -> dict[str, object]:
     data = read_bytes(path)
     return {"file": str(path), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _sound(sound: Sound) -> dict[str, object]:
+    return {
+        "seconds": round(sound.seconds, 4),
+        "rate": sound.rate,
+        "channels": len(sound.samples),
+        "peak": round(float(sound.samples.abs().max()), 4),
+        "rms": round(float(sound.samples.square().mean().sqrt()), 5),
+    }
 
 
 def _film(path: Path) -> dict[str, object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.assets import Asset, Mesh, Picture, PointCloud, Scene, Splats
+from ..core.assets import Asset, Mesh, Picture, PointCloud, Scene, Sound, Splats
 from ..core.errors import AssetError
 from .check import check_asset
 from .files import read_bytes, refuse_existing, write_atomic
@@ -19,6 +19,7 @@ from .obj_write import encode_obj
 from .ply import decode_ply, encode_ply
 from .ply_compressed import encode_compressed
 from .provenance import NOTHING, Provenance, check_provenance
+from .sounds import decode_flac, decode_wav, encode_flac, encode_wav
 from .splat import decode_splat, encode_splat
 from .splats import encode_splats
 from .spz import decode_spz, encode_spz
@@ -38,9 +39,11 @@ KINDS: dict[str, str] = {
     "spz": ".spz",
     "png": ".png",
     "jpg": ".jpg",
+    "wav": ".wav",
+    "flac": ".flac",
 }
 """Kind -> the suffix of its files. glb, obj, usdz and stl hold meshes, ply meshes and point clouds, 3dgs, compressed,
-splat and spz splats, png and jpg pictures."""
+splat and spz splats, png and jpg pictures, wav and flac sounds."""
 
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 """How PNG and JPEG files begin."""
@@ -50,13 +53,14 @@ _HOLDS: dict[type, tuple[str, ...]] = {
     PointCloud: ("ply",),
     Splats: ("3dgs", "compressed", "splat", "spz"),
     Picture: ("png", "jpg"),
+    Sound: ("wav", "flac"),
 }
 
 
 def read(path: str | Path) -> Scene:
-    """What a 3D file or picture holds, checked.
+    """What a 3D file, picture or sound holds, checked.
 
-    GLB, glTF, PLY, USD, SPZ, PNG and JPEG are recognised by their content, OBJ, STL and .splat by their names.
+    GLB, glTF, PLY, USD, SPZ, PNG, JPEG, WAV and FLAC are recognised by their content, OBJ, STL and .splat by name.
 
     Raises:
         AssetError: the file is missing, cut off, malformed, of another format, or holds numbers that no
@@ -67,7 +71,7 @@ def read(path: str | Path) -> Scene:
     decode = _decoder(data, path)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is named by check_asset
         scene = decode(data, path)
-    for asset in (scene.mesh, scene.splats, scene.points, scene.picture):
+    for asset in (scene.mesh, scene.splats, scene.points, scene.picture, scene.sound):
         if asset is not None:
             check_asset(asset, path)
     return scene
@@ -81,6 +85,8 @@ def _decoder(data: bytes, path: Path) -> Callable[[bytes, Path], Scene]:
         return decode_ply
     if data.startswith(_PICTURES):
         return _decode_picture
+    if data.startswith((b"RIFF", b"fLaC")):
+        return decode_wav if data.startswith(b"RIFF") else decode_flac
     if data.startswith((b"PK\3\4", b"#usda", b"PXR-USDC")):
         return decode_usd
     if data.startswith(b"\x1f\x8b") or suffix == ".spz":
@@ -91,8 +97,8 @@ def _decoder(data: bytes, path: Path) -> Callable[[bytes, Path], Scene]:
     if suffix in named:
         return named[suffix]
     raise AssetError(
-        f"{path}: is not a 3D file or picture that sds3d reads: its first bytes are {data[:8]!r}. It reads GLB, "
-        "glTF, USDZ, PLY, SPZ, PNG and JPEG, and files named .obj, .stl or .splat."
+        f"{path}: is not a 3D file, picture or sound that sds3d reads: its first bytes are {data[:8]!r}. It reads "
+        "GLB, glTF, USDZ, PLY, SPZ, PNG, JPEG, WAV and FLAC, and files named .obj, .stl or .splat."
     )
 
 
@@ -161,6 +167,8 @@ def _decode_picture(data: bytes, path: Path) -> Scene:
 
 
 def _encode(asset: Asset, path: Path, kind: str, provenance: Provenance) -> dict[Path, bytes]:
+    if isinstance(asset, Sound):
+        return {path: encode_wav(asset) if kind == "wav" else encode_flac(asset)}
     if isinstance(asset, Picture):
         return {path: encode_png(asset.pixels, provenance) if kind == "png" else encode_jpeg(asset.pixels)}
     if isinstance(asset, Splats):

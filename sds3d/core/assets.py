@@ -113,6 +113,20 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """A sound: (C, T) samples in [-1, 1], one or two channels, `rate` samples a second."""
+
+    samples: Float[Tensor, "c t"]
+    rate: int
+    name: str = "sound"
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.samples.shape[1] / self.rate
+
+
+@dataclass(frozen=True)
 class Scene:
     """What a file held: at most one of each kind, notes on what was left out, and where it came from.
 
@@ -123,11 +137,12 @@ class Scene:
     splats: Splats | None = None
     points: PointCloud | None = None
     picture: Picture | None = None
+    sound: Sound | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
-Asset = Mesh | Splats | PointCloud | Picture
+Asset = Mesh | Splats | PointCloud | Picture | Sound
 
 
 def sample_surface(mesh: Mesh, count: int, uniform: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,8 @@ from .cameras import Cameras
 from .lights import Lights
 
 Render = Mapping[str, Tensor]
-"""rgb (B, 3, H, W) display-referred in [0, 1], already over the background; alpha (B, 1, H, W);
+"""audio (B, C, T) in [-1, 1] of sounds;
+rgb (B, 3, H, W) display-referred in [0, 1], already over the background; alpha (B, 1, H, W);
 depth (B, 1, H, W) along the view axis, expected value where alpha > 0; normal (B, 3, H, W) in [-1, 1] …"""
 
 
@@ -31,6 +32,7 @@ class Look:
         want: names of the outputs needed; a representation may give more.
         jitter: (B, H, W, 2) pixel offsets for anti-aliased training rays, or None for pixel centres.
         ray_offset: (B, H, W) in [0, 1): where in its first interval each ray starts, or None for the middle.
+        part: number of the part that is asked for, where there are several, as sources of a recording.
         group: (B,) int64, what Cameras.group is for views that have cameras; None: all views are of one object.
     """
 
@@ -43,6 +45,7 @@ class Look:
     jitter: Float[Tensor, "b h w 2"] | None = None
     ray_offset: Float[Tensor, "b h w"] | None = None
     group: Int[Tensor, " b"] | None = None
+    part: int = 0
 
     def __len__(self) -> int:
         return len(self.background)

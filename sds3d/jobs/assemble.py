@@ -99,11 +99,12 @@ def check_prompt(config: RunConfig) -> None:
     Raises:
         PromptError: it cannot; the text says which words it does not know and what to do.
     """
-    for prior in priors_of(config):
+    for one in config.apart():
+        prior, asked = one.config.prior, one.config
         module = module_of(PRIORS.package, prior.kind, PRIORS.group)  # type: ignore[attr-defined]
         if hasattr(module, "check_prompts"):
-            source = {} if config.edit is None else {"source": config.edit.prompt}
-            module.check_prompts(prior, config.prompt, config.negative_prompt, config.view_words, **source)
+            source = {} if asked.edit is None else {"source": asked.edit.prompt}
+            module.check_prompts(prior, asked.prompt, asked.negative_prompt, asked.view_words, **source)
 
 
 def check_model(config: RunConfig) -> None:
@@ -146,6 +147,7 @@ class PriorCanvas:
     prior: Prior
 
     size = property(lambda self: self.prior.info.size, doc="(height, width) in pixels.")
+    rate = property(lambda self: self.prior.info.rate, doc="Of sounds, samples a second; else 0.")
     latent_shape = property(lambda self: self.prior.info.latent_shape, doc="(C, h, w) of one latent.")
 
     def encode(self, media: Tensor) -> Tensor:
@@ -253,6 +255,7 @@ def _stage(
         particles=config.particles,
         backdrop=config.representation.backdrop(),
         original=original,
+        part=one.part,
     )
 
 

@@ -15,7 +15,7 @@ from ..assetio import kinds
 from ..assetio.files import write_atomic
 from ..assetio.provenance import NOTHING, Provenance
 from ..config.suggest import nearest
-from ..core.assets import Asset, Mesh
+from ..core.assets import Asset, Material, Mesh
 from ..core.errors import ConfigError, RunFolderError
 from ..optimize.checkpoint import CheckpointStore
 from .assemble import build_representation
@@ -35,6 +35,8 @@ FORMS = {
     "spz": "splats",
     "png": "picture",
     "jpg": "picture",
+    "wav": "sound",
+    "flac": "sound",
     "gif": "views",
     "nerfstudio": "views",
     "colmap": "views",
@@ -61,7 +63,7 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     return words
 
 
-USUAL = {"mesh": "glb", "splats": "3dgs", "picture": "png"}
+USUAL = {"mesh": "glb", "splats": "3dgs", "picture": "png", "sound": "wav"}
 """Form -> the file kind that is written where none is asked for."""
 
 
@@ -139,7 +141,7 @@ class _Forms:
         self.made: dict[str, Asset] = {}
 
     def asset(self, form: str) -> Asset:
-        """The asset of a form: "mesh" (decimated and textured as asked for), "splats" or "picture"."""
+        """The asset of a form: "mesh" (decimated, textured and lit as asked for), "splats" or "picture"."""
         if form not in self.made:
             made = replace(self.member.to_asset(form), name=self.name)
             self.made[form] = self._finish(made) if isinstance(made, Mesh) else made
@@ -147,10 +149,12 @@ class _Forms:
 
     def _finish(self, mesh: Mesh) -> Mesh:
         o = self.baking
-        if not o.texture and (o.faces is None or len(mesh.faces) <= o.faces):
+        if o.texture or (o.faces is not None and len(mesh.faces) > o.faces):
+            color_at = self.member.surface_colors() if isinstance(self.member, Colored) else None
+            mesh = fit(mesh, color_at, o.faces, o.texture)
+        if o.shading == "auto":
             return mesh
-        color_at = self.member.surface_colors() if isinstance(self.member, Colored) else None
-        return fit(mesh, color_at, o.faces, o.texture)
+        return replace(mesh, material=(mesh.material or Material()) if o.shading == "lit" else None)
 
 
 def load_representation(folder: RunFolder) -> tuple[Representation, int]:

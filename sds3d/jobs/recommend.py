@@ -5,7 +5,8 @@ module may hold `RECOMMENDED`, plain data of the form
 
     {"guidance": {"<method>": {option: value, ...}, ...}, "optimize": {...}, "threads": 1, ...}
 
-Values that the user gave always win; the resolved config shows every one.
+Values that the user gave always win; the resolved config shows every one. A representation that is a sound asks for
+the prior that hears, and for the method that suits it, where the config names none.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from ..config.kinds import modules
 from ..config.source import Document
 from ..core.schedules import KINDS as SCHEDULES
-from .schema import GUIDANCE, JUDGES, PRIORS, RunConfig, StageOptions
+from .schema import GUIDANCE, JUDGES, PRIORS, REPRESENTATIONS, RunConfig, StageOptions
 
 
 def fill(document: Document) -> None:
@@ -27,11 +28,21 @@ def fill(document: Document) -> None:
     """
     if not isinstance(document.data, dict):
         return
+    _hear(document.data)
     _complete(document.data, RunConfig.model_fields)
     stages = document.data.get("stages")
     for stage in stages if isinstance(stages, list) else []:
         if isinstance(stage, dict):
             _complete(stage, StageOptions.model_fields)
+
+
+def _hear(data: dict[str, Any]) -> None:
+    """Name the audio prior for a representation that is a sound."""
+    scene = REPRESENTATIONS.expand(data.get("representation") or {})
+    kind = scene.get(REPRESENTATIONS.key) if isinstance(scene, dict) else None
+    options = REPRESENTATIONS.choices().get(kind) if isinstance(kind, str) else None
+    if options is not None and "sound" in getattr(options, "forms", ()) and data.get("prior") is None:
+        data["prior"] = {"kind": "audio"}
 
 
 def _complete(data: dict[str, Any], sections: Container[str]) -> None:

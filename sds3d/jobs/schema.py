@@ -47,12 +47,14 @@ ExportKind = Literal[
     "spz",
     "png",
     "jpg",
+    "wav",
+    "flac",
     "gif",
     "nerfstudio",
     "colmap",
 ]
 """File kinds: glb, obj, usdz, stl and ply hold the mesh, 3dgs, compressed (both PLY), splat and spz the splats, png and
-jpg a picture, gif a turn of it; nerfstudio and colmap are folders of views with their cameras."""
+jpg a picture, wav and flac a sound, gif a turn of it; nerfstudio and colmap are folders of views with their cameras."""
 
 
 def _increasing(value: tuple[float, float]) -> tuple[float, float]:
@@ -110,6 +112,10 @@ class TermOptions(Options):
     """Who judges. Default: the run's prior."""
     cameras: CameraOptions | None = None
     """From where it looks. Default: the run's cameras."""
+    prompt: str | None = None
+    """What it judges by. Default: the run's prompt."""
+    part: int = Field(default=0, ge=0)
+    """Which part of the scene it judges, where there are several, as sources of a recording."""
     size: Side | None = None
     """Side of its renders in pixels. Default: the run's optimize.size, or else its prior's own size."""
     factor: Scalar = schedules.constant(1.0)
@@ -194,6 +200,9 @@ class BakingOptions(Options):
     """Side in texels of a texture with the field's colours, such as 1024; 0 keeps colours at the vertices."""
     faces: int | None = Field(default=None, ge=4)
     """Most triangles. Default: as many as the representation makes."""
+    shading: Literal["auto", "unlit", "lit"] = "auto"
+    """auto: unlit where the colours hold their light already, lit where there is a material; unlit: viewers show the
+    colours as they are (KHR_materials_unlit in GLB, glow in USD); lit: they shade them as a matte surface."""
 
 
 def _split_words(value: Any) -> Any:
@@ -293,8 +302,8 @@ class RunConfig(Options):
     own options. Default: the run is one stage."""
     export: Annotated[tuple[ExportKind, ...] | None, BeforeValidator(_split_words)] = None
     """File kinds to write: glb, obj, usdz, stl, ply (mesh), 3dgs, compressed, splat, spz (splats), png, jpg (pictures),
-    gif (a turn), nerfstudio, colmap (views with cameras). Default: glb, and 3dgs where there are splats; png of a
-    picture."""
+    wav, flac (sounds), gif (a turn), nerfstudio, colmap (views with cameras). Default: glb, and 3dgs where there are
+    splats; png of a picture, wav of a sound."""
     baking: BakingOptions = Field(default_factory=BakingOptions)
     """Texture and size of the mesh."""
     pictures: PictureOptions = Field(default_factory=PictureOptions)
@@ -360,12 +369,17 @@ class RunConfig(Options):
             return [Alone("", self, self.guidance)]
         out = []
         for term in self.guidance.terms:
-            change = {"guidance": term.guidance, "prior": term.prior, "cameras": term.cameras}
+            change = {
+                "guidance": term.guidance,
+                "prior": term.prior,
+                "cameras": term.cameras,
+                "prompt": term.prompt,
+            }
             alone = self.model_copy(update={k: v for k, v in change.items() if v is not None})
             if term.size is not None:
                 optimize = alone.optimize.model_copy(update={"size": term.size})
                 alone = alone.model_copy(update={"optimize": optimize})
-            out.append(Alone(term.name, alone, term.guidance))
+            out.append(Alone(term.name, alone, term.guidance, term.part))
         return out
 
     def slug(self) -> str:
@@ -383,9 +397,11 @@ class Alone:
 
     Args:
         name: of the term, "" where there is one guidance. guidance: its options.
-        config: the run's, with the prior, the cameras and the size of this one, and nothing but it as guidance.
+        config: the run's, with the prior, the cameras, the prompt and the size of this one, and nothing but it as
+            guidance. part: of the scene, see TermOptions.
     """
 
     name: str
     config: RunConfig
     guidance: GuidanceOptions
+    part: int = 0

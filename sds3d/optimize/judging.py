@@ -107,7 +107,7 @@ class _Pictures:
         look, render = self.renders[seen]
         key = (seen, id(own.prior))
         if key not in self.encoded:
-            self.encoded[key] = render["z"] if "z" in render else encode(own, render["rgb"])
+            self.encoded[key] = render["z"] if "z" in render else encode(own, medium(render))
         return look, render, self.encoded[key]
 
 
@@ -120,12 +120,17 @@ def fidelity(stage: Stage, step: int, found: Judgement) -> dict[str, Tensor]:
     return {"fidelity": 0.5 * weight * away.square().sum() / len(away)}
 
 
-def encode(stage: Stage, rgb: Tensor) -> Tensor:
+def medium(render: Render) -> Tensor:
+    """What a prior sees or hears of a render."""
+    return render["audio"] if "audio" in render else render["rgb"]
+
+
+def encode(stage: Stage, media: Tensor) -> Tensor:
     """z in float32, computed in the precision that the options name."""
     if stage.options.precision == "float32":
-        return stage.prior.encode(rgb)
-    with torch.autocast(rgb.device.type, getattr(torch, stage.options.precision)):
-        z = stage.prior.encode(rgb)
+        return stage.prior.encode(media)
+    with torch.autocast(media.device.type, getattr(torch, stage.options.precision)):
+        z = stage.prior.encode(media)
     return z.float()
 
 

@@ -16,7 +16,9 @@ from sds3d.guidance.base import Views
 from ..assetio.pictures import grid
 from ..core.errors import StopRequested
 from ..core.look import Render
+from ..core.sound_pictures import sound_picture
 from ..core.tree import Tree
+from ..priors.base import Prior
 from .adam import Adam
 from .checkpoint import CheckpointStore
 from .events import Monitor, Silent, StepReport
@@ -116,7 +118,9 @@ class Session:
         grads = {k: p.grad for k, p in params.items() if p.grad is not None}
         checked: dict[str, Tensor] = {}
         for one in found:
-            checked |= {one.name(f"render.{k}"): v for k, v in one.render.items() if k in ("rgb", "alpha")}
+            checked |= {
+                one.name(f"render.{k}"): v for k, v in one.render.items() if k in ("rgb", "alpha", "audio")
+            }
             checked |= {one.name("z"): one.z}
             checked |= {one.name(f"guidance.{k}"): v for k, v in one.cotangents.items()}
         checked |= {f"regulariser.{k}": v for k, v in losses.items()}
@@ -177,9 +181,16 @@ class Session:
         if "rgb" in views.media:
             pictures["views"] = sheet(views.media["rgb"])
         if "x0" in log:
-            pictures["x0"] = sheet(prior.decode(log["x0"]))
+            pictures["x0"] = sheet(seen(prior, log["x0"], self.stage.options.preview_size))
         pictures |= {k.removeprefix("map_"): heat(v) for k, v in log.items() if k.startswith("map_")}
         return {k: v.detach().clamp(0, 1).cpu() for k, v in pictures.items()}
+
+
+def seen(prior: Prior, z: Tensor, side: int) -> Tensor:
+    """Latents as pictures (B, 3, H, W); of sounds the first one's spectrogram, since finding phases takes time."""
+    if prior.info.media != "audio":
+        return prior.decode(z)
+    return sound_picture(prior.decode(z[:1])[0], prior.info.rate, (side, side))[None]
 
 
 def sheet(images: Tensor) -> Tensor:

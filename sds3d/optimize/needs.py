@@ -21,7 +21,14 @@ def check_needs(
         ConfigError: says what is missing and what to take instead.
     """
     provides, term = representation.provides, f"the term {name!r}: " if name else ""
-    missing = needs.media - provides if cameras else frozenset()
+    asked = needs.media if cameras else needs.media & {"audio"}
+    missing = asked - provides
+    if "audio" in missing:
+        raise ConfigError(
+            f"{term}the method compares sounds, and this representation gives only {', '.join(sorted(provides))}.",
+            key="guidance",
+            hint="Take representation=fm, impact, waveform or separation, or another method.",
+        )
     if missing:
         raise ConfigError(
             f"{term}the method reads the {' and '.join(sorted(missing))} of the renders, and this representation "

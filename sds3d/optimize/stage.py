@@ -55,6 +55,7 @@ class Stage:
         backdrop: RGB of the one background of all views, for flat media; None where each view has its own.
         terms: several guidances in the place of the one; prior, guidance, sampler and embedded are then those of the
             first. mix: how they become one; see terms.
+        part: which part of the scene is judged, where it has several; see Look.part.
         original: of an edit, what there was before: rendered from where the scene is rendered, never changed.
     """
 
@@ -74,6 +75,7 @@ class Stage:
     terms: tuple[Term, ...] = ()
     mix: Mix = "sum"
     original: Original | None = None
+    part: int = 0
 
     def __post_init__(self):
         if self.terms:
@@ -108,7 +110,7 @@ class Stage:
         """What decides the look of a step: stages of the same sight see the same pictures."""
         options, streams = self.options, self.streams
         shown = (self.sampler, self.size(step), options.views, options.jitter, options.white_background)
-        return (*shown, streams.seed, streams.key, self.particles, self.backdrop)
+        return (*shown, streams.seed, streams.key, self.particles, self.backdrop, self.part)
 
     @property
     def judge(self) -> torch.device:
@@ -144,6 +146,7 @@ class Stage:
             jitter=jitter,
             ray_offset=offset,
             group=self._objects(views),
+            part=self.part,
         )
 
     def _backgrounds(self, step: int, ids: list[int]) -> Tensor:

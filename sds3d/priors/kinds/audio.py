@@ -49,7 +49,9 @@ def weight_files(options: Options) -> list[Path]:
     return sorted(model_folder(options).rglob("*.safetensors"))
 
 
-def check_prompts(options: Options, text: str, negative: str, view_words: bool | None) -> None:
+def check_prompts(
+    options: Options, text: str, negative: str, view_words: bool | None, source: str = ""
+) -> None:
     """Refuse words that the model cannot read before anything is loaded or made; see jobs.batch.
 
     Raises:
@@ -106,12 +108,8 @@ class AudioPrior:
             latent_shape=self.codec.shape,
             prediction=parts.prediction,
             licence="Apache-2.0",
+            rate=self.codec.rate,
         )
-
-    @property
-    def rate(self) -> int:
-        """Samples a second."""
-        return self.codec.rate
 
     def prepare(self, prompts: Prompts) -> Embedded:
         """Text states of the prompt, the empty prompt and the negative prompt.
