@@ -30,6 +30,7 @@ from . import (
     resume,
     run,
     schema,
+    separate,
     web,
 )
 
@@ -49,6 +50,7 @@ app = typer.Typer(
 for module in (
     run,
     edit,
+    separate,
     resume,
     fork,
     compare,
