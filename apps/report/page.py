@@ -16,7 +16,15 @@ from .curves import line_chart, split_bar, thin
 _CURVES = {"residual": True, "gradient": True, "t": False, "alpha": False}
 """Metrics drawn first, and whether on a logarithmic axis; losses follow."""
 
-_MIME = {".png": "image/png", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
+_MIME = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".mp4": "video/mp4",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+}
+_LONGEST_SOUND = 16 << 20
+"""Larger sound files are named, and not held in the page."""
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -48,6 +56,7 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(status.updated)),
         "contact": data_uri(folder.contact),
         "turntable": data_uri(folder.turntable),
+        "sounds": sounds(folder),
         "previews": [(p.stem, data_uri(p)) for p in _some(sorted(folder.previews.glob("*render*.png")), 8)],
         "gradients": [
             (p.stem, data_uri(p))
@@ -61,6 +70,13 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "config": folder.config_file.read_text(),
         "provenance": _flat(folder.provenance()),
     }
+
+
+def sounds(folder: RunFolder) -> list[tuple[str, str]]:
+    """The name and the data URI of every sound that was made, in the first of its formats."""
+    each = ([p for p in files.values() if p.suffix in (".wav", ".flac")] for files in folder.particles())
+    shown = [files[0] for files in each if files]
+    return [(p.name, data_uri(p)) for p in shown if p.stat().st_size <= _LONGEST_SOUND]
 
 
 def data_uri(path: Path) -> str:

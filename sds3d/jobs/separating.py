@@ -1,0 +1,41 @@
+"""A recording and words for what is in it, as the config of a run that takes it apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..core.errors import ConfigError
+from . import configs
+from .schema import RunConfig
+
+MOST = 8
+"""Sources of one recording."""
+
+
+def separation(mixture: Path, sources: Sequence[str], words: Sequence[str] = ()) -> RunConfig:
+    """The config of `sds3d separate`: one term of the guidance for each source, on its part of the recording.
+
+    Args:
+        mixture: a WAV or FLAC file. sources: a sentence for each sound in it. words: overrides `a.b=c`.
+
+    Raises:
+        ConfigError: fewer than two sources or too many, or a wrong override.
+    """
+    if not 2 <= len(sources) <= MOST:
+        raise ConfigError(
+            f"a recording is taken into 2 to {MOST} sources, and {len(sources)} are named.",
+            file="command line",
+            key="--sources",
+            hint='Say what is in it: sds3d separate mix.wav --sources "a drum" "a bell"',
+        )
+    terms = [
+        {"name": f"source{k + 1}", "guidance": "sds", "prompt": text, "part": k}
+        for k, text in enumerate(sources)
+    ]
+    values = {
+        "prompt": " and ".join(sources),
+        "representation": {"kind": "separation", "mixture": str(mixture), "sources": len(sources)},
+        "guidance": {"terms": terms},
+    }
+    return configs.from_words(list(words), values)
