@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,10 @@ from sds3d.jobs.provenance import origin
 from sds3d.jobs.schema import BakingOptions, PictureOptions
 
 SMALL_PICTURES = PictureOptions(turntable_frames=4, turntable_size=32, contact_size=16)
-KINDS = {"gaussians": [k for k, form in FORMS.items() if form != "picture"], "image": ["png", "jpg"]}
+KINDS = {
+    "gaussians": [k for k, form in FORMS.items() if form not in ("picture", "sound")],
+    "image": ["png", "jpg"],
+}
 CHANGES = {
     "gaussians": {"kind": "gaussians", "init": {"count": 60}, "mesh_resolution": 16, "sh_degree": 1},
     "image": {"kind": "image", "size": 8},
@@ -83,3 +87,31 @@ def test_a_run_bakes_its_texture_and_tells_where_it_comes_from(tmp_path: Path) -
 
 def test_baking_is_off_unless_asked_for() -> None:
     assert BakingOptions().texture == 0
+    assert BakingOptions().shading == "auto"
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "shading", "lit"),
+    [
+        ("grid", "pbr", "auto", False),
+        ("grid", "pbr", "lit", True),
+        ("mesh", "pbr", "auto", True),
+        ("mesh", "pbr", "unlit", False),
+        ("mesh", "unlit", "auto", False),
+        ("mesh", "unlit", "lit", True),
+    ],
+)
+def test_viewers_light_a_mesh_as_asked(tmp_path: Path, kind: str, own: str, shading: str, lit: bool) -> None:
+    text = {"grid": {"resolutions": [8]}, "mesh": {"shape": "cube", "texture_size": 32, "shading": own}}[kind]
+    model = build_representation(small_config(tmp_path, representation={"kind": kind, **text}))
+    write_assets(model, ["glb", "usdz"], tmp_path / "a", "n", baking=BakingOptions(shading=shading))
+    data = (tmp_path / "a.glb").read_bytes()
+    document = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    # Khronos: a fallback is there, so the extension is used and not required
+    assert document.get("extensionsUsed", []) == ([] if lit else ["KHR_materials_unlit"])
+    assert "extensionsRequired" not in document
+    assert ("KHR_materials_unlit" in document["materials"][0].get("extensions", {})) == (not lit)
+    for suffix in ("glb", "usdz"):
+        mesh = assetio.read(tmp_path / f"a.{suffix}").mesh
+        assert mesh is not None
+        assert (mesh.material is not None) == lit, suffix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -9,6 +10,14 @@ import typer
 EPILOG = (
     "Example: sds3d export RUN --to glb,usdz --texture 1024. Exit status: 0 done, 1 failed, 2 unknown kind."
 )
+
+
+class Shading(StrEnum):
+    """See BakingOptions."""
+
+    auto = "auto"
+    unlit = "unlit"
+    lit = "lit"
 
 
 def command(
@@ -26,6 +35,11 @@ def command(
         help="Bake the colours into a texture of that many texels a side, such as 1024.",
     ),
     faces: int | None = typer.Option(None, "--faces", min=4, help="Most triangles of the mesh."),
+    shading: Shading | None = typer.Option(
+        None,
+        "--shading",
+        help="Whether viewers light the mesh: auto, unlit (colours as they are), lit (matte).",
+    ),
     out: Path | None = typer.Option(None, "--out", help="Folder to write to; the run folder by default."),
     overwrite: bool = typer.Option(False, "--overwrite", help="With --out: replace files that exist."),
     as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
@@ -42,7 +56,7 @@ def command(
     kinds = parse_kinds(to)
     folder = find_run(run)
     config = folder.config()
-    asked = {"texture": texture, "faces": faces}
+    asked = {"texture": texture, "faces": faces, "shading": shading}
     changes = {key: value for key, value in asked.items() if value is not None}
     baking = BakingOptions(**(config.baking.model_dump() | changes))
     # writing beside a running process would race with its own export
