@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 
@@ -79,12 +80,6 @@ class Calls:
         start = 0
         for state, branch in questions:
             rows = slice(start, start + len(state.z_t))
-            self._known[state, branch] = Prediction(
-                answer.eps[rows],
-                answer.x0[rows],
-                answer.v[rows],
-                answer.velocity[rows],
-                cond[branch].weight,
-            )
+            self._known[state, branch] = replace(answer[rows], weight=cond[branch].weight)
             start = rows.stop
         self.nfe += len(questions)

@@ -19,7 +19,7 @@ from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 from sds3d.priors.base import Cond, Conditioning, Prediction, Prior
 from sds3d.priors.lora import Adapter, LoraSpec, Weights, make_adapter
-from sds3d.priors.noise_schedule import over
+from sds3d.priors.noise_schedule import from_eps_x0, over
 
 from .base import Moment, Views
 from .states import Noisy, noised
@@ -145,7 +145,4 @@ def form_of(prediction: Prediction, form: str) -> Tensor:
 
 def goal(z: Float[Tensor, "b c h w"], state: Noisy, form: str) -> Tensor:
     """What a denoiser that knew everything would say in that form: eps, z, alpha eps - sigma z, or eps - z."""
-    known = Prediction(
-        state.eps, z, over(state.alpha, z) * state.eps - over(state.sigma, z) * z, state.eps - z
-    )
-    return form_of(known, form)
+    return from_eps_x0(state.eps, z, over(state.alpha, z), over(state.sigma, z), form)

@@ -68,7 +68,7 @@ class CFG:
     """Classifier-free guidance: eps_null + s (eps_y - eps_null); s = 1 is plain conditional.
 
     Being affine with coefficients that sum to 1, it commutes with every conversion between predictions
-    (guidance card §1.6, O0.7), so it is applied to all four forms alike and nothing is divided by alpha.
+    (guidance card §1.6, O0.7), so it is applied to whichever form is read and nothing is divided by alpha.
     A branch whose coefficient is 0 is not asked.
     """
 
@@ -94,12 +94,7 @@ class CFG:
         if s in (0.0, 1.0):
             return answers[self.positive if s == 1.0 else self.negative]
         y, null = answers[self.positive], answers[self.negative]
-        return Prediction(
-            eps=torch.lerp(null.eps, y.eps, s),
-            x0=torch.lerp(null.x0, y.x0, s),
-            v=torch.lerp(null.v, y.v, s),
-            velocity=torch.lerp(null.velocity, y.velocity, s),
-        )
+        return Prediction(lambda form: torch.lerp(getattr(null, form), getattr(y, form), s))
 
 
 class Transform(Protocol):

@@ -30,7 +30,7 @@ class Noisy:
 
 def noised(z: Tensor, eps: Tensor, t: Float[Tensor, " b"], schedule: NoiseSchedule) -> Noisy:
     """The state that `eps` makes of the clean `z` at t."""
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    alpha, sigma = schedule.levels(t)
     return Noisy(over(alpha, z) * z + over(sigma, z) * eps, eps, t, alpha, sigma)
 
 
@@ -44,7 +44,7 @@ def ddim(
     Args:
         z: the clean signal; the new state's eps is the noise that would have made it, (z_t' - alpha' z) / sigma'.
     """
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    alpha, sigma = schedule.levels(t)
     a, s = over(alpha, z), over(sigma, z)
     z_t = a * prediction.x0 + s * prediction.eps
     return Noisy(z_t, (z_t - a * z) / s, t, alpha, sigma)

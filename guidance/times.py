@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 
 import torch
@@ -126,16 +125,7 @@ class Times:
 
 def from_scale(t: Float[Tensor, " b"], schedule: NoiseSchedule, scale: str) -> Float[Tensor, " b"]:
     """Times of a scale ("sd" or "native") -> the prior's own t."""
-    if scale == "native":
-        return t
-    return schedule.t_of_kappa(_published().to(t.device)[stable_diffusion_schedule().index(t)])
-
-
-@cache
-def _published() -> Float[Tensor, " steps"]:
-    """kappa of every index of Stable Diffusion."""
-    schedule = stable_diffusion_schedule()
-    return schedule.kappa(torch.arange(schedule.steps, dtype=torch.float64) / schedule.steps)
+    return t if scale == "native" else schedule.t_of_published(t)
 
 
 def to_scale(t: Float[Tensor, " b"], schedule: NoiseSchedule, scale: str) -> Float[Tensor, " b"]:

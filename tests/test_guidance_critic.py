@@ -63,11 +63,8 @@ class LineAdapter:
 class OneLevel(NoiseSchedule):
     """A flow that stands at tau = SIGMA."""
 
-    def alpha(self, t):
-        return torch.full_like(t, 1 - SIGMA)
-
-    def sigma(self, t):
-        return torch.full_like(t, SIGMA)
+    def levels(self, t):
+        return torch.full_like(t, 1 - SIGMA), torch.full_like(t, SIGMA)
 
 
 VP_LEVEL = NoiseSchedule("vp", torch.tensor([ALPHA**2], dtype=torch.float64))

@@ -29,8 +29,9 @@ from sds3d.priors.noise_schedule import NoiseSchedule
 class Squared(NoiseSchedule):
     """alpha_bar where alpha is meant."""
 
-    def alpha(self, t):
-        return super().alpha(t) ** 2
+    def levels(self, t):
+        alpha, sigma = super().levels(t)
+        return alpha**2, sigma
 
 
 WRONG = {

@@ -85,7 +85,7 @@ class _Free:
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
         """Zero."""
         nothing = torch.zeros_like(z_t)
-        return Prediction(nothing, nothing, nothing, nothing)
+        return Prediction(lambda form: nothing)
 
     def make_adapter(self, spec: LoraSpec) -> _Unchanged:
         """See priors.lora."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
 from ..core.look import Look, Render
-from .noise_schedule import NoiseSchedule, to_eps_x0
+from .noise_schedule import NoiseSchedule, from_eps_x0, to_eps, to_x0
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,16 @@ class PriorInfo:
 
     Args:
         name: short name. media: "image" or "audio".
-        size: (height, width) in pixels of the media that `encode` takes.
+        size: (height, width) in pixels of the media that `encode` takes; of sounds (channels, samples).
         latent_shape: (C, h, w) of one z.
         prediction: the network's native output: "epsilon", "v", "x0" or "velocity".
         views_per_group: 1, or n for models that see n views of one object with a shared t.
         branches: names of the conditions it can serve, such as ("y", "null", "neg").
         uses_camera: takes the camera itself, so that view words in the prompt are not needed.
         licence: licence of the weights.
+        attention: can tell where the words of an edit act; see `attention_maps`.
+        maps: what of `condition`'s maps it reads: "depth", "normal" of a render, "source" or "region" of an edit.
+        rate: of sounds, samples a second.
     """
 
     name: str
@@ -37,6 +41,9 @@ class PriorInfo:
     branches: tuple[str, ...] = ("y", "null", "neg")
     uses_camera: bool = False
     licence: str = ""
+    attention: bool = False
+    maps: frozenset[str] = frozenset()
+    rate: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,25 +102,62 @@ Conditioning = Mapping[str, Cond]
 """Branch name -> Cond: y, null, neg …; null keeps camera and background."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
-    """A denoiser's answer at (z_t, t) in all four forms; each (B, C, h, w), float32.
+    """A denoiser's answer at (z_t, t) in four forms, each (B, C, h, w) float32 and made when it is first read.
 
-    Exact conversions (guidance card §1.4); x0 and eps satisfy z_t = alpha x0 + sigma eps. `weight` (B,) is that of
-    the condition, where somebody noted it (Perp-Neg).
+    Exact conversions (guidance card §1.4); x0 and eps satisfy z_t = alpha x0 + sigma eps.
+
+    Args:
+        form: name of a form ("eps", "x0", "v", "velocity") -> it.
+        weight: (B,) that of the condition, where somebody noted it (Perp-Neg).
     """
 
-    eps: Tensor
-    x0: Tensor
-    v: Tensor
-    velocity: Tensor
+    form: Callable[[str], Tensor]
     weight: Tensor | None = None
 
     @classmethod
     def of(cls, output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction: str) -> Prediction:
-        """All forms of a native output; alpha and sigma broadcast to z_t, `prediction` names the native form."""
-        eps, x0 = to_eps_x0(output, z_t, alpha, sigma, prediction)
-        return cls(eps, x0, alpha * eps - sigma * x0, eps - x0)
+        """The answer behind a native output; alpha and sigma broadcast to z_t, `prediction` names the native form.
+
+        A gradient goes through the output alone.
+        """
+        native = (output, z_t.detach(), alpha, sigma, prediction)
+
+        def form(name: str) -> Tensor:
+            if name == "eps":
+                return to_eps(*native)
+            if name == "x0":
+                return to_x0(*native)
+            return from_eps_x0(to_eps(*native), to_x0(*native), alpha, sigma, name)
+
+        return cls(form)
+
+    def __getitem__(self, rows: slice) -> Prediction:
+        """The answer for some of the views."""
+        return Prediction(
+            lambda form: getattr(self, form)[rows], None if self.weight is None else self.weight[rows]
+        )
+
+    @cached_property
+    def eps(self) -> Tensor:
+        """The noise."""
+        return self.form("eps")
+
+    @cached_property
+    def x0(self) -> Tensor:
+        """The clean sample."""
+        return self.form("x0")
+
+    @cached_property
+    def v(self) -> Tensor:
+        """alpha eps - sigma x0."""
+        return self.form("v")
+
+    @cached_property
+    def velocity(self) -> Tensor:
+        """eps - x0."""
+        return self.form("velocity")
 
 
 class Prior(Protocol):
@@ -127,7 +171,12 @@ class Prior(Protocol):
         ...
 
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
-        """The branches for these views. `maps` are detached renders (depth, normal) for priors that take them."""
+        """The branches for these views.
+
+        Args:
+            maps: detached renders, of which it reads those in `info.maps`: depth, normal; of an edit "source", the
+                original's picture (B, 3, H, W) in [0, 1], and "region" (B, 1, H, W), 1 where it may change.
+        """
         ...
 
     def encode(self, media: Tensor) -> Tensor:
@@ -143,6 +192,18 @@ class Prior(Protocol):
 
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
         """One batched forward without autograd; t in [0, 1]."""
+        ...
+
+
+class Attentive(Protocol):
+    """What a prior offers beside `Prior` whose info says `attention`."""
+
+    def attention_maps(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b 1 h w"]:
+        """Where the edited words act, in [0, 1]; see priors.attention.
+
+        Args:
+            cond: the branch "edited": y, and in "edited" (B, L) which of its words the source has not.
+        """
         ...
 
 

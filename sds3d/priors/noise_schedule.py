@@ -8,6 +8,7 @@ noise-to-signal ratio, the common currency between schedules. Formulas: guidance
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import torch
 from jaxtyping import Float
@@ -53,22 +54,27 @@ class NoiseSchedule:
         """(B,) what a network is told: the int64 index of a discrete model, 1000 sigma (float64) of a flow."""
         return self.index(t) if self.alpha_bar is not None else 1000.0 * self.sigma(t)
 
+    def levels(self, t: Float[Tensor, " b"]) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+        """(alpha, sigma): signal and noise scale, float64."""
+        if self.alpha_bar is None:
+            shifted = self.shift * t.double()
+            sigma = shifted / (shifted + (1.0 - t.double()))
+            return 1.0 - sigma, sigma
+        alpha_bar = self._table(t.device)[self.index(t)]
+        return alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()
+
     def alpha(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Signal scale, float64."""
-        if self.alpha_bar is None:
-            return 1.0 - self.sigma(t)
-        return self._table(t.device)[self.index(t)].sqrt()
+        return self.levels(t)[0]
 
     def sigma(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Noise scale, float64."""
-        if self.alpha_bar is None:
-            shifted = self.shift * t.double()
-            return shifted / (shifted + (1.0 - t.double()))
-        return (1.0 - self._table(t.device)[self.index(t)]).sqrt()
+        return self.levels(t)[1]
 
     def kappa(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """sigma / alpha, float64; inf at a zero terminal signal."""
-        return self.sigma(t) / self.alpha(t)
+        alpha, sigma = self.levels(t)
+        return sigma / alpha
 
     def t_of_kappa(self, kappa: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """The t whose kappa is nearest, of a few-step model one of `known`.
@@ -85,9 +91,19 @@ class NoiseSchedule:
         alpha_bar = self._table(k.device)
         return _nearest(((1.0 - alpha_bar) / alpha_bar).sqrt(), k).double() / self.steps
 
+    @cached_property
+    def _published(self) -> Float[Tensor, " steps"]:
+        """(1000,) the own t at the noise of each index of Stable Diffusion."""
+        sd = stable_diffusion_schedule()
+        return self.t_of_kappa(sd.kappa(torch.arange(sd.steps, dtype=torch.float64) / sd.steps))
+
+    def t_of_published(self, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """The own t with the noise of Stable Diffusion's t, in which published bounds are written."""
+        return self._published.to(t.device)[stable_diffusion_schedule().index(t)]
+
     def add_noise(self, z: Tensor, eps: Tensor, t: Float[Tensor, " b"]) -> Tensor:
         """z_t = alpha_t z + sigma_t eps, in z's dtype."""
-        a, s = (over(v, z) for v in (self.alpha(t), self.sigma(t)))
+        a, s = (over(v, z) for v in self.levels(t))
         return a * z + s * eps
 
 
@@ -104,10 +120,8 @@ def over(per_sample: Float[Tensor, " b"], like: Tensor) -> Tensor:
     return per_sample.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 
-def to_eps_x0(
-    output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction: str
-) -> tuple[Tensor, Tensor]:
-    """(eps, x0) from a network's native output.
+def to_eps(output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction: str) -> Tensor:
+    """eps from a network's native output.
 
     Args:
         output, z_t: (B, ...). alpha, sigma: broadcastable to them.
@@ -118,16 +132,45 @@ def to_eps_x0(
         ValueError: unknown prediction.
     """
     if prediction == "epsilon":
-        return output, (z_t - sigma * output) / alpha
+        return output
     if prediction == "x0":
-        return (z_t - alpha * output) / sigma, output
+        return (z_t - alpha * output) / sigma
     if prediction == "v":
-        norm = alpha**2 + sigma**2
-        return (alpha * output + sigma * z_t) / norm, (alpha * z_t - sigma * output) / norm
+        return (alpha * output + sigma * z_t) / (alpha**2 + sigma**2)
     if prediction == "velocity":
-        total = alpha + sigma
-        return (z_t + alpha * output) / total, (z_t - sigma * output) / total
-    raise ValueError(f"unknown prediction {prediction!r}; expected one of {PREDICTIONS}")
+        return (z_t + alpha * output) / (alpha + sigma)
+    raise unknown(prediction)
+
+
+def to_x0(output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction: str) -> Tensor:
+    """x0 from a network's native output; arguments as in `to_eps`."""
+    if prediction == "epsilon":
+        return (z_t - sigma * output) / alpha
+    if prediction == "x0":
+        return output
+    if prediction == "v":
+        return (alpha * z_t - sigma * output) / (alpha**2 + sigma**2)
+    if prediction == "velocity":
+        return (z_t - sigma * output) / (alpha + sigma)
+    raise unknown(prediction)
+
+
+def from_eps_x0(eps: Tensor, x0: Tensor, alpha: Tensor, sigma: Tensor, prediction: str) -> Tensor:
+    """What a network of that prediction says where these are the noise and the image; arguments as in `to_eps`."""
+    if prediction == "epsilon":
+        return eps
+    if prediction == "x0":
+        return x0
+    if prediction == "v":
+        return alpha * eps - sigma * x0
+    if prediction == "velocity":
+        return eps - x0
+    raise unknown(prediction)
+
+
+def unknown(prediction: str) -> ValueError:
+    """The error for a name that is none of PREDICTIONS."""
+    return ValueError(f"unknown prediction {prediction!r}; expected one of {', '.join(PREDICTIONS)}")
 
 
 def stable_diffusion_alpha_bar() -> Float[Tensor, " steps"]:
@@ -136,6 +179,7 @@ def stable_diffusion_alpha_bar() -> Float[Tensor, " steps"]:
     return torch.cumprod(1.0 - beta, 0)
 
 
+@cache
 def stable_diffusion_schedule() -> NoiseSchedule:
     """The schedule in whose t the presets' bounds are written."""
     return NoiseSchedule("vp", stable_diffusion_alpha_bar())

@@ -51,5 +51,5 @@ class PublishedAdapter:
         network = self._network.with_weights(weights, pose)
         time = prior.schedule.network_time(t).to(prior.device)
         output = prior.family.forward(network, z_t.to(prior.device, prior.dtype), time, tensors).float()
-        alpha, sigma = (over(v, z_t) for v in (prior.schedule.alpha(t), prior.schedule.sigma(t)))
+        alpha, sigma = (over(v, z_t) for v in prior.schedule.levels(t))
         return Prediction.of(output, z_t, alpha, sigma, prior.info.prediction)

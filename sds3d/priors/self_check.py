@@ -30,7 +30,7 @@ from ..core.look import Look
 from ..core.streams import Streams
 from .base import Cond, Prediction, Prior, Prompts
 from .kinds.embedded import assets_folder
-from .noise_schedule import PREDICTIONS, over, to_eps_x0
+from .noise_schedule import PREDICTIONS, over, to_eps
 from .pixels import decode_pixels, encode_pixels
 
 CAPTION = "a red car"
@@ -109,7 +109,7 @@ class _Noised:
         key = int(10 * kappa)
         self.eps = Streams(0).normal(tuple(z.shape[1:]), "self-check", key).to(z).expand_as(z)
         self.z_t = schedule.add_noise(z, self.eps, self.t)
-        self.alpha, self.sigma = (over(v, z) for v in (schedule.alpha(self.t), schedule.sigma(self.t)))
+        self.alpha, self.sigma = (over(v, z) for v in schedule.levels(self.t))
 
     def ask(self, cond: Cond) -> Prediction:
         return self.prior.predict(self.z_t, self.t, cond)
@@ -125,7 +125,7 @@ class _Noised:
         output = {"epsilon": said.eps, "x0": said.x0, "v": said.v, "velocity": said.velocity}[native]
         out = {}
         for kind in PREDICTIONS:
-            eps, _ = to_eps_x0(output, self.z_t, self.alpha, self.sigma, kind)
+            eps = to_eps(output, self.z_t, self.alpha, self.sigma, kind)
             out[kind] = float(((eps - self.eps) ** 2).mean())
         return out
 

@@ -152,7 +152,7 @@ def _errors(
     for index, (low, high) in enumerate(BINS):
         t = torch.tensor([(low + high) / 2], dtype=torch.float64)
         eps = streams.normal(tuple(x0.shape[1:]), "eval noise", index, ids=(number,))
-        a, s = (float(v) for v in (prior.schedule.alpha(t), prior.schedule.sigma(t)))
+        a, s = (float(v) for v in prior.schedule.levels(t))
         predicted = prior.predict(a * x0 + s * eps, t, condition).x0
         out.append((predicted - x0).square().mean())
     return torch.stack(out)

@@ -60,7 +60,7 @@ def ddim(
 
 def _level(prior: Prior, t: Tensor) -> tuple[Tensor, Tensor]:
     """Signal and noise scale, (B, 1, 1, 1) float32."""
-    alpha, sigma = prior.schedule.alpha(t), prior.schedule.sigma(t)
+    alpha, sigma = prior.schedule.levels(t)
     return alpha.float()[:, None, None, None], sigma.float()[:, None, None, None]
 
 

@@ -21,7 +21,7 @@ from ...core.errors import ConfigError
 from ...core.look import Look, Render
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..mixtures import Mixture, mixture
-from ..noise_schedule import PREDICTIONS, NoiseSchedule, over, stable_diffusion_schedule
+from ..noise_schedule import PREDICTIONS, NoiseSchedule, from_eps_x0, over, stable_diffusion_schedule
 from ..pixels import decode_pixels, encode_pixels
 
 Numbers = float | list[float] | list[list[float]] | list[list[list[float]]]
@@ -130,7 +130,7 @@ class AnalyticPrior:
     @torch.no_grad()
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
         """The exact posterior means, passed through the native prediction type and back; in z_t's dtype."""
-        alpha, sigma = self.schedule.alpha(t).to(z_t), self.schedule.sigma(t).to(z_t)
+        alpha, sigma = (v.to(z_t) for v in self.schedule.levels(t))
         branch, flat = cond.tensors["branch"], z_t.flatten(1)
         eps, x0 = torch.empty_like(flat), torch.empty_like(flat)
         for k, law in enumerate(self.table.values()):
@@ -150,8 +150,7 @@ def through_native(
 ) -> Prediction:
     """What becomes of (eps, x0), each (B, ...), when a network of that prediction type says it."""
     a, s = over(alpha, z_t), over(sigma, z_t)
-    native = {"epsilon": eps, "x0": x0, "v": a * eps - s * x0, "velocity": eps - x0}[prediction]
-    return Prediction.of(native, z_t, a, s, prediction)
+    return Prediction.of(from_eps_x0(eps, x0, a, s, prediction), z_t, a, s, prediction)
 
 
 def create(options: Options, device: str = "cpu") -> AnalyticPrior:

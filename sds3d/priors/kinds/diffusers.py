@@ -300,7 +300,7 @@ class DiffusersPrior:
             output = self._forward(z_t, time, tensors)
         else:
             output = self._forward_parts(z_t, time, tensors, skips)
-        alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
+        alpha, sigma = (over(v, z_t) for v in self.schedule.levels(t))
         return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
 
     def make_adapter(self, spec: LoraSpec) -> Adapter:

@@ -261,7 +261,7 @@ class EmbeddedPrior:
         output = unet_output(
             unet, self.view_features, self.unshuffle, z_t, self.schedule.index(t), states, class_labels
         )
-        alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
+        alpha, sigma = (over(v, z_t) for v in self.schedule.levels(t))
         return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
 
     def make_adapter(self, spec: LoraSpec) -> Adapter:

@@ -129,7 +129,7 @@ class OracleScenePrior:
     @torch.no_grad()
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
         """The exact posterior means, passed through the native prediction type and back."""
-        alpha, sigma = self.schedule.alpha(t).to(z_t), self.schedule.sigma(t).to(z_t)
+        alpha, sigma = (v.to(z_t) for v in self.schedule.levels(t))
         means = cond.tensors["pictures"].flatten(2).to(z_t)
         variances = torch.full(means.shape[1:], self._variance, dtype=z_t.dtype, device=z_t.device)
         law = Mixture(cond.tensors["weights"].to(z_t), means, variances)
