@@ -4,10 +4,10 @@
     product := [number or name *] atom
     atom    := ( sum ) | symbol [@ state]
     symbol  := EPS | C | U | NEG | a branch (y, null, neg, src) | G [( scale [, positive [, negative]] )]
-             | CRITIC [( blind )]
+             | TRIPLE( scale, image scale ) | CRITIC [( blind )]
 
-G is the guided prediction, by default with the method's cfg_scale; names are the recipe's `values`. The text is
-parsed, never run.
+G is the guided prediction, by default with the method's cfg_scale; TRIPLE is InstructPix2Pix's, of the branches y, src
+and null; names are the recipe's `values`. The text is parsed, never run.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from sds3d.core.schedules import Schedule, constant
 
 from .predictions import Combiner, Epsilon, Guided, Learned, Plain, Symbol, Transform
 from .rules import Linear, of
+from .triple import Triple
 
 BRANCHES = {"C": "y", "U": "null", "NEG": "neg", "y": "y", "null": "null", "neg": "neg", "src": "src"}
-SYMBOLS = ("EPS", "G", "CRITIC", *BRANCHES)
+SYMBOLS = ("EPS", "G", "TRIPLE", "CRITIC", *BRANCHES)
 
 _TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|([A-Za-z_]\w*)|(.))")
 
@@ -160,6 +161,8 @@ class _Parser:
             return Learned(told=not self._blind())
         if word == "G":
             return Guided(self.combiner(), self.words.transforms)
+        if word == "TRIPLE":
+            return Guided(self.triple(), self.words.transforms)
         if word in BRANCHES:
             return Plain(BRANCHES[word])
         self.at -= 1
@@ -177,11 +180,24 @@ class _Parser:
         self.need(")")
         return True
 
+    def triple(self) -> Triple:
+        """The scales of a TRIPLE."""
+        self.need("(")
+        words = self.schedule()
+        self.need(",")
+        picture = self.schedule()
+        self.need(")")
+        return Triple(words, picture)
+
+    def schedule(self) -> Schedule:
+        """As `scale`, a number as a constant."""
+        found = self.scale()
+        return found if isinstance(found, Schedule) else constant(found)
+
     def combiner(self) -> Combiner:
         if not self.take("("):
             return self.words.guide(None, "y", "null")
-        found = self.scale()
-        scale = found if isinstance(found, Schedule) else constant(found)
+        scale = self.schedule()
         branches = ["y", "null"]
         for k in range(2):
             if self.take(","):

@@ -31,12 +31,12 @@ class Seen:
 
 
 class ResidualStep(Protocol):
-    """A change of the residuals that sees the noisy states, the views and perhaps a memory of its own.
+    """A change of the residuals that sees the noisy states, the views and perhaps a memory of its own."""
 
-    `name` is that of its memory in the guidance's state.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """Of its memory in the guidance's state."""
+        ...
 
     def bind(self, prior: Prior) -> ResidualStep | None:
         """The step for this prior; None, said aloud, where the prior cannot serve it and the method goes without."""

@@ -41,6 +41,39 @@ TWINS = {
             "pull": {"posterior": 2},
         },
     ),
+    "dreamcatalyst": (
+        {},
+        {
+            "rule": "TRIPLE(s, 1.5) - G(1.5, src)@src",
+            "weight": {"delta": 0.2, "gamma": 0.8},
+            "noise": "paired",
+            "pull": {"timed": 0.075},
+        },
+    ),
+    "csd_collab": (
+        {},
+        {"rule": "TRIPLE(s, 5) - G(5, src)@src", "noise": "paired", "residual_post": ["stein"]},
+    ),
+    "ssd_edit": (
+        {},
+        {
+            "rule": "2 * (0.5 * (src - null@src)) + s * (0.5 * (C - src)) + 5.5 * (C - U)",
+            "weight": "uniform",
+            "noise": "paired",
+            "pull": {"timed": 0.075, "noised": True},
+        },
+    ),
+    "csd_edit": ({"omega2": 0.5}, {"rule": "(C - U) + 0.5 * (U - src)"}),
+    "lusd": (
+        {},
+        {
+            "rule": "0.98 * (C - src)",
+            "weight": "uniform",
+            "pull": 0.02,
+            "post": ["spread"],
+            "retry": {"threshold": 0.0098},
+        },
+    ),
     "cfd": ({"noise": "fixed"}, {"rule": "G - EPS", "weight": "kappa", "noise": "fixed"}),
     "rewardsds": (
         {"draws": 3, "reward": {"strategy": "random", "until": 1.0}},
@@ -48,6 +81,11 @@ TWINS = {
     ),
 }
 """Method -> (options of the preset, the free recipe)."""
+
+
+def names_s(rule: str) -> bool:
+    """Whether the rule holds the name s."""
+    return "(s," in rule or "s *" in rule
 
 
 def gradient(config, prior, z, step: int, source=None):
@@ -68,9 +106,9 @@ def test_a_preset_is_a_free_recipe(name, seed, index, schedule, prediction, scal
     prior, z, source = prior_of(table, schedule, prediction), random_z(seed, 2), random_z(seed + 1, 2)
     own, free = TWINS[name]
     times = {"times": at(index) | {"shared": True}}
-    guided = {} if name == "csd" else {"cfg_scale": scale}
+    guided = {} if name in ("csd", "csd_edit", "lusd") else {"cfg_scale": scale}
     free = {"method": "free"} | free | {"cfg_scale": scale} | times
-    if "(s," in free["rule"]:
+    if names_s(free["rule"]):
         free["values"] = {"s": scale}
     g, nfe = gradient({"method": name} | own | guided | times, prior, z, step, source)
     twin, same = gradient(free, prior, z, step, source)
@@ -83,7 +121,7 @@ def test_twins_differ_from_each_other():
     """The comparison could fail: the recipes above are different points."""
     rules = {
         preset("free")(
-            parse({"method": "free"} | free | ({"values": {"s": 1.0}} if "(s," in free["rule"] else {}))
+            parse({"method": "free"} | free | ({"values": {"s": 1.0}} if names_s(free["rule"]) else {}))
         )
         for _, free in TWINS.values()
         if "values" not in free
@@ -131,6 +169,8 @@ def test_precedence_signs_and_numbers():
         ({"rule": "G - null@s"}, "state 's', but `noise: iid` makes only t.*`noise: inverted`"),
         ({"rule": "G - null@mu", "noise": "inverted"}, "'mu'.*inverted with mu"),
         ({"rule": "G - G@src"}, "`noise: paired`"),
+        ({"rule": "TRIPLE - EPS"}, r"expected '\('"),
+        ({"rule": "TRIPLE(7.5) - EPS"}, "expected ','"),
         ({"rule": "EPS - EPS"}, "asks the prior nothing"),
         ({"rule": "G - CRITIC"}, "Add `critic"),
         ({"rule": "G - EPS", "critic": {}}, "never compares with it"),

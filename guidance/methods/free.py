@@ -19,7 +19,9 @@ from ..noise_options import MAKERS, IidOptions, NoiseOptions
 from ..options import GuidedOptions
 from ..predictions import CFG, Combiner, Learned
 from ..recipe import Recipe
+from ..reverse_process import Falling, TimedPull
 from ..reward_options import RewardField
+from ..step_options import RetryOptions
 from ..weights import Posterior
 
 
@@ -30,13 +32,32 @@ class PosteriorOptions(BaseOptions):
     """Gap in thousandths."""
 
 
+class FallingOptions(BaseOptions):
+    """The weight delta + gamma tau^(1/e) of DreamCatalyst."""
+
+    delta: float = Field(default=0.2, ge=0.0)
+    """Its constant part."""
+    gamma: float = Field(default=0.8, ge=0.0)
+    """Its part that falls with the noise."""
+
+
+class TimedPullOptions(BaseOptions):
+    """A pull that grows with the noise, as DreamCatalyst and SSD have it."""
+
+    timed: float = Field(ge=0.0)
+    """Factor on e^tau (z - z_source)."""
+    noised: bool = False
+    """Times alpha_t: between the noisy states."""
+
+
 class Options(GuidedOptions):
     """A recipe of blocks: noise, rule, times, weight, draws, post, extra."""
 
     method: Literal["free"] = "free"
     """Name of the method."""
     rule: str = "G - EPS"
-    """Target minus reference in symbols: G, G(7.5), C, U, NEG, EPS, src, CRITIC; a state after @, such as null@s."""
+    """Target minus reference in symbols: G, G(7.5), C, U, NEG, EPS, src, TRIPLE(7.5, 1.5), CRITIC; a state after @,
+    such as null@s."""
     cfg_scale: Scalar = schedules.constant(7.5)
     """Guidance scale of a G that names none."""
     values: dict[str, Scalar] = Field(default_factory=dict)
@@ -46,25 +67,34 @@ class Options(GuidedOptions):
     weight: (
         Literal["sigma2", "uniform", "kappa", "inv_kappa", "fantasia", "hifa", "rf_uniform"]
         | PosteriorOptions
+        | FallingOptions
     ) = "sigma2"  # type: ignore[assignment]
-    """w(t) on the epsilon-residual, or {posterior: 2}."""
+    """w(t) on the epsilon-residual, or {posterior: 2}, or {delta: 0.2, gamma: 0.8}."""
     critic: CriticOptions | None = None
     """The trained network behind CRITIC."""
     reward: RewardField | None = None
     """Who chooses among the draws."""
-    pull: Scalar | PosteriorOptions | None = None
-    """Factor on z - z_source, or {posterior: 2}."""
+    pull: Scalar | PosteriorOptions | TimedPullOptions | None = None
+    """Factor on z - z_source, or {posterior: 2}, or {timed: 0.075}."""
+    retry: RetryOptions | None = None
+    """Draw time and noise anew while the residual says too little."""
 
     def slots(self) -> dict[str, Any]:
         """The slots beside rule and critic."""
         slots = super().slots() | {"noise": self.noise.build(self.times.scale)}
         if isinstance(self.weight, PosteriorOptions):
             slots["weight"] = Posterior(self.weight.posterior)
+        elif isinstance(self.weight, FallingOptions):
+            slots["weight"] = Falling(self.weight.delta, self.weight.gamma)
         if self.reward is not None:
             slots["draw_weights"] = self.reward.build(self.draws, self.build_transforms(), self.times.scale)
+        if self.retry is not None:
+            slots["retry"] = self.retry.build()
         extra: Extra | None = None
         if isinstance(self.pull, PosteriorOptions):
             extra = PosteriorPull(self.pull.posterior)
+        elif isinstance(self.pull, TimedPullOptions):
+            extra = TimedPull(self.pull.timed, self.pull.noised)
         elif self.pull is not None:
             extra = Pull(self.pull)
         return slots | ({} if extra is None else {"extra": (extra,)})
