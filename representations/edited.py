@@ -15,10 +15,11 @@ from pydantic import Field
 from torch import Tensor
 
 from sds3d.config.options import Options
-from sds3d.core.errors import AssetError, RunFolderError
+from sds3d.core.errors import AssetError, ConfigError, RunFolderError
 from sds3d.core.frame import Axis, Frame, fitted_frame, upright
 
 from .base import Representation
+from .region import Region, parse_region
 
 RADIUS = 0.75
 """How far an asset reaches in our world, as the objects of the embedded prior's training do."""
@@ -43,6 +44,17 @@ class SceneEdit(Options):
     """Azimuth in degrees from which the object shows its front, as cameras count: counter-clockwise from above."""
     fit: bool = True
     """Centre the cameras on the object and stand as far away as its size asks; false: it lies in sds3d's own world."""
+
+    def parsed_region(self) -> Region:
+        """What may change.
+
+        Raises:
+            ConfigError: a selector cannot be read.
+        """
+        try:
+            return parse_region(self.region)
+        except ValueError as error:
+            raise ConfigError(str(error), key="edit.region") from error
 
     def frame(self, points: Float[Tensor, "n 3"], up: Axis, share: float = 1.0) -> Frame:
         """Where our world lies among the points of an asset, whose up axis is `up` unless the options say otherwise.

@@ -173,7 +173,13 @@ def create(options: Options, streams: Streams, edit: SceneEdit | None = None) ->
     seen = torch.sigmoid(c.logit_opacities) > FAINT
     frame = edit.frame(c.means[seen] if bool(seen.any()) else c.means, up_of(file), COUNTED)
     free: tuple[str, ...] = {"nothing": SHAPE + COLOUR, "shape": COLOUR, "colour": SHAPE}[edit.keep]
-    rows = torch.arange(len(c))
+    rows = edit.parsed_region().holds(c.means).nonzero()[:, 0]
+    if not len(rows):
+        raise ConfigError(
+            f"nothing in {file.source.path.name} may change: no Gaussian's centre lies in the region.",
+            key="edit.region",
+            hint="`sds3d info FILE` tells the file's extent.",
+        )
     return EditedSplats(options, file, frame, {n: rows for n in free if n != "sh_rest" or c.sh_rest.shape[1]})
 
 

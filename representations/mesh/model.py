@@ -75,7 +75,7 @@ class MeshModel:
         uv, point, normal, tangent = maps.split([2, 3, 3, 4], dim=3)
         texels = (o.texture_size, o.texture_size)
         level = mip_level(surface.uv, seen, *scene, texels, implementation=kernels)
-        coat = self.paint.coat(Place(hit, point, uv.contiguous(), level))
+        coat = self.paint.coat(Place(hit, point, uv.contiguous(), level, seen))
         normal = F.normalize(normal, dim=-1, eps=1e-12)
         shown = self._colors(coat, hit, point, normal, tangent, look)
         behind = look.background.to(vertices)[:, None, None, :]

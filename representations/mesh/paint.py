@@ -14,6 +14,7 @@ from torch import Tensor
 from sds3d.core.color import srgb_to_linear
 
 from ..base import ParamGroup
+from ..raster.triangles import Fragments
 from ..raster.triangles_texture import pyramid, texture
 from .atlas import texels
 from .options import Options
@@ -26,12 +27,14 @@ class Place:
 
     Args:
         hit: whether it is. point: world position. uv, level: place in the atlas and size of a pixel there.
+        seen: faces and places in them.
     """
 
     hit: Bool[Tensor, "b h w"]
     point: Float[Tensor, "b h w 3"]
     uv: Float[Tensor, "b h w 2"]
     level: Float[Tensor, "b h w"]
+    seen: Fragments
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ class AtlasPaint:
         if weight := o.smoothness(progress):
             down = (base[1:] - base[:-1])[self.charts[1:] & self.charts[:-1]]
             right = (base[:, 1:] - base[:, :-1])[self.charts[:, 1:] & self.charts[:, :-1]]
-            out["smoothness"] = weight * (_step(down, o.edge) + _step(right, o.edge))
+            out["smoothness"] = weight * (edge_cost(down, o.edge) + edge_cost(right, o.edge))
         if material.learn and (weight := material.prior(progress)):
             start = base.new_tensor([material.metallic, material.roughness])
             out["material"] = weight * (self._maps["metallic_roughness"] - start).square().mean()
@@ -174,7 +177,7 @@ def _charts(surface: Surface, size: int) -> Bool[Tensor, "s s"]:
     return F.max_pool2d(shown, 3, stride=1, padding=1)[0] > 0
 
 
-def _step(difference: Float[Tensor, "n c"], edge: float) -> Float[Tensor, ""]:
+def edge_cost(difference: Float[Tensor, "n c"], edge: float) -> Float[Tensor, ""]:
     """Σ edge² (sqrt(1 + |d|² / edge²) - 1): half the square of small differences, and `edge` times large ones, so that
     noise is ironed out and edges stay (Charbonnier et al. 1994)."""
     return edge**2 * ((1 + difference.square().sum(1) / edge**2).sqrt() - 1).sum()

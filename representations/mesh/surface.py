@@ -80,11 +80,27 @@ def surface_of(mesh: Mesh, size: int, padding: int) -> tuple[Surface, Int[Tensor
     used, corner = torch.unique(faces[kept], return_inverse=True)
     vertices, faces = vertices[used], corner.reshape(-1, 3)
     given = None if mesh.normals is None else mesh.normals.cpu().float()[mesh.faces.cpu()[kept]]
+    uv, corner = unwrap(vertices, faces, size, padding)
+    return joined(vertices, faces, given, uv, corner), kept
+
+
+def joined(
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    given: Float[Tensor, "f 3 3"] | None,
+    uv: Float[Tensor, "f 3 2"],
+    corner: Int[Tensor, "f 3"],
+) -> Surface:
+    """A surface of welded positions.
+
+    Args:
+        faces: all with an area. given: normals of the corners, or None: smooth but for creases.
+        uv, corner: see Surface.
+    """
     around = _smooth_pairs(vertices, faces, given)
     computed = corner_normals(vertices, faces, around)
     normals = computed if given is None else F.normalize(given, dim=-1, eps=1e-12)
-    uv, corner = unwrap(vertices, faces, size, padding)
-    surface = Surface(
+    return Surface(
         vertices=vertices,
         faces=faces,
         partners=topology(faces, len(vertices)),
@@ -94,7 +110,6 @@ def surface_of(mesh: Mesh, size: int, padding: int) -> tuple[Surface, Int[Tensor
         tangents=tangents(vertices, faces, uv, corner),
         around=around,
     )
-    return surface, kept
 
 
 def corner_normals(

@@ -142,7 +142,7 @@ class Document:
             if "bufferView" in spec:
                 data = self.view(spec["bufferView"])
             else:
-                data = self._resource(self.take(spec, "uri", str))
+                data = self.resource(self.take(spec, "uri", str))
             name = str(spec.get("name") or str(spec.get("uri", index))[:60])
             left = MAX_PIXELS - sum(image.shape[1] * image.shape[2] for image in self._images.values())
             self._images[index] = decode_image(data, name, self.path, left)
@@ -188,7 +188,7 @@ class Document:
             spec = self.item("buffers", index)
             length = self.take(spec, "byteLength", int)
             if "uri" in spec:
-                data = self._resource(self.take(spec, "uri", str))
+                data = self.resource(self.take(spec, "uri", str))
             elif index == 0 and self._chunk is not None:
                 data = self._chunk
             else:
@@ -198,7 +198,8 @@ class Document:
             self._buffers[index] = data[:length]
         return self._buffers[index]
 
-    def _resource(self, uri: str) -> bytes:
+    def resource(self, uri: str) -> bytes:
+        """The bytes behind a URI: embedded ones, or those of a file beside the document."""
         if not uri.startswith("data:"):
             return read_bytes(sibling(self.path, uri))
         head, _, body = uri.partition(",")

@@ -10,7 +10,13 @@ from .gltf_container import Document
 
 
 def instances(document: Document) -> Iterator[tuple[int, np.ndarray]]:
-    """(mesh index, 4x4 float64 local-to-world) of every node of the default scene that shows a mesh.
+    """(mesh index, 4x4 float64 local-to-world) of every node of the default scene that shows a mesh; see `placed`."""
+    for node, world in placed(document):
+        yield document.take(node, "mesh", int), world
+
+
+def placed(document: Document) -> Iterator[tuple[dict, np.ndarray]]:
+    """(node, 4x4 float64 local-to-world) of every node of the default scene that shows a mesh.
 
     A file without scenes shows the nodes that are nobody's children.
 
@@ -30,7 +36,7 @@ def instances(document: Document) -> Iterator[tuple[int, np.ndarray]]:
         if not np.isfinite(world).all():
             raise document.error(f"the transform of node {index} overflows")
         if "mesh" in node:
-            yield document.take(node, "mesh", int), world
+            yield node, world
         children = document.take(node, "children", list, [])
         waiting += [(child, world) for child in reversed(children)]
 

@@ -102,7 +102,7 @@ def _part(document: Document, primitive: dict, transform: np.ndarray, notes: lis
         indices = document.accessor(primitive["indices"])[:, 0].astype(np.int64)
     if len(indices) and (indices.max() >= len(positions) or indices.min() < 0):
         raise document.error(f"an index names vertex {indices.max()} of {len(positions)}")
-    triangles = _triangles(indices, mode)
+    triangles = triangles_of(indices, mode)
     normals = attribute(document, attributes, "NORMAL", 3, len(positions))
     determinant = np.linalg.det(transform[:3, :3])
     if determinant < 0:  # a mirror turns the winding round
@@ -115,7 +115,7 @@ def _part(document: Document, primitive: dict, transform: np.ndarray, notes: lis
     return _Part(positions, triangles, normals, surface)
 
 
-def _triangles(indices: np.ndarray, mode: int) -> np.ndarray:
+def triangles_of(indices: np.ndarray, mode: int) -> np.ndarray:
     """(T, 3) of a list (4), strip (5) or fan (6); none for points (0)."""
     if mode == 0:
         return np.zeros((0, 3), np.int64)

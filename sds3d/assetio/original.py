@@ -11,6 +11,12 @@ from ..core.errors import AssetError
 from .files import read_bytes
 from .ply_format import parse_header
 
+COLOUR_NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
+"""How PLY files call their colours."""
+
+USD = (b"PK\3\4", b"#usda", b"PXR-USDC")
+"""How USD files begin."""
+
 
 @dataclass(frozen=True)
 class Sort:
@@ -62,21 +68,29 @@ def sort_of(source: Source) -> Sort:
     data, suffix = source.data, source.path.suffix.lower()
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     if data.startswith(b"ply"):
-        _, elements, _ = parse_header(data, source.path)
-        names = {p.name for e in elements if e.name == "vertex" for p in e.properties}
-        if names & {"f_dc_0", "packed_position"}:
-            return Sort("splats", "3dgs")
-        if any(e.name == "face" and e.count for e in elements):
-            return Sort("mesh", "ply")
+        found = _sort_of_ply(source)
+        if found is not None:
+            return found
     elif data.startswith(b"\x1f\x8b") or suffix == ".spz":
         return Sort("splats", "3dgs")
     elif suffix == ".splat":
         return Sort("splats", "splat")
-    elif data.startswith((b"glTF", b"PK\3\4", b"#usda", b"PXR-USDC")) or head.startswith(b"{"):
-        return Sort("mesh", "glb")
-    elif suffix in (".obj", ".stl"):
+    elif data.startswith((b"glTF", *USD)) or head.startswith(b"{") or suffix in (".obj", ".stl"):
         return Sort("mesh", "glb")
     raise AssetError(
         f"{source.path}: holds nothing to edit. sds3d edits meshes (GLB, glTF, OBJ, PLY, STL, USDZ) and splats (PLY of "
         "the 3D Gaussian splatting release, .splat, .spz)."
     )
+
+
+def _sort_of_ply(source: Source) -> Sort | None:
+    order, elements, _ = parse_header(source.data, source.path)
+    vertex = next((e for e in elements if e.name == "vertex"), None)
+    names = {p.name for p in vertex.properties} if vertex else set()
+    if names & {"f_dc_0", "packed_position"}:
+        return Sort("splats", "3dgs")
+    if vertex is None or not any(e.name == "face" and e.count for e in elements):
+        return None
+    fixed = order and elements[0] is vertex and not any(p.length_type for p in vertex.properties)
+    colored = any(set(one) <= names for one in COLOUR_NAMES)
+    return Sort("mesh", "ply" if fixed and colored else "glb")
