@@ -74,6 +74,7 @@ class SoundModel:
         self.options, self._canvas, self.streams = options, canvas, streams
         self._form: tuple[int, int] | None = None
         self._values: dict[str, Tensor] | None = None
+        self._fixed: dict[str, Tensor] | None = None
         self._device = torch.device("cpu")
 
     @property
@@ -101,6 +102,17 @@ class SoundModel:
             self._values = {k: v.to(self._device) for k, v in self.first_values().items()}
         return self._values
 
+    @property
+    def fixed(self) -> dict[str, Tensor]:
+        """Name -> tensor that stays as it is over the run, such as the noise that is filtered."""
+        if self._fixed is None:
+            self._fixed = {k: v.to(self._device) for k, v in self.first_fixed().items()}
+        return self._fixed
+
+    def first_fixed(self) -> dict[str, Tensor]:
+        """What is drawn once; nothing."""
+        return {}
+
     @abstractmethod
     def first_values(self) -> dict[str, Tensor]:
         """The start."""
@@ -119,6 +131,8 @@ class SoundModel:
         self._device = device
         if self._values is not None:
             self._values = {k: v.detach().to(device) for k, v in self._values.items()}
+        if self._fixed is not None:
+            self._fixed = {k: v.to(device) for k, v in self._fixed.items()}
 
     def render(self, look: Look) -> Render:
         """audio, and a picture of it where no gradients are asked for."""
@@ -144,8 +158,8 @@ class SoundModel:
         return {}
 
     def state_dict(self) -> Tree:
-        """Values, and the form that they were made for."""
-        return {"values": dict(self.values), "form": torch.tensor(self.form)}
+        """Values, what stays fixed, and the form that they were made for."""
+        return {"values": dict(self.values), "fixed": dict(self.fixed), "form": torch.tensor(self.form)}
 
     def load_state_dict(self, state: Tree) -> None:
         """Restore `state_dict`'s value.
@@ -159,8 +173,11 @@ class SoundModel:
                 "the saved state holds no sound; set representation to what the run was made with"
             )
         self._form = int(form[0]), int(form[1])
-        require_same_shapes(values, self.first_values(), "values", f"the options of {type(self).__name__}")
+        options = f"representation.{'/'.join(type(self.options).model_fields)}"
+        require_same_shapes(values, self.first_values(), "values", options)
         self._values = {k: v.detach().to(self._device, copy=True) for k, v in values.items()}
+        fixed = state.get("fixed", {})
+        self._fixed = {k: v.detach().to(self._device, copy=True) for k, v in fixed.items()}
 
     def to_asset(self, kind: str) -> Asset:
         """Export as "sound".

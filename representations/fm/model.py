@@ -60,6 +60,11 @@ class FmModel(SoundModel):
             out["breath"] = torch.full((v,), _DB * (o.initial_db - 12))
         return out
 
+    def first_fixed(self) -> dict[str, Tensor]:
+        """White noise of each voice, where there is breath."""
+        shape = (self.options.voices, self.form[0])
+        return {"noise": self.streams.normal(shape, "fm-breath")[0]} if self.options.noise else {}
+
     def waveform(self, part: int = 0) -> Float[Tensor, " t"]:
         """The sum of the voices."""
         p, t = self.values, self.clock()
@@ -75,7 +80,7 @@ class FmModel(SoundModel):
 
     def _breath(self, p: dict[str, Tensor], count: int) -> Float[Tensor, "v t"]:
         """Noise around each voice's note, as loud over time as the voice is shaped."""
-        noise = torch.fft.rfft(self.streams.normal((len(p["note"]), count), "fm-breath")[0].to(p["note"]))
+        noise = torch.fft.rfft(self.fixed["noise"])
         hz = torch.fft.rfftfreq(count, 1 / self.form[1], device=p["note"].device).clamp(min=1.0)
         octaves = (hz.log() - p["note"][:, None]) / math.log(2)
         coloured = torch.fft.irfft(noise * torch.exp(-0.5 * (octaves / 0.4) ** 2), n=count)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sds3d.core.spectra import mel_bank
 from sds3d.core.streams import Streams
+from sds3d.core.tree import Tree
 
 from ..audio import SoundCanvas, SoundModel
 from .options import Options
@@ -33,7 +34,7 @@ class ImpactModel(SoundModel):
     """See the module docstring and representations.audio."""
 
     options: Options
-    _noise: Float[Tensor, "b t"] | None = None
+    _bands: Float[Tensor, "b t"] | None = None
 
     def first_values(self) -> dict[str, Tensor]:
         """Modes evenly spread, high ones dying sooner; faint noise."""
@@ -52,6 +53,12 @@ class ImpactModel(SoundModel):
             }
         return out
 
+    def first_fixed(self) -> dict[str, Tensor]:
+        """White noise, where there are bands of it."""
+        return (
+            {"noise": self.streams.normal((self.form[0],), "impact-noise")[0]} if self.options.bands else {}
+        )
+
     def waveform(self, part: int = 0) -> Float[Tensor, " t"]:
         """The struck object in its room."""
         p, t = self.values, self.clock()
@@ -64,13 +71,17 @@ class ImpactModel(SoundModel):
 
     def noise_bands(self) -> Float[Tensor, "b t"]:
         """White noise through each band's filter, at a root mean square of 1; the same for the whole run."""
-        if self._noise is None or self._noise.device != self._device:
+        if self._bands is None or self._bands.device != self._device:
             (count, rate), bands = self.form, self.options.bands
-            white = torch.fft.rfft(self.streams.normal((count,), "impact-noise")[0])
-            bank = mel_bank(rate, count, bands, 60.0, 0.48 * rate)
-            noise = torch.fft.irfft(bank * white, n=count)
-            self._noise = (noise / noise.square().mean(1, keepdim=True).sqrt()).to(self._device)
-        return self._noise
+            bank = mel_bank(rate, count, bands, 60.0, 0.48 * rate).to(self._device)
+            noise = torch.fft.irfft(bank * torch.fft.rfft(self.fixed["noise"]), n=count)
+            self._bands = noise / noise.square().mean(1, keepdim=True).sqrt()
+        return self._bands
+
+    def load_state_dict(self, state: Tree) -> None:
+        """Restore `state_dict`'s value."""
+        super().load_state_dict(state)
+        self._bands = None
 
 
 def modal_bank(
