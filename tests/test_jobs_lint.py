@@ -65,13 +65,49 @@ def test_the_drawing_holds_every_number_that_changes():
     assert found["guidance.cfg_scale"].at(0.0) == "10"
     assert found["guidance.cfg_scale"].at(1.0) == "2"
     assert found["optimize.size"].at(0.5) == "40"
-    low, high = found["t between"].lines
+    (lines,) = found["t between"].stages
+    assert lines is not None
+    low, high = lines
     assert all(a <= b for a, b in zip(low, high, strict=True))
     assert low[-1] == config.guidance.times.low(1.0)
     assert "optimize.lr" in found
-    root = ElementTree.fromstring(drawing(list(found.values()), 400))
+    root = ElementTree.fromstring(drawing(list(found.values()), [("", 400)]))
     assert len(root.findall("{*}g")) == len(found)
     assert any(t.text == "step 400" for t in root.iter("{http://www.w3.org/2000/svg}text"))
+
+
+STAGES = [
+    "a red cube",
+    "stages=[{name: rough, optimize: {steps: 100}, guidance: {cfg_scale: 8}}, {name: fine, representation: gaussians, "
+    "optimize: {steps: 300}, guidance: {cfg_scale: {linear: [6, 2]}}}]",
+]
+
+
+def test_stages_are_drawn_one_after_another(tmp_path, capsys):
+    found = {p.title: p for p in panels(configs.from_words(STAGES))}
+    scale = found["guidance.cfg_scale"]
+    assert [scale.at(0.0, 0), scale.at(1.0, 0), scale.at(0.0, 1), scale.at(1.0, 1)] == ["8", "8", "6", "2"]
+    assert found["representation.lr_means"].at(0.0, 0) == "-"
+    assert found["representation.lr_means"].at(0.0, 1) == "0.005"
+    root = ElementTree.fromstring(drawing([scale], [("rough", 100), ("fine", 300)]))
+    words = {t.text for t in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"rough", "fine", "step 400"} <= words
+    (seam,) = (line for line in root.iter("{http://www.w3.org/2000/svg}line") if line.get("class") == "seam")
+    first, second = root.iter("{http://www.w3.org/2000/svg}polyline")
+    assert first.get("points", "").split()[-1].partition(",")[0] == seam.get("x1")
+    assert second.get("points", "").split()[0].partition(",")[0] == seam.get("x1")
+    app(["plot-schedule", *STAGES], standalone_mode=False)
+    heading = capsys.readouterr().out.splitlines()[0].split()
+    assert heading == ["rough", "0", "rough", "100", "fine", "0", "fine", "300"]
+
+
+@pytest.mark.parametrize("command", ["lint", "plot-schedule", "run"])
+def test_a_file_of_a_comparison_is_called_that(tmp_path, command):
+    file = tmp_path / "c.yaml"
+    file.write_text("prompts: [a red cube]\nmethods: [sds, csd]\nseeds: 2\n")
+    with pytest.raises(ConfigError, match=r"file of a comparison.*sds3d compare .*c\.yaml") as refusal:
+        app([command, str(file)], standalone_mode=False)
+    assert (refusal.value.key, refusal.value.line) == ("methods", 2)
 
 
 def test_the_commands(tmp_path, capsys):
@@ -81,6 +117,7 @@ def test_the_commands(tmp_path, capsys):
     assert "t between" in told.out
     assert ElementTree.parse(out).getroot().tag.endswith("svg")
     assert app(["lint", "a red cube"], standalone_mode=False) == 0
+    assert "nothing known against this config" in capsys.readouterr().out
     assert app(["lint", "a red cube", "guidance.cfg_scale=100"], standalone_mode=False) == 1
     assert "warning: guidance.cfg_scale reaches 100" in capsys.readouterr().err
     with pytest.raises(ConfigError, match=r"\.svg"):

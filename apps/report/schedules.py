@@ -1,4 +1,4 @@
-"""What changes over a run, drawn before anything runs: one SVG, a panel a number."""
+"""What changes over a run, drawn before anything runs: one SVG, a panel a number, stages one after another."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import accumulate
 
 import torch
 from sds3d.guidance.options import GuidanceOptions
@@ -22,41 +23,71 @@ WIDTH, HEIGHT, COLUMNS = 320, 150, 2
 _ALWAYS = ("guidance.cfg_scale", "optimize.size", "optimize.lr")
 
 
+Lines = tuple[tuple[float, ...], ...]
+"""Values at equal distances over a stage, one sequence a line; two lines are the bounds of a band."""
+
+
 @dataclass(frozen=True)
 class Panel:
     """One number over the steps.
 
     Args:
-        lines: values at equal distances over the run, one sequence a line; two lines are the bounds of a band.
+        stages: what it does in each stage, None where a stage has no such number; one for a run of one stage.
     """
 
     title: str
-    lines: tuple[tuple[float, ...], ...]
+    stages: tuple[Lines | None, ...]
 
-    def at(self, share: float) -> str:
-        """Its value, or "low to high", at that share of the run."""
-        values = [line[round(share * (len(line) - 1))] for line in self.lines]
+    def at(self, share: float, stage: int = 0) -> str:
+        """Its value, or "low to high", at that share of a stage; "-" where it is not there."""
+        lines = self.stages[stage]
+        if lines is None:
+            return "-"
+        values = [line[round(share * (len(line) - 1))] for line in lines]
         return f"{values[0]:.4g}" if len(set(values)) == 1 else f"{min(values):.4g} to {max(values):.4g}"
 
 
+@dataclass(frozen=True)
+class _Number:
+    """What a number does in one stage, and whether that is worth a panel by itself."""
+
+    lines: Lines
+    matters: bool = True
+
+
 def panels(config: RunConfig) -> list[Panel]:
-    """t, w(t), then every number of guidance, loop and representation that changes, and a few that always matter.
+    """t, w(t), then every number of guidance, loop and representation that changes, within a stage or from one to the
+    next, and a few that always matter.
 
     Of several guidances each has its own, behind its name, and its factor.
     """
-    out = [panel for one in config.apart() for panel in _of_guidance(one.name, one.guidance)]
-    if isinstance(config.guidance, TermsOptions):
-        for term in config.guidance.terms:
-            out.append(Panel(f"{term.name}: factor", (_over_the_run(term.factor),)))
-            if term.size is not None:
-                out.append(Panel(f"{term.name}: size", (_over_the_run(term.size),)))
-    for section in ("optimize", "representation"):
-        out += _changing(getattr(config, section), section, "")
+    each = [_numbers(own) for own in config.in_stages()]
+    out = []
+    for title in dict.fromkeys(title for numbers in each for title in numbers):
+        there = [numbers[title] for numbers in each if title in numbers]
+        if any(one.matters for one in there) or len({one.lines for one in there}) > 1:
+            lines = (numbers[title].lines if title in numbers else None for numbers in each)
+            out.append(Panel(title, tuple(lines)))
     return out
 
 
-def _of_guidance(name: str, options: GuidanceOptions) -> list[Panel]:
-    """Bounds of t, the weight there, and what else of a guidance changes."""
+def _numbers(config: RunConfig) -> dict[str, _Number]:
+    """All numbers of one stage, by title."""
+    out: dict[str, _Number] = {}
+    for one in config.apart():
+        out |= _of_guidance(one.name, one.guidance)
+    if isinstance(config.guidance, TermsOptions):
+        for term in config.guidance.terms:
+            out[f"{term.name}: factor"] = _Number((_over_the_run(term.factor),))
+            if term.size is not None:
+                out[f"{term.name}: size"] = _Number((_over_the_run(term.size),))
+    for section in ("optimize", "representation"):
+        out |= _of_section(getattr(config, section), section, "")
+    return out
+
+
+def _of_guidance(name: str, options: GuidanceOptions) -> dict[str, _Number]:
+    """Bounds of t, the weight there, and what else a guidance has."""
     times, weight = options.times.build(), preset(options.method)(options).weight
     low, high = (_over_the_run(bound) for bound in (times.low, times.high))
     schedule, before = stable_diffusion_schedule(), f"{name}: " if name else ""
@@ -65,18 +96,19 @@ def _of_guidance(name: str, options: GuidanceOptions) -> list[Panel]:
         for t in (low, high)
     )
     told = "w(t) at these bounds (Stable Diffusion's t)"
-    out = [Panel(f"{before}t between", (low, high)), Panel(f"{before}{told}", weights)]
-    return out + _changing(options, "guidance", before)
+    out = {f"{before}t between": _Number((low, high)), f"{before}{told}": _Number(weights)}
+    return out | _of_section(options, "guidance", before)
 
 
-def _changing(options: object, section: str, before: str) -> list[Panel]:
-    """A panel for every number of a section that changes, and for those that always matter; times have their own."""
-    return [
-        Panel(before + key, (_over_the_run(value),))
+def _of_section(options: object, section: str, before: str) -> dict[str, _Number]:
+    """Every number of a section; times are drawn by themselves."""
+    return {
+        before + key: _Number(
+            (_over_the_run(value),), value.kind != "constant" or value.warmup > 0.0 or key in _ALWAYS
+        )
         for key, value in _schedules(options, section)
         if not key.startswith("guidance.times.")
-        and (value.kind != "constant" or value.warmup > 0.0 or key in _ALWAYS)
-    ]
+    }
 
 
 def _over_the_run(value: Schedule) -> tuple[float, ...]:
@@ -94,18 +126,22 @@ def _schedules(options: object, prefix: str) -> Iterator[tuple[str, Schedule]]:
             yield from _schedules(value, f"{prefix}.{name}")
 
 
-def drawing(found: Sequence[Panel], steps: int) -> str:
-    """All panels as one SVG document over `steps` steps."""
+def drawing(found: Sequence[Panel], stages: Sequence[tuple[str, int]]) -> str:
+    """All panels as one SVG document.
+
+    Args:
+        stages: name, "" where there is one, and steps of each.
+    """
     rows = math.ceil(len(found) / COLUMNS)
     width, height = COLUMNS * WIDTH, rows * HEIGHT
     body = "".join(
-        f'<g transform="translate({k % COLUMNS * WIDTH} {k // COLUMNS * HEIGHT})">{_panel(p, steps)}</g>'
+        f'<g transform="translate({k % COLUMNS * WIDTH} {k // COLUMNS * HEIGHT})">{_panel(p, stages)}</g>'
         for k, p in enumerate(found)
     )
     style = (
-        "text{font:11px sans-serif;fill:#333}.name{font-weight:bold}"
-        ".end{text-anchor:end}line{stroke:#999}polyline{fill:none;stroke:#2563a8;stroke-width:2}"
-        "polygon{fill:#2563a8;fill-opacity:.25}"
+        "text{font:11px sans-serif;fill:#333}.name{font-weight:bold}.stage{font-size:9px;fill:#777}"
+        ".end{text-anchor:end}line{stroke:#999}.seam{stroke-dasharray:2 3}"
+        "polyline{fill:none;stroke:#2563a8;stroke-width:2}polygon{fill:#2563a8;fill-opacity:.25}"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
@@ -113,26 +149,32 @@ def drawing(found: Sequence[Panel], steps: int) -> str:
     )
 
 
-def _panel(panel: Panel, steps: int) -> str:
-    values = [v for line in panel.lines for v in line]
+def _panel(panel: Panel, stages: Sequence[tuple[str, int]]) -> str:
+    values = [v for lines in panel.stages for line in lines or () for v in line]
     bottom, top = min(0.0, *values), max(values)
     span = (top - bottom) or 1.0
-    left, right, up, down = 48, WIDTH - 14, 26, HEIGHT - 24
-
-    def place(line: Sequence[float]) -> list[str]:
-        return [
-            f"{left + (right - left) * k / (len(line) - 1):.1f},{down - (down - up) * (v - bottom) / span:.1f}"
-            for k, v in enumerate(line)
+    left, right, up, down = 48, WIDTH - 14, 36 if len(stages) > 1 else 26, HEIGHT - 24
+    ends = [0, *accumulate(steps for _, steps in stages)]
+    places = [left + (right - left) * end / ends[-1] for end in ends]
+    body = ""
+    for lines, (name, _), start, end in zip(panel.stages, stages, places[:-1], places[1:], strict=True):
+        if start > left:
+            body += f'<line class="seam" x1="{start:.1f}" y1="{up}" x2="{start:.1f}" y2="{down}"/>'
+        body += f'<text x="{start + 2:.1f}" y="{up - 6}" class="stage">{escape(name)}</text>' if name else ""
+        paths = [
+            [
+                f"{start + (end - start) * k / (len(line) - 1):.1f},{down - (down - up) * (v - bottom) / span:.1f}"
+                for k, v in enumerate(line)
+            ]
+            for line in lines or ()
         ]
-
-    paths = [place(line) for line in panel.lines]
-    band = f'<polygon points="{" ".join(paths[0] + paths[1][::-1])}"/>' if len(paths) == 2 else ""
-    curves = "".join(f'<polyline points="{" ".join(p)}"/>' for p in paths)
+        body += f'<polygon points="{" ".join(paths[0] + paths[1][::-1])}"/>' if len(paths) == 2 else ""
+        body += "".join(f'<polyline points="{" ".join(path)}"/>' for path in paths)
     return (
         f'<text x="{left}" y="16" class="name">{escape(panel.title)}</text>'
         f'<line x1="{left}" y1="{down}" x2="{right}" y2="{down}"/><line x1="{left}" y1="{up}" x2="{left}" y2="{down}"/>'
         f'<text x="{left - 4}" y="{up + 4}" class="end">{top:.3g}</text>'
         f'<text x="{left - 4}" y="{down}" class="end">{bottom:.3g}</text>'
         f'<text x="{left}" y="{HEIGHT - 8}">0</text>'
-        f'<text x="{right}" y="{HEIGHT - 8}" class="end">step {steps}</text>{band}{curves}'
+        f'<text x="{right}" y="{HEIGHT - 8}" class="end">step {ends[-1]}</text>{body}'
     )

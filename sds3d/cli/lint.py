@@ -19,7 +19,12 @@ def command(
     """Warn of combinations of options that are known to go wrong."""
     from ..jobs import configs
 
-    return int(tell(configs.from_words(words)) > 0)
+    config = configs.from_words(words)
+    count = tell(config)
+    if not count:
+        stages = f" of {len(config.stages)} stages" if config.stages else ""
+        typer.echo(f"nothing known against this config{stages}")
+    return int(count > 0)
 
 
 def tell(config: RunConfig) -> int:

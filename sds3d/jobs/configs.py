@@ -73,10 +73,23 @@ def from_document(document: source.Document) -> RunConfig:
     Raises:
         ConfigError: see `from_words`.
     """
+    _refuse_comparison(document)
     editing.complete(document)
     staging.unfold(document)
     recommend.fill(document)
     return load.validate(RunConfig, document)
+
+
+def _refuse_comparison(document: source.Document) -> None:
+    if isinstance(document.data, dict) and "methods" in document.data:
+        mark = document.mark(("methods",))
+        raise ConfigError(
+            "makes this a file of a comparison, not of a run.",
+            file=mark.file,
+            line=mark.line,
+            key="methods",
+            hint=f"Run it with: sds3d compare {mark.file}. A run has one `guidance`.",
+        )
 
 
 def to_yaml(config: RunConfig) -> str:
