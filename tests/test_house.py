@@ -39,7 +39,6 @@ TOP = "top"
 MAX_FILE, MAX_FUNCTION = 400, 60
 
 LONG: dict[str, str] = {
-    "apps/web/app.py::build": "one page's layout, read from top to bottom; its handlers close over its widgets",
 }
 """`path` or `path::function` -> why it may be longer than the house allows."""
 

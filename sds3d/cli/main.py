@@ -31,6 +31,7 @@ from . import (
     run,
     schema,
     separate,
+    submit,
     web,
 )
 
@@ -62,6 +63,7 @@ for module in (
     plot_schedule,
     doctor,
     schema,
+    submit,
     web,
 ):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"), epilog=module.EPILOG)(module.command)

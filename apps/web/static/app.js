@@ -1,0 +1,291 @@
+// The live parts of the page: they ask /api and draw what it says. Everything that people typed is set as text.
+"use strict";
+
+const NAMES = {
+  pause: "Pause", run: "Go on", cancel: "Take out of the queue", keep: "Stop and keep", more: "More steps",
+  fork: "Fork with changes", discard: "Delete", restore: "Bring back",
+};
+const STATES = {
+  waiting: "Waiting", running: "At work", stopping: "Stopping …", paused: "Paused", finished: "Finished",
+  failed: "Failed", stopped: "Stopped",
+};
+const DONE = ["finished", "failed", "stopped", "paused"];
+
+function make(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("data-") || name.startsWith("aria-") || name === "role") node.setAttribute(name, value);
+    else node[name] = value;
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+async function ask(path, options = {}) {
+  const answer = await fetch(path, { credentials: "same-origin", ...options });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.error || body.detail || `the server answered ${answer.status}`);
+  return body;
+}
+
+const post = (path, body) =>
+  ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body ?? []) });
+
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+function line(run) {
+  const words = [STATES[run.state] || run.state];
+  if (run.state === "waiting" && run.place) words.push(run.place === 1 ? "next in the queue" : `number ${run.place} in the queue`);
+  if (run.steps && run.state !== "waiting") words.push(`step ${run.step} of ${run.steps}`);
+  if (run.steps_per_s && run.state === "running") words.push(`${run.steps_per_s.toFixed(1)} steps/s`);
+  if (run.seconds_left) words.push(`${duration(run.seconds_left)} left`);
+  return words.join(" · ");
+}
+
+// A picture whose new version appears when it has loaded, so that nothing flickers.
+function swap(image, address) {
+  if (!address || image.dataset.shown === address) return;
+  image.dataset.shown = address;
+  const next = new Image();
+  next.onload = () => { image.src = address; image.hidden = false; };
+  next.src = address;
+}
+
+function figure(title, kind) {
+  const image = make("img", { alt: title, hidden: true, className: kind });
+  return [make("figure", {}, image, make("figcaption", { textContent: title })), image];
+}
+
+// ── one run, watched ──────────────────────────────────────────────────────────────────────────────────────────────
+
+class Live {
+  constructor(root, name) {
+    this.root = root;
+    this.name = name;
+    this.status = make("p", { className: "status", role: "status", "aria-live": "polite" });
+    this.bar = make("progress", { max: 1, value: 0, "aria-label": "Progress" });
+    this.reason = make("p", { className: "reason" });
+    this.buttons = make("div", { className: "buttons" });
+    const [form, picture] = figure("As it forms", "render");
+    const [seen, x0] = figure("What the prior sees in it", "pixels");
+    this.picture = picture;
+    this.x0 = x0;
+    this.film = make("video", { autoplay: true, loop: true, muted: true, playsInline: true, controls: true, hidden: true });
+    this.film.setAttribute("aria-label", "Turntable");
+    this.contact = make("img", { alt: "Views around the asset", hidden: true, className: "contact" });
+    this.curves = make("div", { className: "curves" });
+    this.files = make("ul", { className: "files", "aria-label": "Downloads" });
+    this.title = make("h3", { className: "prompt" });
+    root.replaceChildren(
+      this.title, this.status, this.bar, this.reason, this.buttons, make("div", { className: "pictures" }, form, seen),
+      this.film, this.contact, this.files, this.curves,
+    );
+    this.told = "";
+    this.ticks = 0;
+    this.over = false;
+    this.tick();
+  }
+
+  async tick() {
+    if (!this.root.isConnected) return;
+    try {
+      const run = await ask(`/api/runs/${encodeURIComponent(this.name)}`);
+      this.show(run);
+      if (this.ticks++ % 4 === 0 || (DONE.includes(run.state) && !this.over)) {
+        const found = await ask(`/api/runs/${encodeURIComponent(this.name)}/curves`);
+        this.curves.innerHTML = found.join(""); // our own SVG; titles are escaped by the server
+      }
+      this.over = DONE.includes(run.state);
+    } catch (error) {
+      this.status.textContent = String(error.message || error);
+    }
+    setTimeout(() => this.tick(), this.over ? 3000 : document.hidden ? 3000 : 700);
+  }
+
+  show(run) {
+    this.title.textContent = run.prompt;
+    this.status.textContent = line(run);
+    this.bar.value = run.steps ? run.step / run.steps : 0;
+    this.bar.hidden = run.state === "finished";
+    this.reason.textContent = run.reason || "";
+    this.reason.hidden = !run.reason;
+    swap(this.picture, run.preview);
+    swap(this.x0, run.x0);
+    swap(this.contact, run.contact);
+    if (run.film && this.film.dataset.shown !== run.film) {
+      this.film.dataset.shown = run.film;
+      this.film.src = run.film;
+      this.film.hidden = false;
+    }
+    this.root.dataset.state = run.state;
+    const told = JSON.stringify([run.actions, run.files]);
+    if (told === this.told) return;
+    this.told = told;
+    this.buttons.replaceChildren(...run.actions.map((action) => this.button(run, action)));
+    this.files.replaceChildren(
+      ...run.files.map((file) =>
+        make("li", {}, make("a", { href: file.url, download: file.name, textContent: `${file.name} · ${size(file.bytes)}` }))),
+      ...(run.files.length ? [make("li", {}, make("a", { href: `/runs/${encodeURIComponent(run.name)}.zip`, textContent: "everything as zip" }))] : []),
+    );
+  }
+
+  button(run, action) {
+    const act = async () => {
+      try {
+        let changes = [];
+        if (action === "more") {
+          const asked = prompt("How many steps shall there be in all?", String(run.steps * 2));
+          if (!asked) return;
+          changes = [`optimize.steps=${asked.trim()}`];
+        } else if (action === "fork") {
+          const asked = prompt("Changes as key=value, apart by “;”", "guidance.cfg_scale=6");
+          if (asked === null) return;
+          changes = asked.split(";").map((word) => word.trim()).filter(Boolean);
+        }
+        const verb = action === "more" ? "fork" : action;
+        const answer = await post(`/api/runs/${encodeURIComponent(run.name)}/${verb}`, changes);
+        if (answer.run && answer.run !== this.name) open_run(answer.run);
+      } catch (error) {
+        this.reason.hidden = false;
+        this.reason.textContent = error.message;
+      }
+    };
+    return make("button", { type: "button", textContent: NAMES[action], onclick: act, "data-action": action });
+  }
+}
+
+function open_run(name) {
+  const address = new URL(location.href);
+  address.searchParams.set("run", name);
+  location.href = address.toString();
+}
+
+// ── lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+class Gallery {
+  constructor(root) {
+    this.root = root;
+    this.words = make("input", { type: "search", placeholder: "Search prompts, methods, tags", "aria-label": "Search" });
+    this.state = make("select", { "aria-label": "State" }, make("option", { value: "", textContent: "All states" }),
+      ...Object.entries(STATES).map(([value, text]) => make("option", { value, textContent: text })));
+    this.cards = make("div", { className: "cards" });
+    this.words.oninput = this.state.onchange = () => this.load();
+    root.replaceChildren(make("div", { className: "search" }, this.words, this.state), this.cards);
+    this.told = "";
+    this.tick();
+  }
+
+  async tick() {
+    if (!this.root.isConnected) return;
+    if (this.root.offsetParent !== null) await this.load();
+    setTimeout(() => this.tick(), 3000);
+  }
+
+  async load() {
+    try {
+      const asked = new URLSearchParams({ words: this.words.value, state: this.state.value });
+      const runs = await ask(`/api/runs?${asked}`);
+      const told = JSON.stringify(runs);
+      if (told === this.told) return;
+      this.told = told;
+      this.cards.replaceChildren(...(runs.length ? runs.map((run) => this.card(run)) : [make("p", {
+        className: "empty",
+        textContent: this.words.value || this.state.value ? "No run fits." : "No runs yet. Make the first one under Create.",
+      })]));
+    } catch (error) {
+      this.cards.replaceChildren(make("p", { className: "reason", textContent: error.message }));
+    }
+  }
+
+  card(run) {
+    const act = (path, ...rest) => async () => {
+      try { await post(path, ...rest); this.told = ""; await this.load(); }
+      catch (error) { alert(error.message); }
+    };
+    const at = `/api/runs/${encodeURIComponent(run.name)}`;
+    const tags = make("button", { type: "button", textContent: "Tags", onclick: () => {
+      const words = prompt("Tags, apart by spaces", run.tags.join(" "));
+      if (words !== null) act(`${at}/tag`, [words])();
+    } });
+    const remove = make("button", { type: "button", textContent: NAMES.discard, onclick: () => {
+      if (confirm(`Move “${run.prompt}” to the trash? It can be brought back.`)) act(`${at}/discard`)();
+    } });
+    return make("article", { className: "card", "data-run": run.name },
+      make("a", { href: `/?run=${encodeURIComponent(run.name)}`, className: "open" },
+        run.picture ? make("img", { src: run.picture, alt: "", loading: "lazy" }) : make("div", { className: "no-picture" }),
+        make("span", { className: "prompt", textContent: run.prompt }),
+        make("span", { className: "status", textContent: line(run) })),
+      make("p", { className: "tags" }, ...run.tags.map((tag) => make("span", { className: "tag", textContent: tag }))),
+      make("div", { className: "buttons" }, tags, remove,
+        make("a", { href: `/runs/${encodeURIComponent(run.name)}.zip`, textContent: "Zip", className: "zip" })));
+  }
+}
+
+class Turns {
+  constructor(root) {
+    this.root = root;
+    this.tick();
+  }
+
+  async tick() {
+    if (!this.root.isConnected) return;
+    if (this.root.offsetParent !== null) {
+      try {
+        const jobs = await ask("/api/queue");
+        this.root.replaceChildren(jobs.length
+          ? make("ol", { className: "turns" }, ...jobs.map((job) => make("li", {},
+            job.name ? make("a", { href: `/?run=${encodeURIComponent(job.name)}`, textContent: job.prompt }) : make("span", { textContent: "somebody else's run" }),
+            make("span", { className: "status", textContent: ` ${STATES[job.state]}${job.place ? `, number ${job.place}` : ""}` }))))
+          : make("p", { className: "empty", textContent: "Nothing is at work and nothing waits." }));
+      } catch (error) {
+        this.root.replaceChildren(make("p", { className: "reason", textContent: error.message }));
+      }
+    }
+    setTimeout(() => this.tick(), 1500);
+  }
+}
+
+class Trash {
+  constructor(root) {
+    this.root = root;
+    this.load();
+  }
+
+  async load() {
+    if (!this.root.isConnected) return;
+    try {
+      const names = await ask("/api/trash");
+      this.root.replaceChildren(...(names.length ? names.map((name) => make("p", {}, make("span", { textContent: `${name} ` }),
+        make("button", { type: "button", textContent: NAMES.restore, onclick: async () => { await post(`/api/runs/${encodeURIComponent(name)}/restore`); this.load(); } })))
+        : [make("p", { className: "empty", textContent: "The trash is empty." })]));
+    } catch (error) {
+      this.root.replaceChildren(make("p", { className: "reason", textContent: error.message }));
+    }
+    setTimeout(() => this.load(), 4000);
+  }
+}
+
+// ── finding the places that the page has for these ────────────────────────────────────────────────────────────────
+
+const PLACES = {
+  live: (node) => new Live(node, node.dataset.run), gallery: (node) => new Gallery(node),
+  turns: (node) => new Turns(node), trash: (node) => new Trash(node),
+};
+
+function settle() {
+  for (const node of document.querySelectorAll("[data-place]")) {
+    const want = `${node.dataset.place} ${node.dataset.run || ""}`;
+    if (node.dataset.settled === want || (node.dataset.place === "live" && !node.dataset.run)) continue;
+    node.dataset.settled = want;
+    PLACES[node.dataset.place](node);
+  }
+}
+
+new MutationObserver(settle).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-run"] });
+settle();

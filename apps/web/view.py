@@ -1,0 +1,143 @@
+"""What there is to see of a run now, as plain data with addresses below /runs; read from the folder each time."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sds3d.apps.report.curves import line_chart, thin
+
+from sds3d.core.errors import Sds3dError
+from sds3d.jobs import metrics
+from sds3d.jobs.queue.queue import Job, State
+from sds3d.jobs.runfolder import RunFolder
+
+ACTIONS: dict[State, tuple[str, ...]] = {
+    "waiting": ("pause", "cancel"),
+    "running": ("pause", "keep"),
+    "stopping": (),
+    "paused": ("run", "keep"),
+    "finished": ("more", "fork"),
+    "failed": ("run", "fork"),
+    "stopped": ("run", "keep", "fork"),
+}
+"""What can be done with a run in a state: names of buttons."""
+_TAIL = 20_000
+
+
+def place(job: Job) -> dict[str, Any]:
+    """A line of the queue; a run of somebody else has no name."""
+    known = job.folder.config_file.is_file()
+    return {
+        "name": job.folder.path.name if known else "",
+        "prompt": _prompt(job.folder) if known else "",
+        "state": job.state,
+        "place": job.place,
+        "priority": job.ticket.priority,
+    }
+
+
+def card(job: Job) -> dict[str, Any]:
+    """A run in a list."""
+    folder, status = job.folder, _status(job.folder)
+    return {
+        "name": folder.path.name,
+        "prompt": _prompt(folder),
+        "state": job.state,
+        "place": job.place,
+        "step": status.step,
+        "steps": status.steps,
+        "updated": status.updated,
+        "reason": status.reason,
+        "tags": list(job.ticket.tags),
+        "picture": _address(folder, folder.contact) or _address(folder, newest(folder, "render")),
+    }
+
+
+def whole(job: Job) -> dict[str, Any]:
+    """Everything about one run."""
+    folder = job.folder
+    rows, told = tail(folder.metrics_file), card(job)
+    pace = [r["seconds"]["total"] for r in rows[-20:] if "seconds" in r]
+    per_step = sum(pace) / len(pace) if pace else 0.0
+    if rows and job.state == "running":
+        told["step"] = rows[-1]["step"]
+    config = folder.config()
+    done = job.state not in ("running", "stopping", "waiting")
+    assets = folder.assets()
+    shown = [*assets.values(), folder.turntable, folder.contact, folder.report, folder.config_file]
+    return told | {
+        "seed": config.seed,
+        "representation": config.representation.kind,  # type: ignore[attr-defined]
+        "method": getattr(config.guidance, "method", "several"),
+        "steps_per_s": 1 / per_step if per_step else None,
+        "seconds_left": per_step * (told["steps"] - told["step"]) if per_step and not done else None,
+        "preview": _address(folder, newest(folder, "render")),
+        "x0": _address(folder, newest(folder, "x0")),
+        "film": _address(folder, folder.turntable) if done else None,
+        "contact": _address(folder, folder.contact) if done else None,
+        "report": _address(folder, folder.report) if done else None,
+        "model": next((_address(folder, assets[k]) for k in ("glb", "3dgs", "splat") if k in assets), None),
+        "files": [_file(folder, p) for p in shown if p.is_file()] if done else [],
+        "actions": list(ACTIONS[job.state]),
+    }
+
+
+def curves(folder: RunFolder) -> list[str]:
+    """The charts that are watched: size of the residual, noise level, score; SVG."""
+    rows = list(metrics.read(folder.metrics_file))
+    charts = []
+    for key, log_scale in (("residual", True), ("t", False), ("alpha", False), ("score", False)):
+        points = [(row["step"], row[key]) for row in rows if isinstance(row.get(key), int | float)]
+        charts.append(line_chart(key, thin(points, 160), log_scale))
+    return [c for c in charts if c]
+
+
+def tail(path: Path) -> list[dict[str, Any]]:
+    """The last rows of a metrics file, without reading the rest."""
+    try:
+        with open(path, "rb") as file:
+            start = max(0, os.fstat(file.fileno()).st_size - _TAIL)
+            file.seek(start)
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return []
+    # the first may be the end of a longer line, the last is unfinished or empty
+    whole_lines = lines[1:-1] if start else lines[:-1]
+    return [json.loads(line) for line in whole_lines if line.strip()]
+
+
+def newest(folder: RunFolder, name: str) -> Path | None:
+    """The newest preview of a name, None where there is none."""
+    return max(folder.previews.glob(f"step_*_{name}.png"), default=None)
+
+
+def _address(folder: RunFolder, path: Path | None) -> str | None:
+    """Where the server hands a file out; it changes when the file does, so that browsers do not show an old one."""
+    if path is None or not path.is_file():
+        return None
+    stamp = path.stat().st_mtime_ns // 1_000_000
+    return f"/runs/{quote(folder.path.name)}/{quote(str(path.relative_to(folder.path)))}?{stamp}"
+
+
+def _file(folder: RunFolder, path: Path) -> dict[str, Any]:
+    return {"name": path.name, "url": _address(folder, path), "bytes": path.stat().st_size}
+
+
+def _prompt(folder: RunFolder) -> str:
+    try:
+        return folder.config().prompt or ""
+    except Sds3dError:
+        return ""
+
+
+def _status(folder: RunFolder) -> Any:
+    from sds3d.jobs.runfolder import Status
+
+    try:
+        return folder.status()
+    except Sds3dError as error:
+        return Status("failed", str(error))
