@@ -12,6 +12,7 @@ from torch import Tensor
 from sds3d.core.errors import ConfigError
 from sds3d.core.tree import Tree
 from sds3d.priors.base import Prior
+from sds3d.priors.noise_schedule import over
 
 from .base import Log
 from .steps import Seen
@@ -50,8 +51,9 @@ class Stein:
         return self
 
     def __call__(self, residual: Tensor, seen: Seen, memory: Tree) -> tuple[Tensor, Tree, Log]:
-        """See ResidualStep; the states "t" are what is compared."""
-        q, out = seen.states["t"].z_t, torch.empty_like(residual)
+        """See ResidualStep; the states "t" are what is compared, in their variance-preserving form."""
+        state, out = seen.states["t"], torch.empty_like(residual)
+        q = state.z_t / over((state.alpha.square() + state.sigma.square()).sqrt(), residual)
         numbers = [0] * len(q) if self.among == "batch" else seen.now.groups
         for number in dict.fromkeys(numbers):
             rows = torch.tensor([k for k, n in enumerate(numbers) if n == number], device=q.device)

@@ -108,6 +108,11 @@ ORACLES = {
     "O-SDI": "with the last prediction as its noise it is DDIM; with random noise SDS",
     "O-ASD": "without shift it is (s - 1) CSD; where it rests",
     "O-DDS": "zero without an edit, free of noise on a Gaussian, rests at the shifted source",
+    "O-CATALYST": "its formula; w s (ti - i) at the source; where it rests on a Gaussian",
+    "O-SSD": "its formula; what equal prompts leave",
+    "O-LUSD": "the spread is set; parts switched off leave the bridge; draws are rejected, and how often",
+    "O-COLLAB": "Stein coupling: one view, equal views, gamma to infinity, views driven apart",
+    "O-TRIPLE": "InstructPix2Pix's triple is affine; with equal scales it is guidance by words",
     "O-PDS": "psi (z - z_src) + chi (DDS), whatever the noise at r; the shrunk edit",
 }
 

@@ -117,6 +117,29 @@ def shrunk_edit(table, index, schedule, source):
     return source + pull / (psi + pull) * SCALE * (table["y"].mean - table["src"].mean)
 
 
+def caught_up(table, index, schedule, source):
+    """DreamCatalyst: the edit of DDS times w k / (w k + psi e^tau), whatever s_img."""
+    tau = index / 1000
+    push = (0.2 + 0.8 * tau ** (1 / math.e)) * slope(WIDE, kappa(index, schedule))
+    pull = 0.075 * math.exp(tau)
+    return source + push / (push + pull) * SCALE * (table["y"].mean - table["src"].mean)
+
+
+def three_aims(table, index, schedule, source):
+    """SSD-edit: (s_img k / 2 + pull) (x* - z_src) = k (s_img / 2 towards src + s / 2 towards y + s_enh towards y)."""
+    k, top = slope(WIDE, kappa(index, schedule)), kappa(index, schedule)
+    pull = 0.075 * math.exp(index / 1000) / math.sqrt(1 + top**2)
+    y, src, null = (table[name].mean for name in ("y", "src", "null"))
+    aims = (src - null) + SCALE / 2 * (y - src) + 5.5 * (y - null)
+    return source + k / (k + pull) * aims
+
+
+def held_by_the_pull(table, index, schedule, source):
+    """LUSD at its own length: (1 - lambda) k (mu_src - mu_y) + lambda (x* - z_src) = 0."""
+    push = 0.98 / 0.02 * slope(WIDE, kappa(index, schedule))
+    return source + push * (table["y"].mean - table["src"].mean)
+
+
 @dataclass(frozen=True)
 class Case:
     """A preset, the laws, the noise level, and where it rests. `critic`: what its critic knows."""
@@ -150,8 +173,15 @@ CASES = {
     "asd": Case(GUIDED | {"random_shift": False}, asynchronous, index=700),
     "dds": Case(GUIDED, shifted_source),
     "pds": Case(GUIDED, shrunk_edit, schedules=(SD,)),
+    "dreamcatalyst": Case(GUIDED, caught_up),
+    "ssd_edit": Case(GUIDED, three_aims),
+    "csd_edit": Case({"omega2": 0.4}, balance(y=1.0, null=-0.6, src=-0.4), narrow_prompt),
+    "csd_collab": Case(GUIDED | {"residual_post": []}, shifted_source),
+    "lusd": Case({"post": [], "retry": None}, held_by_the_pull),
+    "sdedit": Case(GUIDED, extrapolated),
 }
 ORACLES = {"ism": "O3.3", "tsm": "O3.9", "asd": "O-ASD", "pds": "O-PDS", "sdi": "O-SDI", "csd": "O5.1"}
+ORACLES |= {"dreamcatalyst": "O-CATALYST", "ssd_edit": "O-SSD", "lusd": "O-LUSD", "csd_edit": "O5.5"}
 
 
 def mean_gradient(name: str, case: Case, prior, source):

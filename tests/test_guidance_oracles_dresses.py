@@ -24,6 +24,8 @@ METHODS = list(modules(PACKAGE, GROUP, "method"))
 SCALED = {"cfg_scale": 4.0}
 OWN = {
     "csd": {"omega2": 0.4},
+    "csd_edit": {"omega2": 0.4},
+    "lusd": {},
     "asd": SCALED | {"random_shift": False},
     "esd": SCALED,
     "hifa": SCALED | {"image_loss": 0, "moves": 3},
