@@ -154,6 +154,8 @@ class Engine:
 
     def _stepped(self, one: _Try, views: Views, now: Moment, state: State) -> tuple[Tensor, State, Log]:
         """The residuals (n, B, C, h, w) after the recipe's steps on them, the memories by step, and their log."""
+        if not self.residual_post:
+            return one.residuals, {}, {}
         memories, log, out = dict(state.get("residual_post", {})), Log(), []
         for residual, states in zip(one.residuals, one.draws, strict=True):
             seen = Seen(states, views, now, one.calls)
@@ -162,7 +164,7 @@ class Engine:
                 memories |= {step.name: memory} if memory else {}
                 log |= told
             out.append(residual)
-        return torch.stack(out) if self.residual_post else one.residuals, memories, log
+        return torch.stack(out), memories, log
 
     def _choose(
         self, draws: list[dict[str, Noisy]], views: Views, now: Moment, calls: Calls
@@ -235,4 +237,4 @@ def _shown(found: dict[Symbol, Prediction]) -> Prediction:
 
 def _rms(residuals: Tensor) -> float:
     """Root mean square over elements, views and draws."""
-    return float((residuals.double() ** 2).mean().sqrt())
+    return float(torch.linalg.vector_norm(residuals, dtype=torch.float64)) / residuals.numel() ** 0.5

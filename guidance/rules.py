@@ -103,10 +103,8 @@ class Linear:
         schedule: NoiseSchedule | None = None,
     ) -> Tensor:
         """sum_i c_i eps_i; zeros where every coefficient is 0, as at the start of a warm-up."""
-        out = torch.zeros_like(like)
-        for symbol, value in self.coefficients(progress).items():
-            out = out + value * eps[symbol]
-        return out
+        parts = [value * eps[symbol] for symbol, value in self.coefficients(progress).items()]
+        return sum(parts[1:], parts[0]) if parts else torch.zeros_like(like)
 
     def __add__(self, other: Linear) -> Linear:
         return Linear(self.terms + other.terms)

@@ -64,9 +64,11 @@ class Streams:
         self, count: int, tag: str, key: tuple, step: int | None, ids: Sequence[int]
     ) -> Float64[np.ndarray, "ids count"]:
         """Numbers in (0, 1), never 0 or 1; a row an id."""
-        raw = self._raw(count, tag, key, step, ids)
+        u = (self._raw(count, tag, key, step, ids) >> np.uint64(11)).astype(np.float64)
+        u += 0.5
+        u *= 2.0**-53
         # above 2^52 the half is rounded to even, which would take the very last value to 1
-        return np.minimum(((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53, _BELOW_ONE)
+        return np.minimum(u, _BELOW_ONE, out=u)
 
     def uniform(
         self,
@@ -108,8 +110,9 @@ class Streams:
         half = (count + 1) // 2
         u = self._unit(2 * half, tag, key, step, ids)
         radius, angle = np.sqrt(-2.0 * np.log(u[:, :half])), 2.0 * np.pi * u[:, half:]
-        pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-        return torch.from_numpy(pairs[:, :count].astype(np.float32).reshape(len(ids), *shape))
+        pairs = np.empty((len(ids), 2 * half), dtype=np.float32)
+        pairs[:, :half], pairs[:, half:] = radius * np.cos(angle), radius * np.sin(angle)
+        return torch.from_numpy(pairs[:, :count].reshape(len(ids), *shape))
 
     def integers(
         self,
