@@ -6,7 +6,7 @@ kept for the rows alone that may change: all others are the file's own, to the b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -17,8 +17,10 @@ from torch import Tensor
 from sds3d.config.options import Options
 from sds3d.core.errors import AssetError, ConfigError, RunFolderError
 from sds3d.core.frame import Axis, Frame, fitted_frame, upright
+from sds3d.core.look import Look, Render
 
 from .base import Representation
+from .painted_mask import lifted
 from .region import Region, parse_region
 
 RADIUS = 0.75
@@ -45,14 +47,17 @@ class SceneEdit(Options):
     fit: bool = True
     """Centre the cameras on the object and stand as far away as its size asks; false: it lies in sds3d's own world."""
 
-    def parsed_region(self) -> Region:
+    def parsed_region(self, render: Callable[[Look], Render], frame: Frame) -> Region:
         """What may change.
 
+        Args:
+            render: draws the file as it is, for painted masks. frame: where our world lies in it.
+
         Raises:
-            ConfigError: a selector cannot be read.
+            ConfigError: a selector cannot be read. AssetError: a mask cannot be used.
         """
         try:
-            return parse_region(self.region)
+            return parse_region(self.region, lambda view: lifted(view, render, frame))
         except ValueError as error:
             raise ConfigError(str(error), key="edit.region") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 AT_ONCE = 1 << 21
@@ -13,13 +13,14 @@ AT_ONCE = 1 << 21
 MOST = 1 << 25
 """Texels of all faces' boxes together; beyond, the faces count as reading everything."""
 
-Test = Callable[[Float[Tensor, "n 3"]], Bool[Tensor, " n"]]
+TexelTest = Callable[[Float[Tensor, "n 3"], Int[Tensor, " n"], Int[Tensor, " n"]], Bool[Tensor, " n"]]
+"""Whether points, which read the texels of these columns and rows, may change."""
 
 
 def readable(
     uv: Float[Tensor, "f 3 2"],
     corners: Float[Tensor, "f 3 3"],
-    may_change: Test,
+    may_change: TexelTest,
     size: tuple[int, int],
 ) -> tuple[Bool[Tensor, "h w"], Bool[Tensor, "h w"]]:
     """The texels that bilinear samples on some faces read.
@@ -28,7 +29,7 @@ def readable(
 
     Args:
         uv: texture coordinates of the faces' corners, in which the picture repeats. corners: their places.
-        may_change: whether points may. size: (height, width) in texels.
+        may_change: see TexelTest. size: (height, width) in texels.
 
     Returns:
         Texels that are read at points which may change, and at points which may not.
@@ -40,8 +41,11 @@ def readable(
     span = high - low + 1
     count = span[:, 0].clamp_max(4 * width) * span[:, 1].clamp_max(4 * height)
     if int(count.sum()) > MOST or bool((span > 4 * torch.tensor([width, height])).any()):
-        every = may_change(corners.reshape(-1, 3))
-        return free | bool(every.any()), fixed | bool((~every).any())
+        row = torch.arange(height * width)
+        middle = corners.double().mean((0, 1)).expand(len(row), 3)
+        every = may_change(middle, row % width, row // width).reshape(height, width)
+        inside = bool(_corners(corners, place, size, may_change).all())
+        return free | every, fixed | (not inside) | ~every
     begin = 0
     ends = count.cumsum(0)
     while begin < len(uv):
@@ -53,8 +57,20 @@ def readable(
     return free, fixed
 
 
+def _corners(corners: Tensor, place: Tensor, size: tuple[int, int], may_change: TexelTest) -> Tensor:
+    """Whether the corners themselves may change."""
+    texel = place.round().long().reshape(-1, 2) % torch.tensor([size[1], size[0]])
+    return may_change(corners.double().reshape(-1, 3), texel[:, 0], texel[:, 1])
+
+
 def _mark(
-    place: Tensor, corners: Tensor, low: Tensor, span: Tensor, may_change: Test, free: Tensor, fixed: Tensor
+    place: Tensor,
+    corners: Tensor,
+    low: Tensor,
+    span: Tensor,
+    may_change: TexelTest,
+    free: Tensor,
+    fixed: Tensor,
 ) -> None:
     """Add the texels of some faces to both maps."""
     height, width = free.shape
@@ -64,8 +80,8 @@ def _mark(
     texel = low[face] + torch.stack([within % span[face, 0], within // span[face, 0]], dim=1)
     weight, meets = _inside(texel.double(), place[face])
     point = (corners.double()[face[meets]] * weight[meets][:, :, None]).sum(1)
-    may = may_change(point)
     x, y = texel[meets, 0] % width, texel[meets, 1] % height
+    may = may_change(point, x, y)
     free[y[may], x[may]] = True
     fixed[y[~may], x[~may]] = True
 

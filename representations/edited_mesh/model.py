@@ -10,8 +10,9 @@ from torch import Tensor
 
 from sds3d.assetio.gltf_read import decode_gltf
 from sds3d.assetio.original import source_of
-from sds3d.assetio.original_mesh import Changes, MeshOriginal, open_mesh
+from sds3d.assetio.original_mesh import Changes, MeshOriginal, Part, open_mesh
 from sds3d.assetio.ply import decode_ply
+from sds3d.assetio.sample import sample_texture
 from sds3d.core.assets import Asset
 from sds3d.core.errors import AssetError, ConfigError
 from sds3d.core.frame import Frame
@@ -24,8 +25,8 @@ from ..edited import Differences, SceneEdit
 from ..faces import beside_neighbours
 from ..mesh.model import MeshModel
 from ..mesh.options import Options as MeshOptions
-from ..region import Region
-from .footprint import readable
+from ..region import Asked, Region
+from .footprint import TexelTest, readable
 from .merged import Merged, merged, world_places
 from .options import Options
 from .skin import COLORS, Skin, texels
@@ -209,8 +210,9 @@ def create(options: Options, streams: Streams, edit: SceneEdit | None = None) ->
         torch.cat([v[p.faces.unique()] for v, p in zip(places, file.parts, strict=True)]), "+y"
     )
     scene = merged(file, places, frame)
-    region = edit.parsed_region()
     group = _groups(file, scene)
+    plain = EditedMesh(options, file, frame, scene, group, {})
+    region = edit.parsed_region(plain.render, frame)
     free: dict[str, Tensor] = {}
     if edit.keep != "colour":
         free |= _free_colors(file, scene, group, region)
@@ -249,10 +251,20 @@ def _allowed(file: MeshOriginal, scene: Merged, region: Region) -> Tensor:
     """(V,) of all vertices whether they may change."""
     return torch.cat(
         [
-            region.holds(scene.places[scene.rows(number)], part.name, part.material)
+            region.holds(
+                Asked(scene.places[scene.rows(number)], vertex_colors(file, part), part.name, part.material)
+            )
             for number, part in enumerate(file.parts)
         ]
     )
+
+
+def vertex_colors(file: MeshOriginal, part: Part) -> Float[Tensor, "v 3"]:
+    """sRGB of a part's vertices: their own, or the picture's there."""
+    if part.texture is None or part.uv is None:
+        return part.colors.float()
+    texels = file.textures[part.texture].numpy().transpose(1, 2, 0)
+    return torch.from_numpy(sample_texture(texels, part.uv.numpy()))
 
 
 def _free_vertices(file: MeshOriginal, scene: Merged, region: Region) -> Int[Tensor, " n"]:
@@ -290,9 +302,18 @@ def _free_colors(file: MeshOriginal, scene: Merged, group: Tensor, region: Regio
             a, b = readable(
                 scene.surface.uv[faces],
                 scene.places[scene.corner[faces]],
-                lambda points, part=part: region.holds(points, part.name, part.material),  # type: ignore[misc]
+                _texel_test(region, part, image),
                 size,
             )
             read, fixed = read | a, fixed | b
         out[texels(k)] = (read & ~fixed).reshape(-1).nonzero()[:, 0]
     return out
+
+
+def _texel_test(region: Region, part: Part, image: Tensor) -> TexelTest:
+    colors = image.movedim(0, 2)
+
+    def test(points: Tensor, column: Tensor, row: Tensor) -> Tensor:
+        return region.holds(Asked(points, colors[row, column], part.name, part.material))
+
+    return test

@@ -20,6 +20,7 @@ from ..edited import Differences, SceneEdit
 from ..gaussians.parameters import SH_0, Parameters
 from ..gaussians.regularise import gamut
 from ..raster.gaussians import rasterize_gaussians
+from ..region import Asked
 from .options import Options
 
 SHAPE = ("means", "log_scales", "rotations", "logit_opacities")
@@ -173,7 +174,8 @@ def create(options: Options, streams: Streams, edit: SceneEdit | None = None) ->
     seen = torch.sigmoid(c.logit_opacities) > FAINT
     frame = edit.frame(c.means[seen] if bool(seen.any()) else c.means, up_of(file), COUNTED)
     free: tuple[str, ...] = {"nothing": SHAPE + COLOUR, "shape": COLOUR, "colour": SHAPE}[edit.keep]
-    rows = edit.parsed_region().holds(c.means).nonzero()[:, 0]
+    region = edit.parsed_region(EditedSplats(options, file, frame, {}).render, frame)
+    rows = region.holds(Asked(c.means, 0.5 + SH_0 * c.sh_dc)).nonzero()[:, 0]
     if not len(rows):
         raise ConfigError(
             f"nothing in {file.source.path.name} may change: no Gaussian's centre lies in the region.",
