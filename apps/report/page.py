@@ -55,6 +55,7 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "status": status,
         "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(status.updated)),
         "contact": data_uri(folder.contact),
+        "before_after": data_uri(folder.before_after),
         "turntable": data_uri(folder.turntable),
         "sounds": sounds(folder),
         "previews": [(p.stem, data_uri(p)) for p in _some(sorted(folder.previews.glob("*render*.png")), 8)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -34,6 +35,12 @@ def command(
     front: float | None = typer.Option(
         None, "--front", help="Azimuth in degrees from which its front is seen."
     ),
+    preview_strip: Path | None = typer.Option(
+        None,
+        "--preview-strip",
+        metavar="FILE.png",
+        help="Only write a picture of short edits at several strengths.",
+    ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
     as_json: bool = typer.Option(False, "--json", help="Print the outcome as JSON; no progress."),
 ) -> int:
@@ -56,4 +63,9 @@ def command(
     given |= {"edit.region": list(region)} if region else {}
     config = configs.from_words([*(words or [])], {"prompt": to, **given})
     warn(config)
+    if preview_strip is not None:
+        from ..jobs.strip import write_strip
+
+        typer.echo(write_strip(config, preview_strip))
+        return 0
     return carry_out([create_folder(config)], quiet, as_json)

@@ -19,6 +19,7 @@ from . import (
     edit,
     export,
     fork,
+    history,
     import_,
     info,
     lint,
@@ -32,6 +33,7 @@ from . import (
     schema,
     separate,
     submit,
+    undo,
     web,
 )
 
@@ -51,6 +53,8 @@ app = typer.Typer(
 for module in (
     run,
     edit,
+    history,
+    undo,
     separate,
     resume,
     fork,

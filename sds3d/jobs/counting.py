@@ -9,11 +9,12 @@ from torch import Tensor
 from ..core.cameras import Cameras
 from ..core.streams import Streams
 from ..optimize.loop import Session
+from ..optimize.stage import Original
 from ..optimize.timing import Stopwatch
 from ..priors.base import Cond, Prediction, Prior
 from ..priors.lora import LoraSpec, Weights
 from . import configs
-from .assemble import assemble, cache_key, load_prior
+from .assemble import Place, assemble, build_representation, cache_key, load_prior
 from .device import device_of
 from .schema import RunConfig
 
@@ -45,7 +46,9 @@ def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
     device = device_of(small)
     prior = _Free(load_prior(small.prior, device=device))
     asked = small.model_copy(update={"guidance": config.guidance})
-    return Session(assemble(asked, Stopwatch(), {cache_key(small.prior, device): prior}))
+    # methods that edit compare with an original: any will do
+    place = Place(original=Original(build_representation(small), ""))
+    return Session(assemble(asked, Stopwatch(), {cache_key(small.prior, device): prior}, place))
 
 
 def calls_of(config: RunConfig, steps: int) -> float:
