@@ -11,15 +11,13 @@ from torch import Tensor
 
 from sds3d.core.schedules import Schedule, parse
 from sds3d.core.tree import Tree
+from sds3d.priors.attention import EDITED
 from sds3d.priors.base import Prior
 
 from .base import Log, Views
 from .steps import Seen
 
 _log = logging.getLogger(__name__)
-
-EDITED = "edited"
-"""The condition of the prompt with, in "edited" (B, L), which of its words the source has not."""
 
 
 @dataclass(frozen=True)

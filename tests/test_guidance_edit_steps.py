@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle_cases import close, far, few, predictions, schedules, seeds
 from sds3d.guidance.build import bind, build_guidance
-from sds3d.guidance.localize import EDITED, Mask
+from sds3d.guidance.localize import Mask
 from sds3d.guidance.noise import Paired
 from sds3d.guidance.post import Spread
 from sds3d.guidance.registry import parse, preset
@@ -35,6 +35,7 @@ from sds3d.guidance.stein import Stein, coupled
 from sds3d.core.errors import ConfigError
 from sds3d.core.schedules import constant
 from sds3d.core.streams import Streams
+from sds3d.priors.attention import EDITED
 from sds3d.priors.base import Cond
 from sds3d.testing.guidance import check_guidance
 from sds3d.testing.small_prior import small_prior

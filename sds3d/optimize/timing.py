@@ -86,6 +86,11 @@ class TimedPrior:
         with self._watch.section("prior"):
             return self._prior.predict(z_t, t, cond)
 
+    def attention_maps(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b 1 h w"]:
+        """See priors.base.Attentive."""
+        with self._watch.section("prior"):
+            return self._prior.attention_maps(z_t, t, cond)  # type: ignore[attr-defined]
+
     def make_adapter(self, spec: LoraSpec) -> Adapter:
         """See priors.lora; its calls are charged to whoever makes them."""
         return make_adapter(self._prior, spec)

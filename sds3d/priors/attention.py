@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from .base import Cond
+
 SELF_SHARE, CROSS_SHARE = 4, 16
 """Cells of the latent for a token of self-attention, and of cross-attention, as published."""
 
@@ -94,6 +96,16 @@ def _grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
     """(rows, columns) of that many tokens over a latent of that size."""
     side = round((size[0] * size[1] / tokens) ** 0.5)
     return size[0] // side, size[1] // side
+
+
+EDITED = "edited"
+"""The branch y with, under the same name, 1 at the words (B, L) that the source has not; in `Embedded` their row."""
+
+
+def edited_branch(y: Cond, row: Float[Tensor, " l"]) -> Cond:
+    """The branch "edited" of these views."""
+    marks = row.to(y.weight.device).expand(len(y.weight), -1)
+    return Cond({**y.tensors, EDITED: marks}, y.weight)
 
 
 def edited_tokens(source: Sequence[int], target: Sequence[int], ends: frozenset[int]) -> Float[Tensor, " l"]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..core.cameras import Cameras
 from ..core.look import Look
+from .attention import EDITED, edited_branch
 from .base import Cond
 from .views import view_index
 
@@ -29,11 +30,11 @@ Mix = tuple[int, int, float]
 
 class Branches(Mapping[str, Cond]):
     """Branch name -> Cond: y, null, neg; src where a source is edited; with view prompts also mix, neg0, neg1 and
-    plain, the prompt without view words; where layers can be left out, skip.
+    plain, the prompt without view words; of an edit also edited, see attention; where layers can be left out, skip.
 
     Args:
-        texts: "name.tensor" -> (...) of the texts y, null, neg, perhaps src and, where views are told in words, y0 …
-            y3 and src0 … src3.
+        texts: "edited" and "name.tensor" -> (...) of the texts y, null, neg, perhaps src and, where views are told in
+            words, y0 … y3 and src0 … src3.
         look: B views. extra: inputs that all branches share, each (B, ...). skip: offer "skip", y without layers.
     """
 
@@ -54,7 +55,8 @@ class Branches(Mapping[str, Cond]):
     def __iter__(self) -> Iterator[str]:
         names = self.NAMES if self._by_view else self.NAMES[:3]
         source = ("src",) if any(k.startswith("src.") for k in self._texts) else ()
-        return iter((*names, *source, *(("skip",) if self._skip else ())))
+        edited = (EDITED,) if EDITED in self._texts else ()
+        return iter((*names, *source, *edited, *(("skip",) if self._skip else ())))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -62,6 +64,8 @@ class Branches(Mapping[str, Cond]):
     def __getitem__(self, name: str) -> Cond:
         if name not in list(self):
             raise KeyError(name)
+        if name == EDITED:
+            return edited_branch(self["y"], self._texts[EDITED])
         cond = self._plain("y" if name == "skip" else name)
         if not self._skip:
             return cond

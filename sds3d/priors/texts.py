@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import PromptError, Sds3dError
+from .attention import edited_tokens
 from .families.base import Layout
 from .weight_files import weight_paths
 from .weights import load_component, quiet_loading
@@ -110,6 +111,13 @@ def embed_texts(
         for key, value in layout.family.embed(pipe, text, name not in negative, device).items():
             out[f"{name}.{key}"] = (value.float() if value.is_floating_point() else value)[0]
     return out
+
+
+def edited_words(tokenizer: Any, source: str, target: str) -> Tensor:
+    """(L,) 1 at the tokens of `target`, padded as the encoder reads them, that `source` has not."""
+    whole = {"padding": "max_length", "truncation": True, "max_length": tokenizer.model_max_length}
+    before, after = (tokenizer(text, **whole)["input_ids"] for text in (source, target))
+    return edited_tokens(before, after, frozenset(tokenizer.all_special_ids))
 
 
 def check_texts(layout: Layout, tokenizers: Mapping[str, Any], texts: Mapping[str, str]) -> None:

@@ -73,6 +73,7 @@ class Family:
         views_per_group: views of one object that are judged together.
         uses_camera: the network is told the camera.
         multiple: pixels of a side are a multiple of `factor` times this (the transformer's patches).
+        attention: a UNet whose cross-attention tells where words act; see priors.attention.
         converted: classes whose weights are read into one of the library's; their own code is never run.
     """
 
@@ -90,6 +91,7 @@ class Family:
     views_per_group = 1
     uses_camera = False
     multiple = 1
+    attention = False
     converted: frozenset[str] = frozenset()
 
     def objections(self, configs: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -24,6 +24,7 @@ class StableDiffusionXL(Family):
     """A UNet over 4-channel latents, CLIP ViT-L and OpenCLIP bigG."""
 
     name = "sdxl"
+    attention = True
     pipelines = ("StableDiffusionXLPipeline",)
     pipeline = "StableDiffusionXLPipeline"
     encoders: Mapping[str, tuple[str, ...]] = {

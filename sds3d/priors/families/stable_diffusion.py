@@ -28,6 +28,7 @@ class StableDiffusion(Family):
     """A UNet over 4-channel latents, one CLIP text encoder."""
 
     name = "stable-diffusion"
+    attention = True
     pipelines = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
 
     def objections(self, configs: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -21,6 +21,7 @@ from ...core.devices import resolve
 from ...core.errors import Sds3dError
 from ...core.look import Look, Render
 from ..adapters import change_texts, check_additions, fuse_loras
+from ..attention import EDITED, attention_maps
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..branches import Branches
 from ..debias import SIDES, masked_language_model, without_contradictions
@@ -39,7 +40,7 @@ from ..published_options import Options
 from ..quantize import check_quantize
 from ..self_check import refuse_failed, self_check
 from ..speed import attention_kernel, check_speed, speed_up
-from ..texts import check_texts, embed_texts, load_tokenizers, text_pipeline
+from ..texts import check_texts, edited_words, embed_texts, load_tokenizers, text_pipeline
 from ..thrift import check_tiles
 from ..views import VIEW_WORDS
 from ..weight_files import tensor_names
@@ -209,6 +210,7 @@ class DiffusersPrior:
             branches=(*Branches.NAMES, "src", *(("skip",) if options.perturb else ())),
             uses_camera=self.family.uses_camera,
             licence=f"see the model card of {name}",
+            attention=self.family.attention,
         )
 
     @functools.cached_property
@@ -268,6 +270,8 @@ class DiffusersPrior:
         for name in self.family.encoders:
             place_network(getattr(pipe, name), self.device, self.tier)
         tensors = embed_texts(self.layout, pipe, texts, frozenset({"null", "neg"}), self.device)
+        if self.info.attention and prompts.source:
+            tensors[EDITED] = edited_words(pipe.tokenizer, prompts.source, prompts.text).to(self.device)
         return Embedded(tensors)
 
     @torch.no_grad()
@@ -302,6 +306,13 @@ class DiffusersPrior:
             output = self._forward_parts(z_t, time, tensors, skips)
         alpha, sigma = (over(v, z_t) for v in self.schedule.levels(t))
         return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
+
+    @torch.no_grad()
+    def attention_maps(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b 1 h w"]:
+        """See Attentive."""
+        plain = Cond({k: v for k, v in cond.tensors.items() if k != EDITED}, cond.weight)
+        edited, size = cond.tensors[EDITED], (z_t.shape[2], z_t.shape[3])
+        return attention_maps(self.network, lambda: self.predict(z_t, t, plain), edited, size)
 
     def make_adapter(self, spec: LoraSpec) -> Adapter:
         """A low-rank change of the denoiser; see priors.lora."""

@@ -21,6 +21,7 @@ from ...core.cameras import Cameras
 from ...core.errors import PromptError, Sds3dError
 from ...core.look import Look, Render
 from ...core.streams import Streams
+from ..attention import EDITED, attention_maps, edited_branch, edited_tokens
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..folder import Components, best_cpu_dtype, load_components
 from ..lora import Adapter, LoraNetwork, LoraSpec, Weights
@@ -175,6 +176,7 @@ class EmbeddedPrior:
             branches=("y", "null", "neg", "src"),
             uses_camera=options.condition_on_camera,
             licence="Apache-2.0",
+            attention=True,
         )
 
     def prepare(self, prompts: Prompts) -> Embedded:
@@ -188,12 +190,20 @@ class EmbeddedPrior:
         out = {}
         for name, text in texts.items():
             out[f"{name}.states"], out[f"{name}.pooled"] = self._embed(text)
+        if prompts.source:
+            ends = frozenset(self.tokenizer.all_special_ids)
+            source, target = (self._ids(text)[0].tolist() for text in (prompts.source, prompts.text))
+            out[EDITED] = edited_tokens(source, target, ends).to(self.device)
         return Embedded(out)
+
+    def _ids(self, text: str) -> Tensor:
+        """(1, L) the numbers of its words, padded."""
+        return self.tokenizer([text], padding="max_length", truncation=True, return_tensors="pt")["input_ids"]
 
     @torch.no_grad()
     def _embed(self, text: str) -> tuple[Tensor, Tensor]:
         """Token states (L, 128) and pooled text (128,); an empty prompt pools to zero, as in training."""
-        ids = self.tokenizer([text], padding="max_length", truncation=True, return_tensors="pt")["input_ids"]
+        ids = self._ids(text)
         states = self.text(ids).last_hidden_state
         pooled = pool_text(states, ids, self.tokenizer.eos_token_id, **self.projection)
         return states[0].to(self.device), pooled[0].to(self.device)
@@ -210,7 +220,7 @@ class EmbeddedPrior:
             sides = view_index(look.cameras)
             rows |= {name: [f"{name}{i}" for i in sides] for name in ("y", "src") if name in rows}
             rows["plain"] = ["y"] * count
-        return {
+        out = {
             branch: Cond(
                 {
                     "states": torch.stack([e[f"{n}.states"] for n in names]),
@@ -220,6 +230,7 @@ class EmbeddedPrior:
             )
             for branch, names in rows.items()
         }
+        return out | ({EDITED: edited_branch(out["y"], e[EDITED])} if EDITED in e else {})
 
     def _view_vector(self, look: Look) -> Float[Tensor, "b w"]:
         """Camera and background as the network was trained to read them; absent ones are zero."""
@@ -263,6 +274,12 @@ class EmbeddedPrior:
         )
         alpha, sigma = (over(v, z_t) for v in self.schedule.levels(t))
         return Prediction.of(output, z_t, alpha, sigma, self.info.prediction)
+
+    @torch.no_grad()
+    def attention_maps(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b 1 h w"]:
+        """See Attentive; the UNet attends at its smallest scale alone."""
+        edited, size = cond.tensors[EDITED], (z_t.shape[2], z_t.shape[3])
+        return attention_maps(self.unet, lambda: self.predict(z_t, t, cond), edited, size)
 
     def make_adapter(self, spec: LoraSpec) -> Adapter:
         """A low-rank change of the UNet; see priors.lora."""
