@@ -269,7 +269,8 @@ def of_objects(sampler: Sampler, streams: Streams, step: int, views: int, object
     kept = [cameras for cameras in each if cameras is not None]
     if not kept:
         return None
+    apart = max(views, *(1 + int(c.ids.max()) for c in kept))
     numbered = [
-        replace(c, group=torch.full_like(c.group, k), ids=c.ids + k * views) for k, c in enumerate(kept)
+        replace(c, group=torch.full_like(c.group, k), ids=c.ids + k * apart) for k, c in enumerate(kept)
     ]
     return Cameras(*(torch.cat([getattr(c, n) for c in numbered]) for n in Cameras.__dataclass_fields__))
