@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sds3d.config.options import Options
 from sds3d.core.assets import Asset, Box
-from sds3d.core.cameras import OrbitSampler, Sampler
+from sds3d.core.cameras import Sampler
 from sds3d.core.errors import RunFolderError
 from sds3d.core.look import Look, Render
 from sds3d.core.schedules import Schedule
@@ -56,7 +56,7 @@ class RepresentationOptions(Options):
         """Whether it is a picture or a sound, which no camera goes around."""
         return not self.forms.isdisjoint({"picture", "sound"})
 
-    def sampler(self, orbit: OrbitSampler) -> Sampler:
+    def sampler(self, orbit: Sampler) -> Sampler:
         """Where the training views stand, given the cameras that the config asks for."""
         return orbit
 

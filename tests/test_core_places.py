@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sds3d.core.cameras import of_objects
 from sds3d.core.errors import ConfigError
-from sds3d.core.places import FixedSampler, ring
+from sds3d.core.places import FixedSampler, RingSampler, ring
 from sds3d.core.streams import Streams
 
 WHOLE = ((-180.0, 180.0), (-10.0, 60.0), (2.0, 2.4), (45.0, 45.0))
@@ -44,6 +44,15 @@ def test_rounds_differ_and_too_many_views_are_refused():
     assert len(rounds) == 4
     with pytest.raises(ConfigError, match="wants 9 views, but there are 8 fixed places"):
         sampler.sample(Streams(0), 0, 9)
+
+
+def test_rings_of_the_same_ranges_are_one():
+    one, other = RingSampler(8, *WHOLE), RingSampler(8, *WHOLE)
+    assert hash(one) == hash(other)
+    assert one == other
+    streams = Streams(3)
+    seen = one.sample(streams, 5, 2)
+    assert torch.equal(seen.c2w, FixedSampler(ring(8, *WHOLE)).sample(streams, 5, 2).c2w)
 
 
 def test_a_ring_fills_its_ranges():

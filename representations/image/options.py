@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sds3d.config.options import Scalar
 from sds3d.core import schedules
-from sds3d.core.cameras import OrbitSampler, Sampler, Still
+from sds3d.core.cameras import Sampler, Still
 
 from ..base import RepresentationOptions
 
@@ -42,7 +42,7 @@ class Options(RepresentationOptions):
     lr: Scalar = schedules.parse({"linear": [0.02, 0.005]})
     """Learning rate of Adam; pixels span 1, latents a few times that."""
 
-    def sampler(self, orbit: OrbitSampler) -> Sampler:
+    def sampler(self, orbit: Sampler) -> Sampler:
         """No camera, or the one that is given."""
         if self.azimuth_deg is None and self.elevation_deg is None:
             return Still()

@@ -45,6 +45,26 @@ class FixedSampler:
         return replace(self.cameras[places], ids=places, group=torch.zeros_like(places))
 
 
+@dataclass(frozen=True)
+class RingSampler:
+    """The places of a `ring`; see FixedSampler.
+
+    Args:
+        count: of places. The others: (low, high) ranges as in OrbitSampler.
+    """
+
+    count: int
+    azimuth_deg: tuple[float, float]
+    elevation_deg: tuple[float, float]
+    distance: tuple[float, float]
+    fov_y_deg: tuple[float, float]
+
+    def sample(self, streams: Streams, step: int, views: int) -> Cameras:
+        """See FixedSampler."""
+        places = ring(self.count, self.azimuth_deg, self.elevation_deg, self.distance, self.fov_y_deg)
+        return FixedSampler(places).sample(streams, step, views)
+
+
 def ring(
     count: int,
     azimuth_deg: tuple[float, float],
