@@ -26,7 +26,7 @@ RATES = (4_000, 192_000)
 """Lowest and highest sampling rate."""
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
-_FULL = 32_767.0
+_FULL = 32_768
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class _Format:
 
 def encode_wav(sound: Sound) -> bytes:
     """A 16-bit PCM WAV file; samples outside [-1, 1] are clipped. Equal sounds give equal bytes."""
-    samples = sound.samples.detach().cpu().float().clamp(-1, 1).T.contiguous().numpy()
-    data = np.round(samples * _FULL).astype("<i2").tobytes()
+    samples = np.round(sound.samples.detach().cpu().float().T.contiguous().numpy() * _FULL)
+    data = np.clip(samples, -_FULL, _FULL - 1).astype("<i2").tobytes()
     channels = sound.samples.shape[0]
     block = 2 * channels
     form = struct.pack("<HHIIHH", _PCM, channels, sound.rate, sound.rate * block, block, 16)
@@ -61,7 +61,7 @@ def decode_wav(data: bytes, path: Path) -> Scene:
     form, start, size = _chunks(data, path)
     width = form.bits // 8
     dtype = _dtype(form, path)
-    count = size // (width * form.channels)
+    count = size // (width * max(1, form.channels))
     check_size(count, form.channels, form.rate, path)
     raw = np.frombuffer(data, dtype=np.uint8, count=count * width * form.channels, offset=start)
     values = _from_24(raw) if form.bits == 24 else raw.view(dtype)
