@@ -1,129 +1,195 @@
-"""What the oracles of the editing methods share: laws of target, source and no prompt, and one step by hand."""
+"""Small files to edit, and runs on them that take a moment."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Callable
-from typing import Any
+import json
+import struct
+from pathlib import Path
 
+import numpy as np
 import torch
-from guidance_cases import SHAPE, D, levels, random_gauss, views_of
-from sds3d.guidance.build import bind, build_guidance
-from sds3d.guidance.recipe import Recipe
-from sds3d.guidance.registry import parse
-from torch import Tensor
 
+from sds3d import assetio
+from sds3d.assetio.image_bytes import encode_png
+from sds3d.core.assets import Material, Mesh, Splats
 from sds3d.core.streams import Streams
-from sds3d.priors.kinds.analytic import AnalyticPrior
-from sds3d.priors.mixtures import Mixture, mixture
-from sds3d.priors.noise_schedule import NoiseSchedule
+from sds3d.jobs import configs
+from sds3d.jobs.schema import RunConfig
+from sds3d.objects.catalogue import find
+from sds3d.objects.shape import build
 
-Laws = dict[str, Mixture]
-STEPS, STEP = 10, 3
+CONDITIONS = {
+    "y": {"mean": 0.6, "std": 0.5},
+    "null": {"mean": 0.0, "std": 0.5},
+    "src": {"mean": -0.4, "std": 0.5},
+}
 
 
-def laws_of(seed: int, modes: int = 2) -> Laws:
-    """Mixtures for y, src and null; with one mode Gaussians of one covariance."""
-    like = random_gauss(seed)
-    out = {}
-    for k, name in enumerate(("y", "src", "null")):
-        parts = [random_gauss(seed + 10 * k + m + 1, like if modes == 1 else None) for m in range(modes)]
-        weights = torch.arange(1, modes + 1, dtype=torch.float64)
-        out[name] = mixture(weights, [p.mean for p in parts], [p.cov for p in parts])
+def edit_config(runs: Path, file: Path, **changes) -> RunConfig:
+    """An edit by an analytic prior at 8 pixels; `edit__keep="shape"` sets `edit.keep`."""
+    values = {
+        "prompt": "a blue thing",
+        "edit.source": str(file),
+        "edit.prompt": "a red thing",
+        "edit.up": "+y",
+        "prior": {"kind": "analytic", "shape": [3, 8, 8], "conditions": CONDITIONS},
+        "optimize.steps": 4,
+        "optimize.views": 2,
+        "optimize.checkpoint_steps": 2,
+        "optimize.preview_steps": 0,
+        "pictures": {"turntable_frames": 0, "contact_views": 2, "contact_size": 16},
+        "threads": 1,
+        "runs": str(runs),
+    }
+    return configs.from_mapping(values | {k.replace("__", "."): v for k, v in changes.items()})
+
+
+def some_splats(count: int = 40, degree: int = 1, seed: int = 0) -> Splats:
+    """Random Gaussians in a ball of radius one half."""
+    streams = Streams(seed)
+    normal = streams.normal((count, 10), "splats")[0]
+    return Splats(
+        means=0.3 * torch.nn.functional.normalize(normal[:, :3], dim=1),
+        scales=(0.1 * (0.3 * normal[:, 3:6]).exp()).clamp(0.03, 0.3),
+        rotations=torch.nn.functional.normalize(normal[:, 6:10], dim=1),
+        opacities=torch.full((count,), 0.8),
+        sh=0.5 * streams.normal((count, (degree + 1) ** 2, 3), "colours")[0],
+    )
+
+
+def splat_file(folder: Path, kind: str = "3dgs", **how) -> Path:
+    """A splat file."""
+    path = folder / f"some{assetio.kinds.KINDS[kind]}"
+    assetio.write(some_splats(**how), path, kind)
+    return path
+
+
+def with_columns(path: Path, names: tuple[str, ...]) -> Path:
+    """The same PLY with further float columns before and after the others, as some programs write."""
+    data = path.read_bytes()
+    head, _, body = data.partition(b"end_header\n")
+    count = int(head.split(b"element vertex ")[1].split()[0])
+    rows = np.frombuffer(body, "u1").reshape(count, -1)
+    extra = np.arange(count * len(names), dtype="<f4").reshape(count, -1).view("u1").reshape(count, -1)
+    lines = b"".join(b"property float %s\n" % name.encode() for name in names)
+    out = path.with_name("wide.ply")
+    out.write_bytes(head + lines + b"end_header\n" + np.concatenate([rows, extra], axis=1).tobytes())
     return out
 
 
-def prior_of_laws(laws: Laws, schedule: NoiseSchedule, prediction: str = "epsilon") -> AnalyticPrior:
-    """The laws behind the real interface."""
-    return AnalyticPrior(laws, SHAPE, schedule, prediction)
-
-
-def step(
-    config: dict[str, Any] | Recipe,
-    prior: AnalyticPrior,
-    z: Tensor,
-    z_src: Tensor,
-    seed: int = 0,
-    group: list[int] | None = None,
-) -> tuple[Tensor, dict[str, Any]]:
-    """((B, D) g before the division by B, log) of one step through the real engine."""
-    views = views_of(prior, z, group=group)
-    views = dataclasses.replace(views, source=views_of(prior, z_src))
-    if isinstance(config, Recipe):
-        guidance = bind(config, prior, STEPS)
-    else:
-        guidance = build_guidance(parse(config), prior, STEPS)
-    cotangents, _, log = guidance.guide(views, STEP, Streams(seed), guidance.init(Streams(seed)))
-    return cotangents["z"].flatten(1) * len(z), log
-
-
-def noise(seed: int, views: int) -> Tensor:
-    """(B, D) float64: what the engine adds at STEP."""
-    return Streams(seed).normal(SHAPE, "guidance-noise", 0, step=STEP, ids=range(views)).double().flatten(1)
-
-
-def eps_at(laws: Laws, index: int, schedule: NoiseSchedule) -> Callable[[str, Tensor], Tensor]:
-    """(branch, noisy rows) -> exact prediction at Stable Diffusion's index."""
-    a, s = levels(index, schedule)
-
-    def eps(branch: str, x: Tensor) -> Tensor:
-        alpha, sigma = (torch.full((len(x),), v, dtype=torch.float64) for v in (a, s))
-        return laws[branch].predict(x, alpha, sigma)[0]
-
-    return eps
-
-
-def triple(eps: Callable[[str, Tensor], Tensor], x: Tensor, s: float, s_img: float) -> Tensor:
-    """u + s (ti - i) + s_img (i - u)."""
-    u, i, ti = (eps(name, x) for name in ("null", "src", "y"))
-    return u + s * (ti - i) + s_img * (i - u)
-
-
-def dreamcatalyst(
-    laws: Laws, z: Tensor, z_src: Tensor, index: int, schedule: NoiseSchedule, noise: Tensor, **change: float
-) -> Tensor:
-    """guidance_more B4, written out."""
-    told = {"s": 7.5, "s_img": 1.5, "delta": 0.2, "gamma": 0.8, "psi": 0.075, "power": 1 / math.e} | change
-    eps, (a, sigma), tau = eps_at(laws, index, schedule), levels(index, schedule), index / 1000
-    x, x_src = a * z + sigma * noise, a * z_src + sigma * noise
-    away = triple(eps, x, told["s"], told["s_img"]) - triple(
-        eps, x_src, told.get("s_src", 0.0), told["s_img"]
-    )
-    return (told["delta"] + told["gamma"] * tau ** told["power"]) * away + told["psi"] * math.exp(tau) * (
-        z - z_src
+def textured_mesh() -> Mesh:
+    """A cube with a texture of its own and a material."""
+    cube = build(find("cube")).mesh({})
+    u = torch.linspace(0, 1, 16)
+    picture = torch.stack([u.expand(16, 16), u[:, None].expand(16, 16), torch.full((16, 16), 0.3)])
+    uv = 0.1 + 0.8 * (cube.vertices[:, :2] / cube.vertices.abs().max() * 0.5 + 0.5)
+    return Mesh(
+        cube.vertices,
+        cube.faces,
+        normals=cube.normals,
+        uv=uv,
+        texture=picture,
+        material=Material(0.0, 0.8),
+        name="cube",
     )
 
 
-def ssd_edit(
-    laws: Laws, z: Tensor, z_src: Tensor, index: int, schedule: NoiseSchedule, noise: Tensor, **change: float
-) -> Tensor:
-    """guidance_more B5, written out; the pull's alpha is that of the variance-preserving form."""
-    told = {"s": 7.5, "s_img": 2.0, "s_enh": 5.5, "pull": 0.075, "half": 0.5} | change
-    eps, (a, sigma), tau = eps_at(laws, index, schedule), levels(index, schedule), index / 1000
-    x, x_src = a * z + sigma * noise, a * z_src + sigma * noise
-    y, src, null = (eps(name, x) for name in ("y", "src", "null"))
-    return (
-        told["half"] * told["s_img"] * (src - eps("null", x_src))
-        + told["half"] * told["s"] * (y - src)
-        + told["s_enh"] * (y - null)
-        + told["pull"] * math.exp(tau) * a / math.hypot(a, sigma) * (z - z_src)
-    )
+def mesh_file(folder: Path, kind: str = "glb", textured: bool = True) -> Path:
+    """A mesh file."""
+    mesh = textured_mesh() if textured else build(find("cube")).mesh({"main": (0.8, 0.1, 0.1)}, "cube")
+    path = folder / f"cube{assetio.kinds.KINDS[kind]}"
+    assetio.write(mesh, path, kind)
+    return path
 
 
-def coupled_by_hand(r: Tensor, q: Tensor, gamma: float | None = None) -> Tensor:
-    """guidance_more B13 on rows, view by view."""
-    square = torch.tensor([[float((a - b) @ (a - b)) for b in q] for a in q], dtype=torch.float64)
-    if gamma is None:
-        ordered = sorted(square.flatten().tolist())
-        middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-        gamma = math.log(len(q) + 1) / middle if middle else 0.0
-    out = torch.zeros_like(r)
-    for i in range(len(q)):
-        for j in range(len(q)):
-            k = math.exp(-gamma * float(square[i, j]))
-            out[i] += k * r[j] - 2 * gamma * k * (q[i] - q[j])
-    return out / len(q)
+def two_part_glb(folder: Path) -> Path:
+    """A GLB that sds3d would not write: two nodes, moved and turned, show two meshes of two materials; one holds a
+    picture with alpha and the other a colour, and there are fields that nobody here knows."""
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], "<f4")
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], "<u2")
+    uv = np.array([[0.1, 0.1], [0.4, 0.1], [0.1, 0.4], [0.4, 0.4]], "<f4")
+    picture = _png_with_alpha()
+    chunks = [points.tobytes(), faces.tobytes(), uv.tobytes(), picture]
+    body, views = b"", []
+    for chunk in chunks:
+        body += b"\0" * (-len(body) % 4)
+        views.append({"buffer": 0, "byteOffset": len(body), "byteLength": len(chunk)})
+        body += chunk
+    body += b"\0" * (-len(body) % 4)
+    vec3 = {"componentType": 5126, "count": 4}
+    document = {
+        "asset": {"version": "2.0", "generator": "somebody", "extras": {"note": "é"}},
+        "scene": 0,
+        "scenes": [{"nodes": [0, 1]}],
+        "nodes": [
+            {"name": "left", "mesh": 0, "translation": [-2, 0, 0], "scale": [2, 2, 2]},
+            {"name": "right", "mesh": 1, "rotation": [0, 0.7071068, 0, 0.7071068]},
+        ],
+        "meshes": [
+            {"primitives": [{"attributes": {"POSITION": 0, "TEXCOORD_0": 2}, "indices": 1, "material": 0}]},
+            {
+                "primitives": [{"attributes": {"POSITION": 0}, "indices": 1, "material": 1}],
+                "extras": {"x": 1},
+            },
+        ],
+        "materials": [
+            {"name": "painted", "pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}},
+            {"name": "plain", "pbrMetallicRoughness": {"baseColorFactor": [0.5, 0.1, 0.1, 1.0]}},
+        ],
+        "textures": [{"source": 0}],
+        "images": [{"bufferView": 3, "mimeType": "image/png"}],
+        "accessors": [
+            {"bufferView": 0, "type": "VEC3", "min": [0, 0, 0], "max": [1, 1, 1], **vec3},
+            {"bufferView": 1, "type": "SCALAR", "componentType": 5123, "count": 12},
+            {"bufferView": 2, "type": "VEC2", **vec3},
+        ],
+        "bufferViews": views,
+        "buffers": [{"byteLength": len(body)}],
+    }
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    data = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(body), b"BIN\0") + body
+    path = folder / "two.glb"
+    path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(data)) + data)
+    return path
 
 
-assert D == 3, "the cases are written for three numbers"
+def _png_with_alpha() -> bytes:
+    import io
+
+    from PIL import Image
+
+    pixels = np.tile(np.arange(64, dtype="u1").reshape(8, 8)[..., None], (1, 1, 4)) * 3
+    out = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(out, format="PNG")
+    return out.getvalue()
+
+
+def glb_parts(data: bytes) -> tuple[dict, bytes]:
+    """The JSON and the binary chunk of a GLB."""
+    length = struct.unpack_from("<I", data, 12)[0]
+    return json.loads(data[20 : 20 + length]), data[28 + length :]
+
+
+def accessor(data: bytes, number: int) -> bytes:
+    """The bytes of an accessor that fills its view."""
+    document, body = glb_parts(data)
+    view = document["bufferViews"][document["accessors"][number]["bufferView"]]
+    return body[view.get("byteOffset", 0) : view.get("byteOffset", 0) + view["byteLength"]]
+
+
+def image(data: bytes, number: int = 0) -> bytes:
+    """The file of a picture in a GLB."""
+    document, body = glb_parts(data)
+    view = document["bufferViews"][document["images"][number]["bufferView"]]
+    return body[view.get("byteOffset", 0) : view.get("byteOffset", 0) + view["byteLength"]]
+
+
+def mask_file(folder: Path, left: bool) -> Path:
+    """A mask that is white on one half."""
+    pixels = torch.zeros(3, 32, 32)
+    pixels[:, :, :16] = float(left)
+    pixels[:, :, 16:] = float(not left)
+    path = folder / "mask.png"
+    path.write_bytes(encode_png(pixels))
+    return path
