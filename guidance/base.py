@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sds3d.core.look import Look, Render
@@ -45,6 +47,15 @@ class Views:
     cond: Conditioning
     source: Views | None = None
     prompt: str = ""
+
+
+def places_of(views: Views) -> Float[Tensor, "b 4"]:
+    """Where each view stands: azimuth, elevation, distance, field of view; zeros without cameras."""
+    cameras = views.look.cameras
+    if cameras is None:
+        return torch.zeros(len(views.z), 4, device=views.z.device)
+    told = (cameras.azimuth_deg, cameras.elevation_deg, cameras.distance, cameras.fov_y_deg)
+    return torch.stack(told, dim=1)
 
 
 @dataclass(frozen=True)

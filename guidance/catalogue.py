@@ -27,6 +27,7 @@ FAMILIES = MappingProxyType(
             "csd_edit",
             "csd_collab",
             "lusd",
+            "dataset_update",
             "sdedit",
         ),
         "weighted draws": ("rewardsds", "rewardvsd"),
@@ -140,6 +141,8 @@ def needs(recipe: Recipe) -> tuple[str, ...]:
         out.append("source prompt")
     if "neg" in recipe.branches:
         out.append("negative prompt")
+    if recipe.dataset is not None:
+        out.append("fixed places")
     if recipe.draw_weights is not None:
         out.append("reward model")
     out += [f"render's {name}" for name in sorted(recipe.noise.media)]
@@ -152,6 +155,8 @@ def memory(recipe: Recipe) -> str:
         "critic and its optimizer" if recipe.critic is not None else "",
         "reward model" if recipe.draw_weights is not None else "",
         "noise on the object" if recipe.noise.media else "",
+        "edited pictures" if recipe.dataset is not None else "",
+        "a mask a view" if any(step.name == "mask" for step in recipe.residual_post) else "",
     ]
     return ", ".join(p for p in parts if p) or "none"
 

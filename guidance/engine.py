@@ -9,7 +9,7 @@ objective and is never computed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from sds3d.priors.noise_schedule import over
 
 from .base import Cotangents, Log, Moment, State, Views, moment
 from .calls import Calls
+from .dataset import Dataset, row_of
 from .maps import gradient_maps
 from .predictions import Epsilon, Guided, Learned, Plain, Symbol
 from .recipe import Recipe
@@ -88,6 +89,8 @@ class Engine:
         """Cotangent of z for these views; see base.Guidance."""
         now = moment(views, step, self.steps, streams)
         with torch.no_grad():
+            if self.recipe.dataset is not None:
+                return self._fit(self.recipe.dataset, views, now, state)
             g, log, memories = self._gradient(views, now, state)
             state = state | {"residual_post": memories} if memories else state
             cotangent = g / len(views.z)
@@ -97,6 +100,20 @@ class Engine:
             pulls = {} if loss is None else loss(views, log.get("x0"), self.prior, now)  # type: ignore[arg-type]
             judged = {"z": cotangent} if self.recipe.in_latents else {}
             return judged | pulls, state, log | {"gradient": float(cotangent.norm())}
+
+    def _fit(self, data: Dataset, views: Views, now: Moment, state: State) -> tuple[Cotangents, State, Log]:
+        """A step towards the pictures of a dataset, one of which may be edited before: z - g is what is made of it."""
+        pictures, row = state.get("dataset", {}), data.due(now, state.get("dataset", {}))
+        log = _cost(0, 0, len(views.z)) | {"t": 0.0, "pictures": float(len(pictures))}
+        if row is not None:
+            one = row_of(views, row, self.recipe.branches)
+            then = replace(now, ids=now.ids[row : row + 1], groups=now.groups[row : row + 1])
+            g, told, memories = self._gradient(one, then, state)
+            pictures = data.keep(pictures, row, one.z - g, views, self.prior, now)
+            log |= told | {"pictures": float(len(pictures)), "nfe": float(told["nfe"]) / len(views.z)}
+            state = state | {"dataset": pictures} | ({"residual_post": memories} if memories else {})
+        cotangent = data.fit(views, pictures, now)
+        return {"rgb": cotangent}, state, log | {"gradient": float(cotangent.norm())}
 
     def _gradient(self, views: Views, now: Moment, state: State) -> tuple[Tensor, Log, State]:
         """(B, C, h, w) g, what is worth knowing about it, and the memories of the steps on the residual."""

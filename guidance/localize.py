@@ -14,7 +14,7 @@ from sds3d.core.tree import Tree
 from sds3d.priors.attention import EDITED
 from sds3d.priors.base import Prior
 
-from .base import Log, Views
+from .base import Log, places_of
 from .steps import Seen
 
 _log = logging.getLogger(__name__)
@@ -61,19 +61,10 @@ class Mask:
     ) -> tuple[Float[Tensor, "b 1 h w"], Tree]:
         """The masks of these views with what is remembered of them, and the new memory: by view id."""
         out, rows = dict(memory), []
-        for k, (view, place) in enumerate(zip(seen.now.ids, _places(seen.views), strict=True)):
+        for k, (view, place) in enumerate(zip(seen.now.ids, places_of(seen.views), strict=True)):
             known, mask = memory.get(str(view)), found[k]
             if known is not None and torch.equal(known["place"], place) and known["mask"].shape == mask.shape:
                 mask = self.momentum * known["mask"].to(mask) + (1.0 - self.momentum) * mask
             out[str(view)] = {"mask": mask, "place": place}
             rows.append(mask)
         return torch.stack(rows), out
-
-
-def _places(views: Views) -> Float[Tensor, "b 4"]:
-    """Where each view stands: azimuth, elevation, distance, field of view; zeros without cameras."""
-    cameras = views.look.cameras
-    if cameras is None:
-        return torch.zeros(len(views.z), 4, device=views.z.device)
-    told = (cameras.azimuth_deg, cameras.elevation_deg, cameras.distance, cameras.fov_y_deg)
-    return torch.stack(told, dim=1)

@@ -8,6 +8,7 @@ from sds3d.core.errors import ConfigError
 
 from .base import Needs
 from .critic import Critic
+from .dataset import Dataset
 from .denoised import RenderLoss
 from .draws import DrawWeights
 from .extra import Extra
@@ -34,7 +35,7 @@ class Recipe:
         image_loss: pulls the render itself, a picture or a sound, towards the decoded prediction.
         in_latents: whether g itself is pulled back; off leaves the image loss alone.
         residual_post: applied to the residual of all views of a draw, in order, before the weight. retry: which draws
-            count.
+            count. dataset: keeps what z - g says of each view as a picture, and has the object fitted to the pictures.
 
     Raises:
         ConfigError: the slots do not go together; the text says which and why.
@@ -54,6 +55,7 @@ class Recipe:
     in_latents: bool = True
     residual_post: tuple[ResidualStep, ...] = ()
     retry: Retry | None = None
+    dataset: Dataset | None = None
 
     def __post_init__(self):
         symbols = self.rule.every_symbol()
@@ -75,6 +77,10 @@ class Recipe:
             raise ConfigError(
                 f"unknown weight {self.weight!r}; there are {', '.join(WEIGHTS)}.", key="weight"
             )
+        if self.dataset is not None and (self.image_post or self.image_loss is not None):
+            raise ConfigError(
+                "fits the object to pictures, so that image_post and image_loss have no place.", key="dataset"
+            )
         if self.draws < 1:
             raise ConfigError(f"needs at least one draw of noise, got {self.draws}.", key="draws")
 
@@ -86,11 +92,11 @@ class Recipe:
     @property
     def source(self) -> bool:
         """Whether the views of an edited object's original are needed."""
-        return self.noise.source or any(e.source for e in self.extra)
+        return self.noise.source or self.dataset is not None or any(e.source for e in self.extra)
 
     @property
     def needs(self) -> Needs:
         """What is asked of the stage."""
-        pixels = bool(self.image_post) or self.image_loss is not None
+        pixels = bool(self.image_post) or self.image_loss is not None or self.dataset is not None
         heard = frozenset[str]() if self.image_loss is None else self.image_loss.media
         return Needs(self.branches, self.source, self.noise.media | heard, pixels)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from audio_cases import ExactSounds
 from sds3d.guidance.catalogue import method
 from sds3d.guidance.noise import Iid
 from sds3d.guidance.recipe import Recipe
@@ -21,17 +22,24 @@ from sds3d.priors.noise_schedule import NoiseSchedule
 from sds3d.testing.guidance import check_guidance
 from sds3d.testing.small_prior import small_prior
 
-NAMES = list(modules(PACKAGE, GROUP, "method"))
+NAMES = [name for name in modules(PACKAGE, GROUP, "method") if name != "audiosds"]
 REWARD = {"draws": 2, "reward": {"rollout_steps": 1, "until": 1.0, "top": 1, "bottom": 1}}
+SMALL = {"dataset_update": {"every": 1, "moves": 2, "cfg_scale": 1.0}}
 TIMES = Times(constant(0.02), constant(0.98), "sd", None)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("schedule", [None, NoiseSchedule("rf")], ids=["vp", "rf"])
 def test_every_method_passes(name, schedule):
-    small = REWARD if name.startswith("reward") else {}
+    small = REWARD if name.startswith("reward") else SMALL.get(name, {})
     guidance = check_guidance({"method": name} | small, small_prior(schedule))
     assert ("critic" in guidance.init(Streams(0))) == (name in ("vsd", "esd", "rewardvsd"))
+
+
+def test_a_method_of_sounds_passes():
+    prior = ExactSounds(torch.zeros(64), 0.01 * torch.eye(64))
+    guidance = check_guidance({"method": "audiosds", "windows": [16, 32], "moves": 2}, prior)
+    assert guidance.needs.media == {"audio"}
 
 
 def test_a_toy_method():
