@@ -38,7 +38,9 @@ def lifted(view: View, render: Callable[[Look], Render], frame: Frame) -> Test:
     mask = picture.pixels.mean(0)
     cameras = orbit([view.azimuth_deg], view.elevation_deg)
     with torch.no_grad():
-        depth = render(Look(cameras, (SIDE, SIDE), torch.zeros(1, 3)))["depth"][0, 0].cpu()
+        depth = render(Look(cameras, (SIDE, SIDE), torch.zeros(1, 3)))["depth"].cpu()
+    # the outline's own points lie on pixels that may show nothing
+    depth = F.max_pool2d(depth, 3, stride=1, padding=1)[0, 0]
     world_to_camera, focal = cameras.world_to_camera()[0].double(), float(cameras.focal(1)[0])
 
     def inside(asked: Asked) -> Tensor:
