@@ -82,7 +82,7 @@ class Times:
             if not 0.0 <= low <= high <= 1.0:
                 raise ConfigError(
                     f"needs 0 <= low <= high <= 1, but at progress {p:g} low is {low:g} and high is {high:g}.",
-                    key="times",
+                    key="guidance.times",
                 )
 
     def check(self, schedule: NoiseSchedule, finite_kappa: bool) -> None:
@@ -96,7 +96,7 @@ class Times:
         """
         if self.scale not in SCALES:
             raise ConfigError(
-                f"unknown scale {self.scale!r}; it is one of {', '.join(SCALES)}.", key="times.scale"
+                f"unknown scale {self.scale!r}; it is one of {', '.join(SCALES)}.", key="guidance.times.scale"
             )
         self.check_order()
         progress = [k / _CHECKED for k in range(_CHECKED + 1)]
@@ -142,6 +142,6 @@ def _refuse_first(
         raise ConfigError(
             f"at progress {progress[where[0]]:g} the bound `{bound}` is the prior's t = {float(t[where[0]]):g}, "
             f"where it {why}.",
-            key=f"times.{bound}",
+            key=f"guidance.times.{bound}",
             hint=hint,
         )

@@ -12,7 +12,7 @@ from sds3d.jobs.interrupt import StopFlag
 
 FLAT = """\
 prompts: [a red car, a green sphere]
-prior: {kind: analytic, shape: [3, 8, 8]}
+prior: {kind: analytic, shape: [3, 8, 8], conditions: {y: {mean: 0.5, std: 0.5}, 'null': {}, neg: {}}}
 optimize: {steps: 6, checkpoint_steps: 2}
 pictures: {contact_size: 16}
 threads: 1

@@ -112,7 +112,7 @@ def test_stages_have_the_options_of_a_run():
         ("- {name: a, guidance: {cfg_scal: 3}}", 4, "cfg_scale"),
         ("- {name: a/b}", 4, "name"),
         ("- {representation: grid}", 4, "name"),
-        ("- {name: a}\n  - {name: A}", None, "one name"),
+        ("- {name: a}\n  - {name: A}", None, "stages[0] and stages[1] are both named 'A'"),
     ],
 )
 def test_errors_name_the_stage(stages, line, told):
@@ -146,6 +146,13 @@ def test_warnings_name_the_stage(tmp_path):
     [
         ({"representation": {"kind": "image"}}, "image cannot be made from grid"),
         ({"particles": 2}, "2 particles"),
+        ({"guidance": {"combine": "perp_neg"}}, "asks for the condition .*neg0"),
+        ({"guidance": "dds"}, "the method edits"),
+        ({"representation": {"kind": "mesh", "file": "not_there.glb"}}, "there is no file"),
+        (
+            {"prior": {"schedule": "rf"}, "guidance": {"times": {"scale": "native", "low": 0.0}}},
+            "`low` is the prior's t = 0, where it adds no noise",
+        ),
     ],
 )
 def test_stages_that_cannot_follow_are_refused_before_a_folder_is_made(tmp_path, second, told):

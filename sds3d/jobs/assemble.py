@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sds3d.guidance.build import build_guidance
+from sds3d.guidance.build import build_guidance, fitted
 from sds3d.guidance.registry import preset
 from sds3d.representations import particles
 from sds3d.representations.base import Representation
@@ -110,7 +110,10 @@ def check_prompt(config: RunConfig) -> None:
 def check_model(config: RunConfig) -> None:
     """Have the priors' files on this disk, fetching models that have a name, and check them without loading.
 
+    A kind whose module has a function `outline(options)` is also asked whether the guidance goes with it.
+
     Raises:
+        ConfigError: a guidance asks for what its prior has not, or for times at which it has no noise or no signal.
         Sds3dError: they cannot be had, or are not what the prior needs; the text says which and what to do.
     """
     for prior in priors_of(config):
@@ -119,6 +122,10 @@ def check_model(config: RunConfig) -> None:
         module = module_of(PRIORS.package, prior.kind, PRIORS.group)  # type: ignore[attr-defined]
         if hasattr(module, "check_view_count"):
             module.check_view_count(resolved(prior), config.optimize.views)
+    for one in config.apart():
+        module = module_of(PRIORS.package, one.config.prior.kind, PRIORS.group)  # type: ignore[attr-defined]
+        if hasattr(module, "outline"):
+            fitted(preset(one.guidance.method)(one.guidance), *module.outline(resolved(one.config.prior)))
 
 
 def build_representation(config: RunConfig, prior: Callable[[], Prior] | None = None) -> Representation:

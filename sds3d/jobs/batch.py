@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +50,10 @@ def create_folder(config: RunConfig) -> RunFolder:
         RunFolderError: the place cannot be written.
     """
     check_choices(config)
-    for stage in config.in_stages():
+    for index, stage in enumerate(config.in_stages()):
         check_prompt(stage)
-        check_model(stage)
+        with _stage_named(config, index):
+            check_model(stage)
     return RunFolder.create(config)
 
 
@@ -68,8 +69,9 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
         return [create_folder(config)], []
     configs, refused = served(config)
     check_choices(config)
-    for stage in config.in_stages() if configs else ():
-        check_model(stage)
+    for index, stage in enumerate(config.in_stages() if configs else ()):
+        with _stage_named(config, index):
+            check_model(stage)
     return [RunFolder.create(one) for one in configs], refused
 
 
@@ -98,12 +100,27 @@ def check_choices(config: RunConfig, here: bool = True) -> None:
     check_stages(config)
     check_edit(config)
     stages = config.in_stages()
-    for stage in stages:
+    for index, stage in enumerate(stages):
         if here:
             device_of(stage)
-        check_guidance(stage)
-        _check_files(stage)
+        with _stage_named(config, index):
+            check_guidance(stage)
+            _check_files(stage)
     wanted(config.export, stages[-1].representation)
+
+
+@contextmanager
+def _stage_named(config: RunConfig, index: int) -> Iterator[None]:
+    """A stage's errors begin with it."""
+    try:
+        yield
+    except ConfigError as error:
+        if not config.stages:
+            raise
+        key = f"stages[{index}].{error.key}".rstrip(".")
+        raise ConfigError(
+            error.message, file=error.file, line=error.line, key=key, hint=error.hint
+        ) from error
 
 
 def _check_files(stage: RunConfig) -> None:

@@ -17,9 +17,10 @@ from sds3d.representations.edited import SceneEdit
 from ..config.kinds import KindOf, Names
 from ..config.options import Options, Scalar
 from ..core import schedules
-from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG, OrbitSampler
+from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG, OrbitSampler, Sampler
 from ..core.devices import check_word
 from ..core.errors import ConfigError
+from ..core.places import RingSampler
 from ..core.streams import Streams
 from ..optimize.options import OptimizeOptions, Side
 from ..optimize.terms import Mix, check_terms
@@ -95,10 +96,17 @@ class CameraOptions(Options):
     """Range of vertical fields of view in degrees."""
     azimuth_jitter: float = Field(default=0.45, ge=0, le=1)
     """How far each view may leave its place in the even ring of views, as a share of the gap between two."""
+    places: int | None = Field(default=None, ge=1, le=1000)
+    """A fixed number of places that fill these ranges and come again and again, as dataset_update needs them; by
+    default every step has new ones."""
 
-    def sampler(self) -> OrbitSampler:
+    def sampler(self) -> Sampler:
         """The sampler of these ranges."""
-        return OrbitSampler(**self.model_dump())
+        ranges = self.model_dump(exclude={"places"})
+        if self.places is None:
+            return OrbitSampler(**ranges)
+        del ranges["azimuth_jitter"]
+        return RingSampler(self.places, **ranges)
 
 
 class TermOptions(Options):
@@ -328,8 +336,12 @@ class RunConfig(Options):
         if self.edit is not None and (self.stages or self.particles > 1):
             raise ValueError("edits something: that takes neither stages nor particles")
         names = [stage.name.lower() for stage in self.stages]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two stages have one name, but folders are called by it: {', '.join(names)}")
+        for index, name in enumerate(names):
+            if (first := names.index(name)) < index:
+                raise ValueError(
+                    f"stages[{first}] and stages[{index}] are both named {self.stages[index].name!r}; give one another "
+                    "name, for its folder is called by it (capitals do not count)"
+                )
         return self
 
     def all_prompts(self) -> tuple[str, ...]:

@@ -77,7 +77,6 @@ def plan(asked: Asked) -> Comparison:
     for label, config in samples.items():
         _check(asked, label, config)
     first = samples[labels[0]]
-    check_model(first)
     able, refused = served(first)
     if not able:
         raise PromptError(refused[0].reason)
@@ -147,6 +146,7 @@ def _check(asked: Asked, label: str, config: RunConfig) -> None:
         )
     try:
         check_choices(config)
+        check_model(config)
     except ConfigError as error:
         of_method = (error.key or "guidance").startswith("guidance")
         where = place if of_method else {"key": error.key}

@@ -171,6 +171,12 @@ def create(options: Options, device: str = "cpu") -> AnalyticPrior:
     return AnalyticPrior(table, options.shape, _schedule(options), options.prediction, device)
 
 
+def outline(options: Options) -> tuple[PriorInfo, NoiseSchedule]:
+    """What the prior tells of itself, and its noise schedule."""
+    prior = create(options)
+    return prior.info, prior.schedule
+
+
 def _schedule(options: Options) -> NoiseSchedule:
     if options.alpha_bar is not None:
         return NoiseSchedule("vp", torch.tensor(options.alpha_bar, dtype=torch.float64))
