@@ -28,6 +28,7 @@ OWN = {
     "lusd": {},
     "asd": SCALED | {"random_shift": False},
     "esd": SCALED,
+    "dataset_update": SCALED | {"moves": 3},
     "hifa": SCALED | {"image_loss": 0, "moves": 3},
     "rewardsds": SCALED | {"draws": 4, "reward": {"rollout_steps": 3, "until": 1.0}},
     "rewardvsd": SCALED | {"draws": 4, "reward": {"rollout_steps": 3, "until": 1.0}},
@@ -40,6 +41,10 @@ def gradient(method: str, seed: int, schedule=SD, prediction="epsilon", index: i
     table = {n: random_gauss(seed + 100 * k) for k, n in enumerate(("y", "null", "neg", "src"))}
     prior, z = prior_of(table, schedule, prediction), random_z(seed, 2)
     recipe = preset(method)(parse({"method": method, "times": at(index)} | OWN.get(method, SCALED)))
+    if not recipe.in_latents:  # what a method of sounds says behind the decoder has the same residual before it
+        recipe = replace(recipe, in_latents=True, image_loss=None)
+    # the pictures of a dataset are what z - g says
+    recipe = replace(recipe, dataset=None)
     if recipe.critic is not None:
         told, untold = (fixed(gaussian(random_gauss(seed + k))) for k in (7, 8))
         recipe = replace(recipe, critic=ExactCritic(told, untold))

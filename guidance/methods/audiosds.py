@@ -50,8 +50,9 @@ def audiosds(options: Options) -> Recipe:
         L = sum_m 1/2 | S_m(x) - sg S_m(x_hat) |^2 + time 1/2 | x - sg x_hat |^2
 
     Source: "Score Distillation Sampling for Audio: Source Separation, Synthesis, and Beyond", Richter-Powell et al.
-    2025, arXiv 2505.04621, decoder-space update with multi-step denoising and spectrogram emphasis; no official code
-    exists, the equations were checked against two expositions by others, and numbers are theirs.
+    2025, arXiv 2505.04621, its decoder-space update with multi-step denoising and spectrogram emphasis, after the
+    project's card of methods §11.2: no official code exists, two expositions by others agree on the equations, and the
+    numbers are theirs.
 
     Defaults: s = 61, K = 4, t from 0.025 to 0.875, windows of 512, 1024 and 2048 samples, time = 0.1.
     Cost: 2 K predictions a view, encoder and decoder without a gradient; nothing is trained.

@@ -42,6 +42,9 @@ def _views(prior: Prior, look: Look, seed: int, device: str, source: Views | Non
     draw = streams.uniform((3, height, width), "check-pictures", ids=range(VIEWS)).float().to(device)
     ones = torch.ones(VIEWS, 1, height, width, device=device)
     media = {"rgb": draw, "alpha": ones, "depth": 2.0 * ones, "normal": 0.0 * draw}
+    if prior.info.media == "audio":
+        draw = 0.2 * (draw[:, 0] - 0.5)
+        media = {"audio": draw}
     cond = prior.condition(prior.prepare(Prompts("a red cube")), look, media)
     return Views(look, media, prior.encode(draw).detach(), cond, source, "a red cube")
 
