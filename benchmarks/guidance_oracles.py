@@ -19,7 +19,7 @@ FORMS = {"epsilon": "eps", "v": "v", "x0": "x0", "velocity": "velocity"}
 
 
 class Recorder:
-    """A pytest plugin: oracle -> tests that passed, and the (schedule, prediction) of the priors that they made."""
+    """A pytest plugin: oracle -> tests that passed, and the (schedule, native prediction) of the answers in them."""
 
     def __init__(self) -> None:
         self.tests: dict[str, set[str]] = {}
@@ -28,16 +28,17 @@ class Recorder:
         self._made: set[tuple[str, str]] = set()
 
     def pytest_collection_finish(self) -> None:
-        """Note every prior that is made from now on."""
-        from sds3d.priors.kinds.analytic import AnalyticPrior
+        """Note every answer of a prior or critic that is made from now on."""
+        from sds3d.priors.base import Prediction
 
-        make, made = AnalyticPrior.__init__, self._made
+        of, made = Prediction.of, self._made
 
-        def noted(prior, *args, **kwargs):  # type: ignore[no-untyped-def]
-            make(prior, *args, **kwargs)
-            made.add((prior.schedule.kind, prior.info.prediction))
+        def noted(output, z_t, alpha, sigma, prediction):  # type: ignore[no-untyped-def]
+            kind = kind_of(float(alpha.flatten()[0]), float(sigma.flatten()[0]))
+            made.update({(kind, prediction)} if kind else ())
+            return of(output, z_t, alpha, sigma, prediction)
 
-        AnalyticPrior.__init__ = noted  # type: ignore[method-assign]
+        Prediction.of = noted  # type: ignore[method-assign]
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
@@ -53,28 +54,46 @@ class Recorder:
             self.dresses.setdefault(number, set()).update(self._made)
 
 
+def kind_of(alpha: float, sigma: float) -> str:
+    """What kind of schedule has these levels; "" for a wrong one, as some controls have, and at its ends."""
+    if abs(alpha**2 + sigma**2 - 1.0) < 1e-5:
+        return "" if min(alpha, sigma) < 1e-5 else "vp"
+    return "rf" if abs(alpha + sigma - 1.0) < 1e-5 else ""
+
+
+def forms_on(kind: str, dresses: set[tuple[str, str]]) -> str:
+    """The native predictions on that kind of schedule, in words."""
+    forms = [short for form, short in FORMS.items() if (kind, form) in dresses]
+    return "all" if len(forms) == len(FORMS) else ", ".join(forms) or "–"
+
+
 def page(found: Recorder, oracles: dict[str, str]) -> str:
     """The table, and how it was made."""
     names = {name for tests in found.tests.values() for name in tests}
+    asking = [n for n in oracles if found.dresses.get(n)]
+    full = sum({form for _, form in found.dresses[n]} == set(FORMS) for n in asking)
     lines = [
         "# Oracles of the guidance methods",
         "",
         f"{len(oracles)} identities, {len(names)} tests. Written by `python benchmarks/guidance_oracles.py`, which",
-        "runs them and notes the exact priors that each one makes: their native prediction and schedule (VP: variance",
-        "preserving, RF: rectified flow). Inputs are random (hypothesis) unless an identity has none; a dash: it needs",
-        "no prior. Numbers with OX are mistakes that must be noticed. One gradient in eight dresses (O11.1) is shown",
+        "runs them and notes the native prediction (eps, v, x0, velocity) and the schedule (VP: variance preserving,",
+        "RF: rectified flow) of every answer of a prior or critic in them. Inputs are random (hypothesis) unless an",
+        "identity has none. Numbers with OX are mistakes that must be noticed.",
+        "",
+        f"{len(asking)} of them ask a prior; {full} of these are shown in all four native predictions. The other",
+        f"{len(oracles) - len(asking)} (a dash in both columns) speak of a schedule, times, the density of a law,",
+        "clipping, noise on a surface, or weights of draws alone: no native prediction comes in. A dash in one",
+        "column: the identity is stated on the other kind of schedule. One gradient in eight dresses (O11.1) is shown",
         "for every method, so that an identity that is shown in one dress holds in all of them.",
         "",
-        "| number | what it says | tests | predictions | schedules |",
+        "| number | what it says | tests | VP | RF |",
         "|---|---|---|---|---|",
     ]
     for number, said in oracles.items():
         tests = ", ".join(f"`{name}`" for name in sorted(found.tests.get(number, ())))
-        kinds = found.dresses.get(number, set())
-        forms = [short for form, short in FORMS.items() if any(p == form for _, p in kinds)]
-        schedules = [kind.upper() for kind in ("vp", "rf") if any(k == kind for k, _ in kinds)]
+        dresses = found.dresses.get(number, set())
         lines.append(
-            f"| {number} | {said} | {tests} | {', '.join(forms) or '–'} | {', '.join(schedules) or '–'} |"
+            f"| {number} | {said} | {tests} | {forms_on('vp', dresses)} | {forms_on('rf', dresses)} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -38,7 +38,7 @@ def views_of(prior: Prior) -> Views:
 
 
 def calls(method: str, prior: Prior) -> tuple[Callable[[], object], Callable[[], object]]:
-    """(a step of the method, the bare forward of the same rows)."""
+    """(a step of the method, the bare forward of the same rows as far as the eps that a rule reads)."""
     views, steps = views_of(prior), 1000
     config = configs.from_mapping({"prompt": "a red mushroom", "guidance": method})
     guidance = build_guidance(parse(config.guidance), prior, steps)  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ def calls(method: str, prior: Prior) -> tuple[Callable[[], object], Callable[[],
 
     def bare() -> object:
         with torch.no_grad():
-            return prior.predict(z_t, t.repeat(2), cond)
+            return prior.predict(z_t, t.repeat(2), cond).eps
 
     return step, bare
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from guidance_cases import (
     PREDICTIONS,
@@ -19,6 +20,10 @@ schedules, predictions = st.sampled_from([SD, RF]), st.sampled_from(PREDICTIONS)
 scales = st.floats(0.0, 20.0)
 VIEWS = 2
 few = settings(max_examples=8)
+few_each = settings(max_examples=3)
+"""For tests that run in every form."""
+in_every_form = pytest.mark.parametrize("prediction", PREDICTIONS)
+"""Once with a prior of each native prediction."""
 
 
 def table_of(seed: int) -> dict:

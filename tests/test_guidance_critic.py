@@ -99,6 +99,7 @@ def trained(critic, prior, steps, draw):
     [
         ("epsilon", "native", VP_LEVEL),
         ("v", "native", VP_LEVEL),
+        ("x0", "native", VP_LEVEL),
         ("epsilon", "v", VP_LEVEL),
         pytest.param("velocity", "native", OneLevel("rf"), marks=pytest.mark.oracle("O11.5")),
     ],

@@ -9,7 +9,7 @@ import torch
 from guidance_cases import RF, SD, SHAPE, D, levels, prior_of, random_gauss, random_z, residual_step, views_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle_cases import close, far, predictions, sds_by_hand, table_of
+from oracle_cases import close, far, few_each, in_every_form, sds_by_hand, table_of
 from sds3d.guidance.base import Moment
 from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import parse
@@ -17,7 +17,7 @@ from sds3d.guidance.surface_noise import SurfaceNoise
 
 from sds3d.core.schedules import constant
 from sds3d.core.streams import Streams
-from sds3d.priors.base import Prediction
+from sds3d.priors.kinds.analytic import through_native
 from sds3d.priors.noise_schedule import NoiseSchedule, over
 
 f64 = torch.float64
@@ -41,8 +41,9 @@ class Net:
 
     def predict(self, z_t, t, cond):
         out = self.output(z_t, t, cond.tensors["branch"])
-        alpha, sigma = (over(v, z_t) for v in (self.schedule.alpha(t), self.schedule.sigma(t)))
-        return Prediction.of(out, z_t, alpha, sigma, "epsilon")
+        alpha, sigma = self.schedule.levels(t)
+        x0 = (z_t - over(sigma, z_t) * out) / over(alpha, z_t)
+        return through_native(out, x0, z_t, alpha, sigma, self.info.prediction)
 
 
 def noise_of(seed: int) -> torch.Tensor:
@@ -80,11 +81,12 @@ def follow(
 
 
 @pytest.mark.oracle("O8.1", "O8.8")
-@few
+@in_every_form
+@few_each
 @given(seeds, st.floats(0.0, 10.0), st.integers(2, 30), st.sampled_from([SD, RF]))
-def test_the_free_image_is_the_ddim_sample(seed, scale, steps, schedule):
+def test_the_free_image_is_the_ddim_sample(prediction, seed, scale, steps, schedule):
     """O8.1, O8.8: from x_T = sigma_T eps on the same grid, any network, any guidance scale; on a flow DDIM is Euler."""
-    prior = Net(prior_of(table_of(0), schedule), seed)
+    prior = Net(prior_of(table_of(0), schedule, prediction), seed)
     config = config_of(cfg_scale=scale)
     found = follow(prior, config, steps, torch.zeros(B, D, dtype=f64), seed)
     t, _ = kappas(steps, schedule)
@@ -109,9 +111,10 @@ def branch_rows(prior) -> list[int]:
 
 
 @pytest.mark.oracle("O8.1")
-def test_started_from_the_samplers_noise_it_is_that_sampler():
+@in_every_form
+def test_started_from_the_samplers_noise_it_is_that_sampler(prediction):
     """O8.1: x_c = (1 - sigma_T) / alpha_T eps makes x_T = eps. And the identity breaks as it should."""
-    prior, steps = Net(prior_of(table_of(0)), 3), 12
+    prior, steps = Net(prior_of(table_of(0), SD, prediction), 3), 12
     t, _ = kappas(steps, SD)
     alpha, sigma = [*SD.alpha(t).tolist(), 1.0], [*SD.sigma(t).tolist(), 0.0]
     x = eps = noise_of(5)
@@ -129,11 +132,12 @@ def test_started_from_the_samplers_noise_it_is_that_sampler():
 
 
 @pytest.mark.oracle("O8.2")
-def test_a_gaussian_is_sampled_not_averaged():
+@in_every_form
+def test_a_gaussian_is_sampled_not_averaged(prediction):
     """O8.2: x_0 = mu + sqrt(S / (S + kappa_T^2)) (kappa_T eps - mu), where SDS would give mu."""
     seed, steps = 1, 150
     law = random_gauss(seed)
-    prior = prior_of({"y": law}, RF)
+    prior = prior_of({"y": law}, RF, prediction)
     found = follow(prior, config_of(cfg_scale=1.0), steps, torch.zeros(B, D, dtype=f64), seed)
     top = float(kappas(steps, RF)[1][0])
     values, axes = torch.linalg.eigh(law.cov)
@@ -144,11 +148,12 @@ def test_a_gaussian_is_sampled_not_averaged():
 
 
 @pytest.mark.oracle("O8.3")
-@few
+@in_every_form
+@few_each
 @given(seeds, st.floats(0.01, 0.5))
-def test_drifting_noise_is_the_samplers_churn(seed, gamma):
+def test_drifting_noise_is_the_samplers_churn(prediction, seed, gamma):
     """O8.3: raising the level from sqrt(1 - gamma) kappa to kappa with new noise, the clean part left as it is."""
-    steps, prior = 10, Net(prior_of(table_of(0)), seed)
+    steps, prior = 10, Net(prior_of(table_of(0), SD, prediction), seed)
     config = config_of(cfg_scale=1.0, drift=gamma)
     keep = math.sqrt(1 - gamma)
     found = follow(
@@ -185,9 +190,10 @@ def test_drift_keeps_the_noise_standard_and_forgets_at_its_rate(gamma):
 
 
 @pytest.mark.oracle("O8.5")
-@few
-@given(seeds, st.integers(40, 960), st.floats(0.0, 10.0), st.sampled_from([SD, RF]), predictions)
-def test_one_step_is_sds_with_that_noise_and_weight_kappa(seed, index, scale, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, st.integers(40, 960), st.floats(0.0, 10.0), st.sampled_from([SD, RF]))
+def test_one_step_is_sds_with_that_noise_and_weight_kappa(prediction, seed, index, scale, schedule):
     """O8.5: with fixed noise; and with gamma = 1 every step has noise of its own (annealed SDS)."""
     table, z = table_of(seed), random_z(seed, B)
     t = {"low": index / 1000, "high": index / 1000}

@@ -29,6 +29,8 @@ from oracle_cases import (
     csd_by_hand,
     f64,
     few,
+    few_each,
+    in_every_form,
     indices,
     mirrored,
     predictions,
@@ -60,9 +62,10 @@ def test_csd_is_the_formula(seed, index, schedule, prediction, w1, w2):
 
 
 @pytest.mark.oracle("O5.1")
-@few
-@given(seeds, indices, schedules, predictions)
-def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules)
+def test_o5_1_equal_covariances_are_a_constant_force(prediction, seed, index, schedule):
     """r = a s C^-1 (mu_null - mu_y) for every z and every noise: no fixed point, no variance."""
     null = random_gauss(seed)
     table = {"null": null, "y": random_gauss(seed + 1, like=null)}
@@ -74,9 +77,10 @@ def test_o5_1_equal_covariances_are_a_constant_force(seed, index, schedule, pred
 
 
 @pytest.mark.oracle("O5.1")
-@few
-@given(seeds, predictions)
-def test_o5_1_unequal_covariances_have_a_fixed_point(seed, prediction):
+@in_every_form
+@few_each
+@given(seeds)
+def test_o5_1_unequal_covariances_have_a_fixed_point(prediction, seed):
     """x = (K1 - K0)^-1 (K1 mu1 - K0 mu0), up to the noise part, which an antithetic pair removes."""
     table = {"null": random_gauss(seed), "y": random_gauss(seed + 1)}
     a, s = levels(300, SD)
@@ -113,9 +117,10 @@ def test_o5_1_the_fixed_point_attracts_where_the_prompt_is_narrower(prompt_std, 
 
 
 @pytest.mark.oracle("O5.3")
-@few
-@given(seeds, indices, schedules, scales, predictions)
-def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, scales)
+def test_o5_3_sds_minus_s_times_csd(prediction, seed, index, schedule, s):
     """g_SDS(s) - s g_CSD = w (eps_null - eps)."""
     table, z = table_of(seed), random_z(seed, VIEWS)
     prior, times = prior_of(table, schedule, prediction), at(index)
@@ -130,9 +135,10 @@ def test_o5_3_sds_minus_s_times_csd(seed, index, schedule, s, prediction):
 
 
 @pytest.mark.oracle("O5.4")
-@few
-@given(seeds, indices, omegas, predictions)
-def test_o5_4_equal_omegas_do_without_the_empty_prompt(seed, index, w, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, omegas)
+def test_o5_4_equal_omegas_do_without_the_empty_prompt(prediction, seed, index, w):
     table, z = table_of(seed), random_z(seed, VIEWS)
     config = {"method": "csd", "omega1": w, "omega2": w, "weight": "uniform", "times": at(index)}
     g, log = residual_step(config, prior_of(table, SD, prediction), z)
@@ -143,9 +149,10 @@ def test_o5_4_equal_omegas_do_without_the_empty_prompt(seed, index, w, predictio
 
 
 @pytest.mark.oracle("O5.5")
-@few
-@given(seeds, indices, predictions)
-def test_o5_5_no_edit_is_no_force(seed, index, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices)
+def test_o5_5_no_edit_is_no_force(prediction, seed, index):
     """The editing form with one prompt as target and base and omega1 = omega2 is 0."""
     table = table_of(seed)
     config = {"method": "csd", "omega1": 2, "omega2": 2, "times": at(index)}
@@ -154,9 +161,10 @@ def test_o5_5_no_edit_is_no_force(seed, index, prediction):
 
 
 @pytest.mark.oracle("O5.6")
-@few
-@given(seeds, indices, predictions)
-def test_o5_6_rectified_flow_forms(seed, index, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices)
+def test_o5_6_rectified_flow_forms(prediction, seed, index):
     """eps_y - eps_null = (1 - tau)(u_y - u_null) = -((1 - tau)/tau)(x0_y - x0_null)."""
     table, z = table_of(seed), random_z(seed, VIEWS)
     g, _ = residual_step(
@@ -179,9 +187,10 @@ def test_unit_norm_over_the_batch():
 
 
 @pytest.mark.oracle("O5.2")
-@few
-@given(seeds, indices, schedules, predictions)
-def test_o5_2_it_is_the_gradient_of_a_classifier(seed, index, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules)
+def test_o5_2_it_is_the_gradient_of_a_classifier(prediction, seed, index, schedule):
     """-sigma grad log p(y | x_t), where the empty prompt's law is the mixture of what prompts may mean."""
     laws, shares = [random_gauss(seed), random_gauss(seed + 1)], torch.tensor([0.3, 0.7], dtype=f64)
     whole = mixture(shares, [law.mean for law in laws], [law.cov for law in laws])
@@ -198,9 +207,10 @@ def test_o5_2_it_is_the_gradient_of_a_classifier(seed, index, schedule, predicti
 
 
 @pytest.mark.oracle("O5.5")
-@few
-@given(seeds, indices, schedules, predictions, st.floats(0.5, 20.0))
-def test_o5_5_dds_on_one_image_is_the_editing_form(seed, index, schedule, prediction, s):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, st.floats(0.5, 20.0))
+def test_o5_5_dds_on_one_image_is_the_editing_form(prediction, seed, index, schedule, s):
     """s (eps_tgt - eps_src): omega_1 = omega_2 = s with the base's description as negative prompt."""
     table, z = table_of(seed), random_z(seed, VIEWS)
     prior = prior_of(table | {"src": table["neg"]}, schedule, prediction)

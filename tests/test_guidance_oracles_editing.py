@@ -21,7 +21,7 @@ from guidance_cases import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle_cases import predictions
+from oracle_cases import in_every_form
 from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import parse
 from sds3d.guidance.weights import posterior_factors
@@ -74,9 +74,10 @@ def test_dds_on_a_gaussian_is_free_of_noise_and_rests_at_the_shifted_source(
 
 
 @pytest.mark.oracle("O-DDS", "O-PDS")
+@in_every_form
 @FEW
-@given(seed=seeds, index=st.integers(60, 940), prediction=predictions)
-def test_nothing_changes_where_target_and_source_are_one(seed, index, prediction):
+@given(seed=seeds, index=st.integers(60, 940))
+def test_nothing_changes_where_target_and_source_are_one(prediction, seed, index):
     table, z = table_of(seed), random_z(seed, 2)
     table["src"] = table["y"]
     for method in ("dds", "pds"):
@@ -96,9 +97,10 @@ def test_posterior_factors_of_the_released_grid(index, psi, chi):
 
 
 @pytest.mark.oracle("O-PDS")
+@in_every_form
 @FEW
-@given(seed=seeds, index=st.integers(60, 940), prediction=predictions)
-def test_pds_matches_stochastic_latents(seed, index, prediction):
+@given(seed=seeds, index=st.integers(60, 940))
+def test_pds_matches_stochastic_latents(prediction, seed, index):
     """g is the difference of zeta = (z_r - c0 x0_hat - c1 z_t) / s, whatever the noise at r."""
     table, z, z_src, scale = table_of(seed), random_z(seed, 2), random_z(seed + 7, 2), 5.0
     g = edit(

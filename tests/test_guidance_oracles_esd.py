@@ -18,7 +18,20 @@ from critic_cases import (
 from guidance_cases import SD, D, Gauss, at, levels, prior_of, random_gauss, random_z, residual_step
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle_cases import VIEWS, close, far, few, indices, predictions, scales, schedules, seeds, table_of
+from oracle_cases import (
+    VIEWS,
+    close,
+    far,
+    few,
+    few_each,
+    in_every_form,
+    indices,
+    predictions,
+    scales,
+    schedules,
+    seeds,
+    table_of,
+)
 from sds3d.guidance.exact_critic import ExactCritic, fixed, own_point
 from sds3d.guidance.registry import parse
 
@@ -61,9 +74,10 @@ def test_esd_is_the_formula(seed, index, schedule, prediction, scale, entropy):
 
 
 @pytest.mark.oracle("O7.1")
-@few
-@given(seeds, indices, schedules, st.sampled_from([0.0, 0.3, 0.5, 1.0]), predictions)
-def test_o7_1_the_mean_gradient_is_that_of_the_objective(seed, index, schedule, entropy, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+def test_o7_1_the_mean_gradient_is_that_of_the_objective(prediction, seed, index, schedule, entropy):
     """(sigma / alpha) grad of lambda KL(q_t || p_t) + (1 - lambda) E_c KL(q_t(. | c) || p_t)."""
     p, mean, root = random_gauss(seed), random_z(seed + 1, 1)[0], random_root(seed)
     a, s = levels(index, schedule)
@@ -86,9 +100,10 @@ def test_o7_1_the_mean_gradient_is_that_of_the_objective(seed, index, schedule, 
 
 
 @pytest.mark.oracle("O7.2")
-@few
-@given(seeds, indices, schedules, predictions, scales)
-def test_o7_2_without_entropy_it_is_vsd_and_by_single_cameras_sds(seed, index, schedule, prediction, scale):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, scales)
+def test_o7_2_without_entropy_it_is_vsd_and_by_single_cameras_sds(prediction, seed, index, schedule, scale):
     prior, z = prior_of(table_of(seed), schedule, prediction), random_z(seed, VIEWS)
     critic = ExactCritic(own_point, fixed(gaussian(random_gauss(seed + 8))))
     g, log = step(esd_at(index, 0.0, scale), prior, z, critic)
@@ -100,9 +115,10 @@ def test_o7_2_without_entropy_it_is_vsd_and_by_single_cameras_sds(seed, index, s
 
 
 @pytest.mark.oracle("O7.1")
-@few
-@given(seeds, indices, schedules, predictions)
-def test_o7_1_all_entropy_is_vsd_that_hears_of_no_camera(seed, index, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules)
+def test_o7_1_all_entropy_is_vsd_that_hears_of_no_camera(prediction, seed, index, schedule):
     prior, z = prior_of(table_of(seed), schedule, prediction), random_z(seed, VIEWS)
     untold = gaussian(random_gauss(seed + 8))
     g, _ = step(esd_at(index, 1.0), prior, z, ExactCritic(own_point, fixed(untold)))
@@ -111,9 +127,10 @@ def test_o7_1_all_entropy_is_vsd_that_hears_of_no_camera(seed, index, schedule, 
 
 
 @pytest.mark.oracle("O7.3")
-@few
-@given(seeds, indices, schedules, st.sampled_from([0.3, 0.5, 0.8, 1.0]), st.floats(0.3, 2.0), predictions)
-def test_o7_3_the_spread_at_rest(seed, index, schedule, entropy, variance, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, st.sampled_from([0.3, 0.5, 0.8, 1.0]), st.floats(0.3, 2.0))
+def test_o7_3_the_spread_at_rest(prediction, seed, index, schedule, entropy, variance):
     """L^2 = max(0, lambda S - (1 - lambda) kappa^2); below the threshold every spread shrinks."""
     eye = torch.eye(D, dtype=f64)
     p = Gauss(random_z(seed, 1)[0], variance * eye)
@@ -136,9 +153,10 @@ def test_o7_3_the_spread_at_rest(seed, index, schedule, entropy, variance, predi
 
 
 @pytest.mark.oracle("O7.4")
-@few
-@given(seeds, indices, schedules, st.floats(0.05, 1.0), predictions)
-def test_o7_4_entropy_adds_its_own_gradient(seed, index, schedule, entropy, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, st.floats(0.05, 1.0))
+def test_o7_4_entropy_adds_its_own_gradient(prediction, seed, index, schedule, entropy):
     """g(lambda) - g(0) = -lambda (sigma / alpha) grad H[q_t]."""
     p, mean, root = random_gauss(seed), random_z(seed + 1, 1)[0], random_root(seed)
     a, s = levels(index, schedule)
@@ -152,9 +170,10 @@ def test_o7_4_entropy_adds_its_own_gradient(seed, index, schedule, entropy, pred
 
 
 @pytest.mark.oracle("O7.5")
-@few
-@given(seeds, indices, scales, shares, predictions)
-def test_o7_5_with_one_camera_it_is_vsd(seed, index, scale, entropy, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, scales, shares)
+def test_o7_5_with_one_camera_it_is_vsd(prediction, seed, index, scale, entropy):
     prior, z, critic = (
         prior_of(table_of(seed), SD, prediction),
         random_z(seed, VIEWS),
@@ -167,9 +186,10 @@ def test_o7_5_with_one_camera_it_is_vsd(seed, index, scale, entropy, prediction)
 
 
 @pytest.mark.oracle("OX.10")
-def test_ox_10_lambda_and_the_rest_are_not_swapped():
+@in_every_form
+def test_ox_10_lambda_and_the_rest_are_not_swapped(prediction):
     p, mean, root = random_gauss(3), random_z(4, 1)[0], random_root(5)
-    critic, prior = seen_by_cameras(mean, root), prior_at(p, SD)
+    critic, prior = seen_by_cameras(mean, root), prior_at(p, SD, prediction)
     right, swapped = (over_renders(esd_at(300, share), prior, mean, root, critic)[1] for share in (0.3, 0.7))
     a, s = levels(300, SD)
     inverse_p = torch.linalg.inv(p.marginal(a, s))

@@ -10,7 +10,19 @@ import torch
 from guidance_cases import RF, SD, levels, noise_of, prior_of, random_gauss, random_z, residual_step, time_of
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle_cases import close, f64, far, few, predictions, scales, schedules, sds_by_hand, seeds, table_of
+from oracle_cases import (
+    close,
+    f64,
+    far,
+    few,
+    few_each,
+    in_every_form,
+    scales,
+    schedules,
+    sds_by_hand,
+    seeds,
+    table_of,
+)
 from sds3d.guidance.base import Views
 from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import parse
@@ -37,9 +49,10 @@ def at(index: int) -> dict:
 
 
 @pytest.mark.oracle("O1.7")
-@few
-@given(seeds, st.integers(40, 960), scales, schedules, predictions)
-def test_one_move_is_sds_with_a_twentieth_of_kappa(seed, index, scale, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, st.integers(40, 960), scales, schedules)
+def test_one_move_is_sds_with_a_twentieth_of_kappa(prediction, seed, index, scale, schedule):
     """O1.7: an x0 residual with weight w is an epsilon residual with weight w kappa."""
     table, z = table_of(seed), random_z(seed, VIEWS)
     a, s = levels(index, schedule)
@@ -130,9 +143,10 @@ class LinearCodec(AnalyticPrior):
 
 
 @pytest.mark.oracle("O10.1", "O10.2")
-@few
-@given(seeds, st.integers(60, 940), schedules, predictions, st.booleans())
-def test_o10_a_linear_codec_scales_the_two_losses(seed, index, schedule, prediction, identity):
+@in_every_form
+@few_each
+@given(seeds, st.integers(60, 940), schedules, st.booleans())
+def test_o10_a_linear_codec_scales_the_two_losses(prediction, seed, index, schedule, identity):
     """encoder's gradient = E^T E (decoder's); for an identity codec and one move both are SDS with weight kappa."""
     g = torch.Generator().manual_seed(seed)
     mix = (

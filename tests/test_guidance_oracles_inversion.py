@@ -26,7 +26,7 @@ from guidance_cases import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle_cases import predictions
+from oracle_cases import in_every_form
 
 seeds = st.integers(0, 10_000)
 indices = st.integers(120, 900)
@@ -124,9 +124,10 @@ def test_tsm_compares_with_a_state_between(schedule, prediction, seed, index, mu
 
 
 @pytest.mark.oracle("O3.5")
+@in_every_form
 @FEW
-@given(seed=seeds, index=indices, prediction=predictions)
-def test_tsm_at_its_ends_is_ism_and_classifier_guidance(seed, index, prediction):
+@given(seed=seeds, index=indices)
+def test_tsm_at_its_ends_is_ism_and_classifier_guidance(prediction, seed, index):
     table, z = table_of(seed), random_z(seed, 2)
     prior, same = prior_of(table, SD, prediction), {"times": at(index), "gap": 0.1}
     start, _ = residual_step({"method": "tsm", "mu": 0.0, **same}, prior, z, seed=seed)
@@ -153,15 +154,21 @@ def test_ism_rests_at_the_unprompted_mean(seed, index):
 
 
 @pytest.mark.oracle("O3.6")
-def test_ism_without_start_noise_does_not_depend_on_the_seed():
+@in_every_form
+def test_ism_without_start_noise_does_not_depend_on_the_seed(prediction):
     table, z = table_of(0), random_z(0, 2)
     config = {"method": "ism", "times": at(500), "start_noise": False}
-    first, second = (residual_step(config, prior_of(table), z, seed=seed)[0] for seed in (0, 1))
+    first, second = (
+        residual_step(config, prior_of(table, SD, prediction), z, seed=seed)[0] for seed in (0, 1)
+    )
     assert torch.equal(first, second)
-    noisy = [residual_step(config | {"start_noise": True}, prior_of(table), z, seed=s)[0] for s in (0, 1)]
+    noisy = [
+        residual_step(config | {"start_noise": True}, prior_of(table, SD, prediction), z, seed=s)[0]
+        for s in (0, 1)
+    ]
     assert not torch.equal(*noisy)
     plain = [residual_step({"method": "sds", "cfg_scale": 7.5, "weight": "kappa", "times": at(500)},
-                           prior_of(table), z, seed=s)[0] for s in (0, 1)]  # fmt: skip
+                           prior_of(table, SD, prediction), z, seed=s)[0] for s in (0, 1)]  # fmt: skip
     assert float((noisy[0] - noisy[1]).norm()) < 0.2 * float((plain[0] - plain[1]).norm())
 
 

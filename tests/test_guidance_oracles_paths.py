@@ -7,7 +7,6 @@ import math
 import pytest
 import torch
 from guidance_cases import (
-    PREDICTIONS,
     RF,
     SD,
     D,
@@ -22,7 +21,18 @@ from guidance_cases import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle_cases import close, f64, far, few, predictions, scales, schedules, sds_by_hand, seeds, table_of
+from oracle_cases import (
+    close,
+    f64,
+    far,
+    few_each,
+    in_every_form,
+    scales,
+    schedules,
+    sds_by_hand,
+    seeds,
+    table_of,
+)
 from sds3d.guidance.base import moment
 from sds3d.guidance.calls import Calls
 from sds3d.guidance.inversion import Conditional, Inverted
@@ -55,7 +65,8 @@ def states_of(source, prior, z, index: int):
 
 
 @pytest.mark.oracle("O3.1")
-@pytest.mark.parametrize(("schedule", "prediction"), [(SD, "v"), (RF, "velocity")])
+@in_every_form
+@pytest.mark.parametrize("schedule", [SD, RF])
 def test_a_fine_inversion_follows_the_exact_orbit(schedule, prediction):
     """x_t = a mu + sqrt(C_t / S)(x - mu), eps* = sigma / sqrt(C_t S)(x - mu), along each axis of the covariance."""
     law, z, index = random_gauss(3), random_z(3, 2), 600
@@ -71,33 +82,38 @@ def test_a_fine_inversion_follows_the_exact_orbit(schedule, prediction):
 
 
 @pytest.mark.oracle("O3.7")
+@in_every_form
 @pytest.mark.parametrize(("s", "calls"), [(1, 1), (100, 1), (200, 1), (201, 1), (202, 2), (420, 3), (900, 5)])
-def test_calls_along_the_way_to_s(s, calls):
+def test_calls_along_the_way_to_s(prediction, s, calls):
     """max(1, ceil((s - 1) / 200)) moves, the path starting at the least noisy index 1, and the one at s itself."""
-    _, asked = states_of(Inverted(constant(0.05)), prior_of(table_of(0)), random_z(0, 1), s + 50)
+    _, asked = states_of(
+        Inverted(constant(0.05)), prior_of(table_of(0), SD, prediction), random_z(0, 1), s + 50
+    )
     assert asked.nfe == math.ceil((s - 1) / 200) + 1
     assert max(1, asked.nfe - 1) == calls
 
 
 class Net:
-    """A network that is no denoiser of anything: it answers eps = tanh(A_branch z_t + t)."""
+    """A network that is no denoiser of anything: it answers tanh(A_branch z_t + t), in whatever form."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, prediction: str):
+        self.prediction = prediction
         g = torch.Generator().manual_seed(seed)
         self.mix = {name: torch.randn(D, D, generator=g, dtype=f64) for name in ("y", "null")}
 
     def __call__(self, state, branch, schedule) -> Prediction:
         out = (state.z_t.flatten(1) @ self.mix[branch] + state.t[:, None]).tanh().view_as(state.z_t)
         alpha, sigma = (over(v, state.z_t) for v in (state.alpha, state.sigma))
-        return Prediction.of(out, state.z_t, alpha, sigma, "epsilon")
+        return Prediction.of(out, state.z_t, alpha, sigma, self.prediction)
 
 
 @pytest.mark.oracle("O3.4")
-@few
+@in_every_form
+@few_each
 @given(seeds, schedules, st.lists(st.integers(1, 199), min_size=2, max_size=4, unique=True))
-def test_steps_up_and_down_telescope(seed, schedule, marks):
+def test_steps_up_and_down_telescope(prediction, seed, schedule, marks):
     """x - x~_0 = sum_k dkappa_k (eps(x~_k+1, y) - eps(x_k, null)) for any network; on a flow, dtau and velocities."""
-    net, z, indices = Net(seed), random_z(seed, 2).view(2, 1, 1, D), sorted(5 * m for m in marks)
+    net, z, indices = Net(seed, prediction), random_z(seed, 2).view(2, 1, 1, D), sorted(5 * m for m in marks)
     times = [t_of(i, schedule, 2) for i in indices]
     up = [noised(z, torch.zeros_like(z), times[0], schedule)]
     told = []
@@ -119,10 +135,11 @@ def test_steps_up_and_down_telescope(seed, schedule, marks):
 
 
 @pytest.mark.oracle("O11.10")
-@few
+@in_every_form
+@few_each
 @given(seeds, st.integers(50, 900), st.integers(50, 900))
-def test_eulers_step_of_the_velocity_is_ddims(seed, here, there):
-    net, z, schedule = Net(seed), random_z(seed, 2).view(2, 1, 1, D), RF
+def test_eulers_step_of_the_velocity_is_ddims(prediction, seed, here, there):
+    net, z, schedule = Net(seed, prediction), random_z(seed, 2).view(2, 1, 1, D), RF
     state = noised(z, random_z(seed + 1, 2).view_as(z), t_of(here, schedule, 2), schedule)
     said = net(state, "y", schedule)
     moved = ddim(state, said, t_of(there, schedule, 2), schedule, z)
@@ -134,9 +151,10 @@ def velocities(law, y, tau):
 
 
 @pytest.mark.oracle("O11.8", "O11.9")
-@few
-@given(seeds, st.integers(320, 900), predictions, st.sampled_from([0.0, 0.25, 0.6]))
-def test_intervals_on_a_flow(seed, index, prediction, fraction):
+@in_every_form
+@few_each
+@given(seeds, st.integers(320, 900), st.sampled_from([0.0, 0.25, 0.6]))
+def test_intervals_on_a_flow(prediction, seed, index, fraction):
     """ISM: (1 - tau_t)(u_t - u_s), by kappa tau_t (u_t - u_s); TSM has a second term, (tau_t - tau_mu)(u_s - u_mu)."""
     table, z, gap = table_of(seed), random_z(seed, 2), 100
     config = {"method": "tsm", "mu": fraction, "cfg_scale": 1.0, "times": at(index), "gap": gap / 1000,
@@ -157,7 +175,8 @@ def test_intervals_on_a_flow(seed, index, prediction, fraction):
 
 
 @pytest.mark.oracle("O3.5", "OX.11")
-def test_paper_and_code_mean_different_places_by_one_gamma():
+@in_every_form
+def test_paper_and_code_mean_different_places_by_one_gamma(prediction):
     """rho = gamma in the paper, sqrt(1 - gamma^2) in the code: at 0.3 that is 424 against 476 between 400 and 480."""
     paper, code = 0.3, math.sqrt(1 - 0.3**2)
     assert round(400 + paper * 80) == 424
@@ -165,18 +184,21 @@ def test_paper_and_code_mean_different_places_by_one_gamma():
     assert TsmOptions().mu == paper
     table, z = table_of(2), random_z(2, 2)
     one, other = (
-        residual_step({"method": "tsm", "mu": mu, "times": at(480), "gap": 0.08}, prior_of(table), z)[0]
+        residual_step(
+            {"method": "tsm", "mu": mu, "times": at(480), "gap": 0.08}, prior_of(table, SD, prediction), z
+        )[0]
         for mu in (paper, code)
     )
     far(one, other)
 
 
 @pytest.mark.oracle("O-SDI", "O8.1")
-@few
+@in_every_form
+@few_each
 @given(seeds, st.integers(3, 12), scales, schedules)
-def test_sdi_with_the_last_prediction_as_its_noise_is_ddim(seed, steps, scale, schedule):
+def test_sdi_with_the_last_prediction_as_its_noise_is_ddim(prediction, seed, steps, scale, schedule):
     """x0 <- x0 - kappa' (eps(a' x0 + s' n; y) - n), n the prediction before: the sampler itself, for any network."""
-    net, start = Net(seed), random_z(seed, 2).view(2, 1, 1, D)
+    net, start = Net(seed, prediction), random_z(seed, 2).view(2, 1, 1, D)
     grid = [t_of(round(980 - 960 * k / steps), schedule, 2) for k in range(steps + 1)]
     combiner = CFG(constant(scale))
 
@@ -198,15 +220,15 @@ def test_sdi_with_the_last_prediction_as_its_noise_is_ddim(seed, steps, scale, s
 
 
 @pytest.mark.oracle("O-SDI", "O11.7")
-@settings(max_examples=3)
+@in_every_form
+@settings(max_examples=2)
 @given(
     seeds,
     st.floats(0.2, 1.5),
     st.integers(300, 980),
     schedules,
-    predictions,
 )
-def test_a_fine_conditional_inversion_gives_the_coupled_noise(seed, width, index, schedule, prediction):
+def test_a_fine_conditional_inversion_gives_the_coupled_noise(prediction, seed, width, index, schedule):
     """On N(mu, S) the exact flow puts x at mu + sqrt((S + k^2) / S)(x - mu): its noise tends to (x - mu) / sqrt(S)."""
     from guidance_cases import Gauss
 
@@ -222,26 +244,28 @@ def test_a_fine_conditional_inversion_gives_the_coupled_noise(seed, width, index
 
 
 @pytest.mark.oracle("OX.7")
-def test_ox_7_an_inversion_with_the_prompt_is_seen():
+@in_every_form
+def test_ox_7_an_inversion_with_the_prompt_is_seen(prediction):
     table, z = table_of(4), random_z(4, 2)
     config = {"method": "ism", "times": at(480), "start_noise": False}
-    right, _ = residual_step(config, prior_of(table), z)
+    right, _ = residual_step(config, prior_of(table, SD, prediction), z)
     free = {
         "method": "free", "rule": "G(7.5) - y@s", "weight": "kappa", "times": at(480),
         "noise": {"kind": "inverted", "gap": 0.1, "start_noise": False},
     }  # fmt: skip
-    swapped = prior_of(table | {"null": table["y"], "y": table["null"]})
+    swapped = prior_of(table | {"null": table["y"], "y": table["null"]}, SD, prediction)
     wrong, _ = residual_step(config, swapped, z)
     far(wrong, right)
-    far(residual_step(free, prior_of(table), z)[0], right)
+    far(residual_step(free, prior_of(table, SD, prediction), z)[0], right)
 
 
 @pytest.mark.oracle("OX.8")
+@in_every_form
 @pytest.mark.parametrize("schedule", [SD, RF])
-def test_ox_8_at_200_exactly_the_negative_prompt_is_asked(schedule):
+def test_ox_8_at_200_exactly_the_negative_prompt_is_asked(prediction, schedule):
     """Strictly below: a threshold with <= would leave the noise in at t = 200, and asks one condition less."""
     table, z = table_of(5), random_z(5, 2)
-    prior = prior_of(table, schedule)
+    prior = prior_of(table, schedule, prediction)
     at_it, log = residual_step({"method": "nfsd", "times": at(200)}, prior, z)
     csd, _ = residual_step({"method": "csd", "omega1": 7.5, "omega2": 1.0, "times": at(200)}, prior, z)
     close(at_it, csd)
@@ -254,9 +278,10 @@ def test_ox_8_at_200_exactly_the_negative_prompt_is_asked(schedule):
 
 
 @pytest.mark.oracle("OX.5", "O6.3")
-@few
-@given(seeds, st.integers(40, 190), st.sampled_from(PREDICTIONS))
-def test_ox_5_the_low_branch_holds_eps_not_velocity(seed, index, prediction):
+@in_every_form
+@few_each
+@given(seeds, st.integers(40, 190))
+def test_ox_5_the_low_branch_holds_eps_not_velocity(prediction, seed, index):
     """On a flow eps_null = y + (1 - tau) u_null; u_null in its place is another gradient."""
     table, z = table_of(seed), random_z(seed, 2)
     config = {"method": "nfsd", "cfg_scale": 0.0, "weight": "uniform", "times": at(index)}
@@ -269,9 +294,10 @@ def test_ox_5_the_low_branch_holds_eps_not_velocity(seed, index, prediction):
 
 
 @pytest.mark.oracle("O6.1")
-@settings(max_examples=4)
-@given(seeds, st.integers(200, 900), schedules, predictions)
-def test_nfsd_with_the_empty_prompt_as_negative_is_csd(seed, index, schedule, prediction):
+@in_every_form
+@settings(max_examples=2)
+@given(seeds, st.integers(200, 900), schedules)
+def test_nfsd_with_the_empty_prompt_as_negative_is_csd(prediction, seed, index, schedule):
     table, z = table_of(seed), random_z(seed, 2)
     prior = prior_of(table | {"neg": table["null"]}, schedule, prediction)
     g, _ = residual_step({"method": "nfsd", "times": at(index)}, prior, z)
@@ -280,9 +306,10 @@ def test_nfsd_with_the_empty_prompt_as_negative_is_csd(seed, index, schedule, pr
 
 
 @pytest.mark.oracle("O6.2", "O1.8")
-@few
-@given(seeds, st.integers(20, 190), st.floats(0.05, 4.0), schedules, predictions)
-def test_o1_8_noise_left_in_and_taken_out(seed, index, variance, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, st.integers(20, 190), st.floats(0.05, 4.0), schedules)
+def test_o1_8_noise_left_in_and_taken_out(prediction, seed, index, variance, schedule):
     """With -eps the residual varies by alpha^2 S / C of the noise, without by sigma^2 / C."""
     from guidance_cases import Gauss
 
@@ -306,9 +333,10 @@ def test_o1_8_where_they_cross():
 
 
 @pytest.mark.oracle("O11.4")
-@few
-@given(seeds, st.integers(100, 900), predictions)
-def test_o11_4_the_noise_at_which_a_flow_rests(seed, index, prediction):
+@in_every_form
+@few_each
+@given(seeds, st.integers(100, 900))
+def test_o11_4_the_noise_at_which_a_flow_rests(prediction, seed, index):
     """eps = tau / (1 - tau) S^-1 (x - mu) is what the prior itself predicts there: x0_hat = x, no residual."""
     table, z = table_of(seed), random_z(seed, 2)
     law, (a, tau) = table["y"], levels(index, RF)
@@ -323,9 +351,10 @@ def test_o11_4_the_noise_at_which_a_flow_rests(seed, index, prediction):
 
 
 @pytest.mark.oracle("O11.2", "O11.3")
-@few
-@given(seeds, st.integers(100, 900), predictions, st.floats(0.0, 20.0))
-def test_the_published_flow_losses(seed, index, prediction, s):
+@in_every_form
+@few_each
+@given(seeds, st.integers(100, 900), st.floats(0.0, 20.0))
+def test_the_published_flow_losses(prediction, seed, index, s):
     """RFDS: d/dx mean((eps - x - sg u)^2) = 2 / n (u - (eps - x)), our rf_uniform; RFDS-Rev leaves the prior's eps."""
     table, z = table_of(seed), random_z(seed, 2)
     prior = prior_of(table, RF, prediction)

@@ -7,10 +7,22 @@ from dataclasses import replace
 
 import pytest
 import torch
-from guidance_cases import PREDICTIONS, RF, SD, SHAPE, at, levels, noise_of, prior_of, random_z, views_of
+from guidance_cases import RF, SD, SHAPE, at, levels, noise_of, prior_of, random_z, views_of
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle_cases import VIEWS, close, far, few, indices, predictions, schedules, sds_by_hand, seeds, table_of
+from oracle_cases import (
+    VIEWS,
+    close,
+    far,
+    few,
+    few_each,
+    in_every_form,
+    indices,
+    schedules,
+    sds_by_hand,
+    seeds,
+    table_of,
+)
 from sds3d.guidance.build import bind, build_guidance
 from sds3d.guidance.draws import NORMALISE, STRATEGIES, Strategy
 from sds3d.guidance.registry import parse, preset
@@ -71,9 +83,10 @@ def minmax_by_hand(rewards, residuals, high=0.9, low=0.1):
 
 
 @pytest.mark.oracle("O9.1")
-@few
-@given(seeds, indices, schedules, predictions, st.floats(0.0, 20.0), st.floats(0.5, 8.0), counts)
-def test_o9_1_weighted_sum_of_residuals(seed, index, schedule, prediction, s, guess, count):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, st.floats(0.0, 20.0), st.floats(0.5, 8.0), counts)
+def test_o9_1_weighted_sum_of_residuals(prediction, seed, index, schedule, s, guess, count):
     table, z, reward = table_of(seed), random_z(seed, VIEWS), direction(seed)
     config = {"cfg_scale": s, "rollout_scale": guess, "draws": count, "times": at(index)}
     g, log = step_of(config, prior_of(table, schedule, prediction), z, reward)
@@ -112,9 +125,10 @@ def test_o9_2_one_draw_is_sds(kind):
 
 
 @pytest.mark.oracle("O9.2")
-@few
-@given(seeds, indices, schedules, predictions)
-def test_o9_2_constant_reward_and_softmax_is_the_mean(seed, index, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules)
+def test_o9_2_constant_reward_and_softmax_is_the_mean(prediction, seed, index, schedule):
     table, z = table_of(seed), random_z(seed, VIEWS)
     common = {"cfg_scale": 3, "draws": 4, "times": at(index)}
     g, _ = step_of(
@@ -141,9 +155,10 @@ def test_o9_2_shifts_and_monotone_transforms(seed, shift, kind, count):
 
 
 @pytest.mark.oracle("O9.3")
-@few
-@given(seeds, indices, st.sampled_from(PREDICTIONS), schedules)
-def test_o9_3_a_linear_reward_is_affine_in_the_noise(seed, index, prediction, schedule):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules)
+def test_o9_3_a_linear_reward_is_affine_in_the_noise(prediction, seed, index, schedule):
     """Slope b = alpha sigma C^-1 S a, so that the best draw is the one whose noise lies furthest along b."""
     table, z, reward = table_of(seed), random_z(seed, VIEWS), direction(seed)
     a, s = levels(index, schedule)
@@ -158,8 +173,9 @@ def test_o9_3_a_linear_reward_is_affine_in_the_noise(seed, index, prediction, sc
 
 
 @pytest.mark.oracle("O9.3", "O9.4")
+@in_every_form
 @pytest.mark.parametrize(("count", "schedule"), [(2, SD), (4, RF), (7, SD)])
-def test_o9_3_expected_pull_of_the_best(count, schedule):
+def test_o9_3_expected_pull_of_the_best(prediction, count, schedule):
     """E[g] = E[g_SDS] - a^2 C^-1 S b E[max_N] with b of unit length; O9.4 where that vanishes."""
     table, reward, index, views = table_of(5), direction(5), 400, 3000
     a, s = levels(index, schedule)
@@ -172,7 +188,7 @@ def test_o9_3_expected_pull_of_the_best(count, schedule):
     fixed = gauss.mean + gauss.marginal(a, s) @ pull / (a * s)
     close(fixed, gauss.mean + (a / s) * gauss.cov @ b * E_MAX[count])
     config = {"cfg_scale": 1, "rollout_scale": 1, "draws": count, "strategy": "best", "times": at(index)}
-    prior = prior_of(table, schedule)
+    prior = prior_of(table, schedule, prediction)
     for z, expected in ((gauss.mean, -pull), (fixed, 0 * pull)):
         g, _ = step_of(config, prior, z.expand(views, 3), reward, ids=list(range(views)))
         error = (g.mean(0) - expected).abs()
@@ -181,7 +197,8 @@ def test_o9_3_expected_pull_of_the_best(count, schedule):
 
 
 @pytest.mark.oracle("O9.3")
-def test_o9_3_expected_pull_of_minmax():
+@in_every_form
+def test_o9_3_expected_pull_of_minmax(prediction):
     """.8 E[g_SDS] - a^2 C^-1 S b (.9 E[mean of top 2] - .1 E[mean of bottom 2]); of 4: +-(1.0294 + .2970) / 2."""
     table, reward, index, views = table_of(6), direction(6), 400, 3000
     a, s = levels(index, SD)
@@ -191,7 +208,9 @@ def test_o9_3_expected_pull_of_minmax():
     b, top = b / b.norm(), (1.0294 + 0.2970) / 2
     expected = 0.8 * a * s * c_inv @ (z - gauss.mean) - a * a * c_inv @ gauss.cov @ b * top
     config = {"cfg_scale": 1, "rollout_scale": 1, "draws": 4, "times": at(index)}
-    g, _ = step_of(config, prior_of(table), z.expand(views, 3), reward, ids=list(range(views)))
+    g, _ = step_of(
+        config, prior_of(table, SD, prediction), z.expand(views, 3), reward, ids=list(range(views))
+    )
     assert bool(((g.mean(0) - expected).abs() < 5 / math.sqrt(views) * g.std(0)).all())
 
 
@@ -275,9 +294,10 @@ def test_views_of_an_object_may_be_ranked_together():
 
 
 @pytest.mark.oracle("O9.5")
-@few
-@given(seeds, indices, st.sampled_from(STRATEGIES), predictions)
-def test_o9_5_rewardvsd_is_zero_where_the_renders_follow_the_prior(seed, index, kind, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, st.sampled_from(STRATEGIES))
+def test_o9_5_rewardvsd_is_zero_where_the_renders_follow_the_prior(prediction, seed, index, kind):
     """With a critic that says what the prior says, q = p: no residual in any draw, whatever the weights."""
 
     class Same:

@@ -32,6 +32,8 @@ from oracle_cases import (
     f64,
     far,
     few,
+    few_each,
+    in_every_form,
     indices,
     mirrored,
     predictions,
@@ -62,9 +64,10 @@ def test_sds_is_the_formula(seed, index, schedule, prediction, s):
 
 
 @pytest.mark.oracle("O1.1")
-@few
-@given(seeds, indices, schedules, predictions)
-def test_o1_1_one_draw_on_a_gaussian(seed, index, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules)
+def test_o1_1_one_draw_on_a_gaussian(prediction, seed, index, schedule):
     """r = a s C^-1 (x - mu) - a^2 C^-1 S eps: its mean and its covariance can be read off."""
     table, z = table_of(seed), random_z(seed, VIEWS)
     law, (a, s) = table["y"], levels(index, schedule)
@@ -76,8 +79,9 @@ def test_o1_1_one_draw_on_a_gaussian(seed, index, schedule, prediction):
 
 
 @pytest.mark.oracle("O1.2")
+@in_every_form
 @pytest.mark.parametrize("schedule", [SD, RF])
-def test_o1_2_the_mean_gradient_is_that_of_a_divergence(schedule):
+def test_o1_2_the_mean_gradient_is_that_of_a_divergence(prediction, schedule):
     """E[r] = (s / a) d/dx KL(N(a x, s^2) || p_t): antithetic draws cancel the noise part exactly."""
     table, z = table_of(5), random_z(5, 1)
     law, (a, s) = table["y"], levels(400, schedule)
@@ -86,15 +90,16 @@ def test_o1_2_the_mean_gradient_is_that_of_a_divergence(schedule):
     prior_t = torch.distributions.MultivariateNormal(a * law.mean, law.marginal(a, s))
     (slope,) = torch.autograd.grad(torch.distributions.kl_divergence(moved, prior_t), x)
     config = {"method": "sds", "cfg_scale": 1, "weight": "uniform", "times": at(400)}
-    up, _ = residual_step(config, prior_of(table, schedule), z)
+    up, _ = residual_step(config, prior_of(table, schedule, prediction), z)
     with patch.object(Streams, "normal", mirrored(Streams.normal)):
-        down, _ = residual_step(config, prior_of(table, schedule), z)
+        down, _ = residual_step(config, prior_of(table, schedule, prediction), z)
     far(up, down)
     close((up + down)[0] / 2, s / a * slope)
 
 
 @pytest.mark.oracle("O1.3")
-def test_o1_3_a_mixture_by_quadrature():
+@in_every_form
+def test_o1_3_a_mixture_by_quadrature(prediction):
     """One dimension, two modes: the mean over many real draws equals Gauss-Hermite's (s / a) dKL/dx."""
     import numpy as np
 
@@ -104,7 +109,7 @@ def test_o1_3_a_mixture_by_quadrature():
     law = mixture(
         torch.tensor([0.3, 0.7], dtype=f64), one, [torch.tensor([v], dtype=f64) for v in (0.1, 0.3)]
     )
-    prior = AnalyticPrior({"y": law, "null": law}, (1, 1, 1), SD, "v")
+    prior = AnalyticPrior({"y": law, "null": law}, (1, 1, 1), SD, prediction)
     a, s = levels(400, SD)
     nodes, weights = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(201))
     x = torch.tensor(-1.9, dtype=f64, requires_grad=True)
@@ -125,9 +130,10 @@ def test_o1_3_a_mixture_by_quadrature():
 
 
 @pytest.mark.oracle("O1.4", "O-SDS")
-@few
-@given(seeds, scales, predictions)
-def test_o1_4_the_guided_optimum_is_extrapolated(seed, s, prediction):
+@in_every_form
+@few_each
+@given(seeds, scales)
+def test_o1_4_the_guided_optimum_is_extrapolated(prediction, seed, s):
     """Equal covariances: at x* = mu_null + s (mu_y - mu_null) only the noise part of the residual is left."""
     null = random_gauss(seed)
     table = {"null": null, "y": random_gauss(seed + 1, like=null)}
@@ -141,9 +147,10 @@ def test_o1_4_the_guided_optimum_is_extrapolated(seed, s, prediction):
 
 
 @pytest.mark.oracle("O1.4")
-@few
-@given(seeds, st.floats(0.0, 8.0), predictions)
-def test_o1_4_unequal_covariances(seed, s, prediction):
+@in_every_form
+@few_each
+@given(seeds, st.floats(0.0, 8.0))
+def test_o1_4_unequal_covariances(prediction, seed, s):
     """At the solution of [(1-s) K0 + s K1] x = (1-s) K0 mu0 + s K1 mu1 the mean residual is 0 (antithetic pair)."""
     table = {"null": random_gauss(seed), "y": random_gauss(seed + 1)}
     a, sigma = levels(500, SD)
@@ -161,7 +168,8 @@ def test_o1_4_unequal_covariances(seed, s, prediction):
 
 
 @pytest.mark.oracle("O1.5")
-@pytest.mark.parametrize(("schedule", "prediction"), [(SD, "v"), (RF, "velocity")])
+@in_every_form
+@pytest.mark.parametrize("schedule", [SD, RF])
 @pytest.mark.parametrize("s", [1.0, 4.0])
 def test_o1_5_a_free_image_converges_to_the_extrapolated_mean(schedule, prediction, s):
     """Gradient descent from anywhere ends at mu_null + s (mu_y - mu_null), all particles at one point."""
@@ -180,9 +188,10 @@ def test_o1_5_a_free_image_converges_to_the_extrapolated_mean(schedule, predicti
 
 
 @pytest.mark.oracle("O0.3", "O1.7")
-@few
-@given(seeds, indices, schedules, predictions, scales)
-def test_o1_7_weight_kappa_is_the_x0_loss(seed, index, schedule, prediction, s):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, scales)
+def test_o1_7_weight_kappa_is_the_x0_loss(prediction, seed, index, schedule, s):
     """kappa (eps_hat - eps) = z - x0_hat, with x0_hat as logged."""
     table, z = table_of(seed), random_z(seed, VIEWS)
     config = {"cfg_scale": s, "weight": "kappa", "times": at(index)}
@@ -209,9 +218,10 @@ def test_the_recipe_of_the_embedded_prior_is_an_x0_loss(seed, index, s, phi):
 
 
 @pytest.mark.oracle("O0.9")
-@few
-@given(seeds, indices, schedules, st.sampled_from(["sigma2", "uniform", "kappa"]), predictions)
-def test_o0_9_weights(seed, index, schedule, weight, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, st.sampled_from(["sigma2", "uniform", "kappa"]))
+def test_o0_9_weights(prediction, seed, index, schedule, weight):
     table, z = table_of(seed), random_z(seed, VIEWS)
     plain, _ = residual_step(
         {"weight": "uniform", "times": at(index)}, prior_of(table, schedule, prediction), z
@@ -238,9 +248,10 @@ def test_o11_1_one_prior_in_eight_dresses(seed, method, weight):
 
 
 @pytest.mark.oracle("O0.3", "O11.1")
-@few
-@given(seeds, indices, predictions)
-def test_o11_1_velocity_residual_with_its_weight(seed, index, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices)
+def test_o11_1_velocity_residual_with_its_weight(prediction, seed, index):
     """eps_hat - eps = (1 - tau) (u_hat - (eps - x)): the published RFDS residual is SDS over 1 - tau."""
     table, z = table_of(seed), random_z(seed, VIEWS)
     g, _ = residual_step(
@@ -254,10 +265,11 @@ def test_o11_1_velocity_residual_with_its_weight(seed, index, prediction):
 
 
 @pytest.mark.oracle("O0.5")
-def test_o0_5_the_cotangent_is_the_gradient_of_the_loss():
+@in_every_form
+def test_o0_5_the_cotangent_is_the_gradient_of_the_loss(prediction):
     """(1/B) sum_b 1/2 |z_b - sg(z_b - g_b)|^2 pulled back through a linear generator z = J theta."""
     table = table_of(3)
-    prior, views = prior_of(table), 4
+    prior, views = prior_of(table, SD, prediction), 4
     generator = torch.randn(views * D, 5, dtype=f64, generator=torch.Generator().manual_seed(0))
     theta = torch.randn(5, dtype=f64, generator=torch.Generator().manual_seed(1)).requires_grad_()
     z = (generator @ theta).view(views, D)
@@ -272,9 +284,10 @@ def test_o0_5_the_cotangent_is_the_gradient_of_the_loss():
 
 
 @pytest.mark.oracle("O1.6")
-@few
-@given(seeds, indices, schedules, predictions)
-def test_o1_6_sjc_in_kappa_space(seed, index, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules)
+def test_o1_6_sjc_in_kappa_space(prediction, seed, index, schedule):
     """D(z; kappa) = x0_hat on z = x + kappa n: -(D - x) / kappa = eps_hat - eps; the paper's PAAS by 1 / kappa."""
     table, z = table_of(seed), random_z(seed, VIEWS)
     law, prior = table["y"], prior_of(table, schedule, prediction)

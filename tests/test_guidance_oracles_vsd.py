@@ -37,7 +37,20 @@ from guidance_cases import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle_cases import VIEWS, close, far, few, indices, predictions, scales, schedules, seeds, table_of
+from oracle_cases import (
+    VIEWS,
+    close,
+    far,
+    few,
+    few_each,
+    in_every_form,
+    indices,
+    predictions,
+    scales,
+    schedules,
+    seeds,
+    table_of,
+)
 from sds3d.guidance.base import Views
 from sds3d.guidance.build import bind
 from sds3d.guidance.registry import parse, preset
@@ -68,9 +81,10 @@ def test_vsd_is_the_formula(seed, index, schedule, prediction, scale):
 
 
 @pytest.mark.oracle("O2.1")
-@few
-@given(seeds, indices, schedules, predictions)
-def test_o2_1_the_mean_gradient_is_that_of_the_divergence(seed, index, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules)
+def test_o2_1_the_mean_gradient_is_that_of_the_divergence(prediction, seed, index, schedule):
     """For q = N(m, L L^T): E[g] and E[g xi^T] are (sigma / alpha) d KL(q_t || p_t) / d(m, L)."""
     p, mean, root = random_gauss(seed), random_z(seed + 1, 1)[0], random_root(seed)
     a, s = levels(index, schedule)
@@ -92,9 +106,10 @@ def test_o2_1_the_mean_gradient_is_that_of_the_divergence(seed, index, schedule,
 
 
 @pytest.mark.oracle("O2.2")
-@few
-@given(seeds, indices, schedules, predictions)
-def test_o2_2_at_q_equal_p_every_sample_is_zero(seed, index, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules)
+def test_o2_2_at_q_equal_p_every_sample_is_zero(prediction, seed, index, schedule):
     """Not only on average; here for mixtures."""
     modes = [random_gauss(seed + k) for k in range(3)]
     law = mixture(torch.tensor([0.2, 0.5, 0.3], dtype=f64), [m.mean for m in modes], [m.cov for m in modes])
@@ -106,9 +121,10 @@ def test_o2_2_at_q_equal_p_every_sample_is_zero(seed, index, schedule, predictio
 
 
 @pytest.mark.oracle("O2.3")
-@few
-@given(seeds, indices, schedules, predictions, scales)
-def test_o2_3_a_critic_that_knows_each_view_is_sds(seed, index, schedule, prediction, scale):
+@in_every_form
+@few_each
+@given(seeds, indices, schedules, scales)
+def test_o2_3_a_critic_that_knows_each_view_is_sds(prediction, seed, index, schedule, scale):
     """Sample by sample, for every guidance scale."""
     prior, z = prior_of(table_of(seed), schedule, prediction), random_z(seed, VIEWS)
     g, _ = step(vsd_at(index, scale), prior, z, POINT)
@@ -158,9 +174,10 @@ def log_mixture(y, weights, means, variances):
 
 
 @pytest.mark.oracle("O2.4")
-@few
-@given(seeds, st.integers(150, 900), schedules, predictions)
-def test_o2_4_n_particles_descend_the_divergence_of_their_mixture(seed, index, schedule, prediction):
+@in_every_form
+@few_each
+@given(seeds, st.integers(150, 900), schedules)
+def test_o2_4_n_particles_descend_the_divergence_of_their_mixture(prediction, seed, index, schedule):
     """E[g_i] = n (sigma / alpha) d KL(q_t || p_t) / d x_i, and sum_i g_i is that of SDS."""
     weights, means, variances = [0.3, 0.7], [-1.2, 1.0], [0.1, 0.3]
     prior = on_a_line(weights, means, variances, schedule, prediction)
@@ -190,8 +207,9 @@ def test_o2_4_n_particles_descend_the_divergence_of_their_mixture(seed, index, s
 
 
 @pytest.mark.oracle("O2.6")
-def test_o2_6_particles_keep_their_spread_where_sds_collapses():
-    prior, steps = on_a_line([1.0], [0.5], [1.0], SD), 150
+@in_every_form
+def test_o2_6_particles_keep_their_spread_where_sds_collapses(prediction):
+    prior, steps = on_a_line([1.0], [0.5], [1.0], SD, prediction), 150
     ends = {}
     for name, critic in (("vsd", PARTICLES), ("sds", POINT)):
         x = torch.linspace(-0.3, 0.3, 12, dtype=f64)
@@ -215,9 +233,10 @@ def test_a_flow_says_the_same_at_equal_noise(seed, index):
 
 
 @pytest.mark.oracle("O0.9")
-@few
+@in_every_form
+@few_each
 @given(seeds, indices)
-def test_on_a_flow_it_is_the_difference_of_velocities(seed, index):
+def test_on_a_flow_it_is_the_difference_of_velocities(prediction, seed, index):
     """w_u (u_p - u_q) with w_u = (1 - tau) w: 1 for rf_uniform, (1 - tau) tau^2 / (tau^2 + (1 - tau)^2) for sigma2."""
     p, q, z = random_gauss(seed), random_gauss(seed + 9), random_z(seed, VIEWS)
     tau = time_of(index, RF)
@@ -226,7 +245,7 @@ def test_on_a_flow_it_is_the_difference_of_velocities(seed, index):
     def u(law):
         return law.eps(y, 1 - tau, tau) - law.x0(y, 1 - tau, tau)
 
-    prior, critic = prior_of({"y": p, "null": p}, RF, "velocity"), knows(gaussian(q))
+    prior, critic = prior_of({"y": p, "null": p}, RF, prediction), knows(gaussian(q))
     plain, _ = step(vsd_at(index, weight="rf_uniform"), prior, z, critic)
     close(plain, u(p) - u(q))
     paper, _ = step(vsd_at(index, weight="sigma2"), prior, z, critic)
@@ -253,9 +272,10 @@ class Amplified:
 
 
 @pytest.mark.oracle("OX.9")
-def test_ox_9_guidance_on_the_critic_is_seen_at_the_fixed_point():
+@in_every_form
+def test_ox_9_guidance_on_the_critic_is_seen_at_the_fixed_point(prediction):
     p, null, z = random_gauss(1), random_gauss(2), random_z(1, VIEWS)
-    prior = prior_of({"y": p, "null": null})
+    prior = prior_of({"y": p, "null": null}, SD, prediction)
     right, other = knows(gaussian(p)), knows(gaussian(null))
     g, _ = step(vsd_at(300), prior, z, right)
     wrong, _ = step(vsd_at(300), prior, z, Amplified(right, other, 7.5))

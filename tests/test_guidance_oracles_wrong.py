@@ -13,14 +13,7 @@ from guidance_cases import (
     random_z,
     residual_step,
 )
-from oracle_cases import (
-    VIEWS,
-    close,
-    csd_by_hand,
-    far,
-    sds_by_hand,
-    table_of,
-)
+from oracle_cases import VIEWS, close, csd_by_hand, far, in_every_form, sds_by_hand, table_of
 from sds3d.guidance.draws import Strategy
 
 from sds3d.priors.noise_schedule import NoiseSchedule
@@ -47,9 +40,10 @@ WRONG = {
 
 
 @pytest.mark.oracle("OX.1", "OX.2", "OX.14")
+@in_every_form
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("method", ["sds", "csd"])
-def test_negative_controls_differ(method, name):
+def test_negative_controls_differ(prediction, method, name):
     """Each mistake changes the gradient that the oracles above pin down; CSD's omegas avoid the blind spot of OX.14."""
     change = dict(WRONG[name])
     table, z = table_of(2), random_z(2, VIEWS)
@@ -59,14 +53,14 @@ def test_negative_controls_differ(method, name):
     if method == "csd":
         right = csd_by_hand(table, z, 400, SD, 1.0, 0.8, noise_of(0, 3, [0, 1]))
     right = float(1 - SD.alpha_bar[400]) * right
-    found, _ = residual_step(config, prior_of(table), z)
+    found, _ = residual_step(config, prior_of(table, SD, prediction), z)
     close(found, right)
     if method == "csd" and "cfg_scale" in change:
         change = {"omega1": 0.0}
     a, b = change.pop("swap", ("y", "y"))
     run = {k: change.pop(k) for k in ("step", "seed") if k in change}
     swapped = table | {a: table[b], b: table[a]}
-    prior = prior_of(swapped, change.pop("schedule", SD))
+    prior = prior_of(swapped, change.pop("schedule", SD), prediction)
     wrong, _ = residual_step(config | change, prior, z, **run)
     if method == "sds" and (a, b) == ("null", "neg"):
         far(wrong, right)  # the negative prompt in the empty slot is another method
@@ -74,21 +68,26 @@ def test_negative_controls_differ(method, name):
 
 
 @pytest.mark.oracle("OX.14")
-def test_ox_14_blind_spot():
+@in_every_form
+def test_ox_14_blind_spot(prediction):
     """At omega2 = omega1 / 2 the swap cannot be seen: this is why the tests use other ratios."""
     table, z = table_of(2), random_z(2, VIEWS)
     swapped = table | {"null": table["neg"], "neg": table["null"]}
     config = {"method": "csd", "omega1": 1.0, "omega2": 0.5, "times": at(400)}
-    close(residual_step(config, prior_of(table), z)[0], residual_step(config, prior_of(swapped), z)[0])
+    close(
+        residual_step(config, prior_of(table, SD, prediction), z)[0],
+        residual_step(config, prior_of(swapped, SD, prediction), z)[0],
+    )
 
 
 @pytest.mark.oracle("OX.6")
-def test_ox_6_no_gradient_leaks_through_the_network():
+@in_every_form
+def test_ox_6_no_gradient_leaks_through_the_network(prediction):
     """With the Jacobian of the network the residual would be a s C^-1 (eps_hat - eps)."""
     table, z = table_of(4), random_z(4, VIEWS)
     a, s = levels(400, SD)
     config = {"cfg_scale": 1, "weight": "uniform", "times": at(400)}
-    g, _ = residual_step(config, prior_of(table), z.clone().requires_grad_())
+    g, _ = residual_step(config, prior_of(table, SD, prediction), z.clone().requires_grad_())
     leaked = g @ torch.linalg.inv(table["y"].marginal(a, s)) * a * s
     right = sds_by_hand(table, z, 400, SD, 1, noise_of(0, 3, [0, 1]))
     close(g, right)
@@ -97,12 +96,15 @@ def test_ox_6_no_gradient_leaks_through_the_network():
 
 
 @pytest.mark.oracle("OX.3")
+@in_every_form
 @pytest.mark.parametrize("method", ["sds", "csd", "nfsd"])
-def test_ox_3_one_minus_alpha_is_another_weight(method):
+def test_ox_3_one_minus_alpha_is_another_weight(prediction, method):
     """1 - alpha in the place of 1 - alpha_bar, as a public unified guidance has it: off by 1 + alpha."""
     table, z = table_of(4), random_z(4, VIEWS)
-    found, _ = residual_step({"method": method, "times": at(400)}, prior_of(table), z)
-    plain, _ = residual_step({"method": method, "times": at(400), "weight": "uniform"}, prior_of(table), z)
+    found, _ = residual_step({"method": method, "times": at(400)}, prior_of(table, SD, prediction), z)
+    plain, _ = residual_step(
+        {"method": method, "times": at(400), "weight": "uniform"}, prior_of(table, SD, prediction), z
+    )
     bar = float(SD.alpha_bar[400])
     close(found, (1 - bar) * plain)
     far((1 - bar**0.5) * plain, found)
@@ -121,7 +123,8 @@ def test_ox_12_the_worst_draws_are_pushed_away():
 
 
 @pytest.mark.oracle("OX.13")
-def test_ox_13_a_flows_table_read_from_the_wrong_end():
+@in_every_form
+def test_ox_13_a_flows_table_read_from_the_wrong_end(prediction):
     """Index 300 of a descending table of shift 3 is sigma 0.875; read from the other end it is another noise level."""
     flow = NoiseSchedule("rf", shift=3.0)
     descending = [float(flow.sigma(torch.tensor([1 - k / 1000], dtype=torch.float64))) for k in range(1000)]
@@ -132,7 +135,7 @@ def test_ox_13_a_flows_table_read_from_the_wrong_end():
     table, z = table_of(6), random_z(6, VIEWS)
     right, wrong = (
         residual_step(
-            {"times": {"low": t, "high": t, "scale": "native"}}, prior_of(table, flow, "velocity"), z
+            {"times": {"low": t, "high": t, "scale": "native"}}, prior_of(table, flow, prediction), z
         )[0]
         for t in (0.7, 0.3)
     )

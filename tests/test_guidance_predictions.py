@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle_cases import few_each, in_every_form
 from sds3d.guidance.post import ClipNorm, UnitNorm
 from sds3d.guidance.predictions import CFG, ClampX0, Epsilon, Guided, Plain, Rescale
 from sds3d.guidance.rules import EPS, NEG, C, Linear, U, branches_of, guided, of
@@ -21,7 +22,9 @@ f64 = torch.float64
 RAMP = parse({"linear": [1.0, 0.5]})
 
 
-def state_and_answers(seed: int, alpha: float = 0.6, sigma: float = 0.8, views: int = 2):
+def state_and_answers(
+    seed: int, prediction: str = "v", alpha: float = 0.6, sigma: float = 0.8, views: int = 2
+):
     generator = torch.Generator().manual_seed(seed)
     z, eps = torch.randn(2, views, 2, 3, 3, dtype=f64, generator=generator)
     scales = (torch.full((views,), v, dtype=f64) for v in (alpha, sigma))
@@ -31,7 +34,7 @@ def state_and_answers(seed: int, alpha: float = 0.6, sigma: float = 0.8, views: 
     outputs = torch.randn(2, views, 2, 3, 3, dtype=f64, generator=generator)
     one = [torch.full((views, 1, 1, 1), v, dtype=f64) for v in (alpha, sigma)]
     return state, {
-        n: Prediction.of(o, state.z_t, *one, "v") for n, o in zip(("y", "null"), outputs, strict=True)
+        n: Prediction.of(o, state.z_t, *one, prediction) for n, o in zip(("y", "null"), outputs, strict=True)
     }
 
 
@@ -45,10 +48,12 @@ def consistent(found: Prediction, state) -> None:
 
 
 @pytest.mark.oracle("O0.6", "O0.7")
+@in_every_form
+@few_each
 @given(st.integers(0, 10**6), st.floats(-5.0, 50.0))
-def test_cfg_has_one_meaning_in_every_form(seed, s):
+def test_cfg_has_one_meaning_in_every_form(prediction, seed, s):
     """O0.6, O0.7: eps_null + s (eps_y - eps_null) = eps_y + (s - 1)(eps_y - eps_null), in all four forms."""
-    state, answers = state_and_answers(seed)
+    state, answers = state_and_answers(seed, prediction)
     found = CFG(constant(s)).combine(answers, 0.0)
     for form in ("eps", "x0", "v", "velocity"):
         y, null = (getattr(answers[n], form) for n in ("y", "null"))
@@ -75,10 +80,12 @@ def test_cfg_asks_only_what_it_needs():
 
 
 @pytest.mark.oracle("O0.7")
+@in_every_form
+@few_each
 @given(st.integers(0, 10**6), st.floats(0.0, 1.0), st.sampled_from(["x0", "eps"]), st.floats(1.5, 20.0))
-def test_rescale_gives_back_the_spread(seed, phi, space, s):
+def test_rescale_gives_back_the_spread(prediction, seed, phi, space, s):
     """O0.7: std = phi std(positive) + (1 - phi) std(guided), each sample by itself; the direction stays."""
-    state, answers = state_and_answers(seed)
+    state, answers = state_and_answers(seed, prediction)
     mixed = CFG(constant(s)).combine(answers, 0.0)
     found = Rescale(phi, space)(mixed, answers["y"], state)
     consistent(found, state)
@@ -90,16 +97,18 @@ def test_rescale_gives_back_the_spread(seed, phi, space, s):
 
 
 @pytest.mark.oracle("O0.7")
-def test_the_space_of_a_rescale_matters():
-    state, answers = state_and_answers(3)
+@in_every_form
+def test_the_space_of_a_rescale_matters(prediction):
+    state, answers = state_and_answers(3, prediction)
     mixed = CFG(constant(7.5)).combine(answers, 0.0)
     in_x0, in_eps = (Rescale(0.7, space)(mixed, answers["y"], state).eps for space in ("x0", "eps"))
     assert float((in_x0 - in_eps).abs().max()) > 0.1
 
 
 @pytest.mark.oracle("O0.7")
-def test_rescale_is_inert_without_guidance_or_share():
-    state, answers = state_and_answers(3)
+@in_every_form
+def test_rescale_is_inert_without_guidance_or_share(prediction):
+    state, answers = state_and_answers(3, prediction)
     mixed = CFG(constant(7.5)).combine(answers, 0.0)
     for space in ("x0", "eps"):
         torch.testing.assert_close(
