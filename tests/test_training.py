@@ -21,7 +21,7 @@ from sds3d.priors.kinds.embedded import Options, load_folder
 from sds3d.training import layers
 from sds3d.training.batches import Batches
 from sds3d.training.contrast import contrastive_loss, one_word_away
-from sds3d.training.denoising import PixelLoss
+from sds3d.training.denoising import Noising, PixelLoss
 from sds3d.training.loop import fit, learning_rate
 from sds3d.training.network import make_unet, save_model
 from sds3d.training.options import NetworkOptions, PictureOptions, TextOptions, TrainOptions
@@ -168,6 +168,20 @@ def test_learning_rate_is_steady_then_falls():
     options = TrainOptions(learning_rate=2.0, decay_share=0.25)
     rates = [learning_rate(options, s, 10_000) for s in (0, 199, 5000, 7500, 8750, 9999)]
     assert rates == pytest.approx([2 / 200, 2.0, 2.0, 2.0, 1.0, 0.04])
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 2.0])
+def test_the_weight_of_a_time_is_one_where_noise_prevails(power):
+    options = TrainOptions(clear_power=power, batch=64)
+    noising = Noising(options)
+    drawn = noising.drawn(3)
+    noised = noising.noised(torch.ones(64, 3, 2, 2), drawn, 3)
+    sigma2 = 1 - noising.alpha[noised.index] ** 2
+    assert torch.all(noised.weight[sigma2 >= 0.5] == 1)
+    assert torch.allclose(noised.weight[sigma2 < 0.5], (2 * sigma2[sigma2 < 0.5]) ** power, atol=1e-4)
+    off = torch.zeros(64, 3, 2, 2)
+    off[5] = 2.0
+    assert noised.loss(noised.v + off) == pytest.approx(float(noised.weight[5]) * 4 / 64, rel=1e-3)
 
 
 def test_contrastive_loss_limits():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.streams import Streams
@@ -25,11 +24,17 @@ class Noised:
 
     Args:
         z_t: noised. index: discrete times. v: alpha eps - sigma x0 (Salimans and Ho 2022, arXiv 2202.00512).
+        weight: of each sample's error, (B,).
     """
 
     z_t: Tensor
     index: Tensor
     v: Tensor
+    weight: Tensor
+
+    def loss(self, v: Tensor) -> Tensor:
+        """The weighted mean squared error of a prediction of v."""
+        return (self.weight * (v - self.v).square().flatten(1).mean(1)).mean()
 
 
 class Noising:
@@ -50,7 +55,8 @@ class Noising:
         t = torch.where(high, 300 + drawn[:, 4] * 700, drawn[:, 4] * 1000).long().clamp(max=999)
         eps = self.streams.normal(tuple(x0.shape), "noise", step=step)[0]
         a, s = self.alpha[t][:, None, None, None], self.sigma[t][:, None, None, None]
-        return Noised(a * x0 + s * eps, t, a * eps - s * x0)
+        weight = (2 * self.sigma[t] ** 2).clamp(max=1) ** self.options.clear_power
+        return Noised(a * x0 + s * eps, t, a * eps - s * x0, weight)
 
     def captions(self, batch: Batch | SoundBatch, drawn: Tensor) -> list[str]:
         """The batch's sentences, a share of them left out."""
@@ -59,7 +65,7 @@ class Noising:
 
 
 class PixelLoss:
-    """Mean squared error of v for the pixel model (priors.pixel_unet).
+    """Weighted squared error of v for the pixel model (priors.pixel_unet).
 
     Args:
         tower: the frozen contrastive model whose text side the network reads.
@@ -84,7 +90,7 @@ class PixelLoss:
             v = unet_output(
                 unet, self.features, o.network.unshuffle, noised.z_t, noised.index, states, labels
             )
-        return F.mse_loss(v, noised.v)
+        return noised.loss(v)
 
     @torch.no_grad()
     def _text(self, captions: list[str]) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..assetio.pictures import contact_sheet
@@ -66,7 +65,7 @@ class LatentLoss:
                 states = self.tower.text_encoder(ids).last_hidden_state
             noised = self.noising.noised(z * self.vae.config.scaling_factor, drawn, step)
             v = unet(noised.z_t, noised.index, states, return_dict=False)[0]
-        return F.mse_loss(v.float(), noised.v)
+        return noised.loss(v.float())
 
 
 def save_pipeline(unet: Any, vae: Any, tower: Scorer, folder: Path) -> None:

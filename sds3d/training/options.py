@@ -143,6 +143,9 @@ class TrainOptions(FitOptions):
     """Pictures of each of them."""
     high_noise_share: float = Field(0.35, ge=0, le=1)
     """Share of the times drawn from the noisier 70 % alone, where shape is decided."""
+    clear_power: float = Field(0.5, ge=0)
+    """Power of min(1, 2 sigma^2), the weight of a time: the error of v is largest where a picture is hardly noised and
+    only its grain is undecided; 0 weighs all times alike."""
     drop_text: float = Field(0.12, ge=0, le=1)
     """Share of the pictures whose caption is left out: the null prompt is learned from them."""
     drop_camera: float = Field(0.15, ge=0, le=1)
