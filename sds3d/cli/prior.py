@@ -97,10 +97,13 @@ def evaluate(
 ) -> None:
     """Judge a trained model: R@1 and R@5 by the metric scorer, and what caption and camera are worth."""
     from ..training.report import evaluate_run
+    from ..training.sound_options import SoundTrainOptions
+    from ..training.sound_report import evaluate_sounds
     from .output import print_json, print_table
 
     options = _options(list(words))
-    result = evaluate_run(options, captions, seeds, lambda line: typer.echo(line, err=True))
+    tell = evaluate_sounds if isinstance(options, SoundTrainOptions) else evaluate_run
+    result = tell(options, captions, seeds, lambda line: typer.echo(line, err=True))  # type: ignore[arg-type]
     if as_json:
         print_json(result)
     else:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.streams import Streams
@@ -42,7 +41,7 @@ def make_sound_unet(options: SoundNetworkOptions, seed: int) -> Any:
 
 
 class SoundLoss:
-    """Mean squared error of v on spectrograms; a loop.Loss.
+    """Weighted squared error of v on spectrograms; a loop.Loss.
 
     Args:
         tower: the frozen contrastive model whose text side the network reads.
@@ -60,7 +59,7 @@ class SoundLoss:
         states, pooled = self._text(self.noising.captions(batch, drawn))
         with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bfloat16"):
             v = sound_unet_output(unet, o.network.unshuffle, noised.z_t, noised.index, states, pooled)
-        return F.mse_loss(v, noised.v)
+        return noised.loss(v)
 
     @torch.no_grad()
     def _text(self, captions: list[str]) -> tuple[Tensor, Tensor]:
