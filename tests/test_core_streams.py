@@ -51,6 +51,17 @@ def test_neighbouring_steps_and_ids_share_no_bits():
     assert len(np.unique(values)) == len(values)
 
 
+@given(seed=seeds, step=st.integers(0, 10**6), ids=st.lists(st.integers(-3, 2**40), min_size=1, max_size=3))
+def test_the_bits_are_those_of_a_generator_a_view(seed, step, ids):
+    """One generator that is set for each view says what fresh ones at these counters say."""
+    s = Streams(seed)
+    together = s._raw(9, "x", (1,), step, ids)
+    for row, i in zip(together, ids, strict=True):
+        counter = np.array([0, step + 1, i % 2**64, 0], dtype=np.uint64)
+        alone = np.random.Philox(key=s._philox_key("x", (1,)), counter=counter)
+        assert (row == alone.random_raw(9)).all()
+
+
 def test_normal_moments_and_tails():
     x = Streams(0).normal((200_000,), "x")[0].double()
     n = len(x)

@@ -89,6 +89,13 @@ def test_t_of_kappa_takes_the_nearer_level_in_log_kappa(index, share):
         assert int(found) == index + (share > 0.5)
 
 
+@given(st.floats(0.0, 1.0), st.sampled_from([SD, RF, NoiseSchedule("rf", shift=3.0)]))
+def test_published_times_keep_their_noise(t, schedule):
+    kappa = SD.kappa(one(t))
+    assert torch.equal(schedule.t_of_published(one(t)), schedule.t_of_kappa(kappa))
+    assert float(schedule.kappa(schedule.t_of_published(one(t)))) == pytest.approx(float(kappa), rel=1e-9)
+
+
 def test_t_of_kappa_outside_of_the_table():
     levels = torch.tensor([0.0, 1e-9, 1e9, math.inf], dtype=f64)
     assert SD.index(SD.t_of_kappa(levels)).tolist() == [0, 0, 999, 999]
@@ -173,6 +180,32 @@ def test_edm_style_v_is_the_same_v(kappa, seed):
     denoised = x / (1 + kappa**2) - kappa / math.sqrt(1 + kappa**2) * v
     x0 = to_x0(v, a * x, torch.tensor(a, dtype=f64), torch.tensor(s, dtype=f64), "v")
     torch.testing.assert_close(x0, denoised, rtol=1e-9, atol=1e-9)
+
+
+def test_a_form_is_made_when_it_is_read_and_once():
+    asked = []
+
+    def form(name):
+        asked.append(name)
+        return torch.arange(3.0)
+
+    said = Prediction(form, torch.ones(3))
+    part = said[1:]
+    assert asked == []
+    assert part.eps.tolist() == [1.0, 2.0]
+    assert len(part.weight) == 2
+    assert part.eps is part.eps
+    assert said.eps.tolist() == [0.0, 1.0, 2.0]
+    assert asked == ["eps"]
+
+
+@pytest.mark.parametrize("name", ["epsilon", "v", "x0", "velocity"])
+def test_gradients_go_through_the_output_alone(name):
+    output, z_t = (torch.ones(1, 3, dtype=f64, requires_grad=True) for _ in range(2))
+    said = Prediction.of(output, z_t, torch.tensor(0.6), torch.tensor(0.8), name)
+    (said.eps + said.x0 + said.v + said.velocity).sum().backward()
+    assert z_t.grad is None
+    assert bool(output.grad.abs().sum() > 0)
 
 
 @pytest.mark.parametrize("form", [to_eps, to_x0, from_eps_x0])
