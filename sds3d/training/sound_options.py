@@ -67,6 +67,6 @@ class SoundTrainOptions(FitOptions):
     high_noise_share: float = Field(0.35, ge=0, le=1)
     """Share of the times drawn from the noisier 70 % alone, where the kind is decided."""
     clear_power: float = Field(0.5, ge=0)
-    """Power of min(1, 2 sigma^2) by which a time's error counts: nearly clear spectrograms count less; 0 counts alike."""
+    """Power of min(1, 2 sigma^2) by which a time's error counts: nearly clear spectrograms count less; 0: all alike."""
     drop_text: float = Field(0.12, ge=0, le=1)
     """Share of the sounds whose caption is left out: the null prompt is learned from them."""
