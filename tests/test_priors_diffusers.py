@@ -238,3 +238,10 @@ def test_only_half_precision_files_are_enough(sd1: Path, tmp_path: Path) -> None
         assert torch.equal(half.network.state_dict()[name], weight.half().float())
     said = [p.prepare(base.Prompts("a fox")).tensors["y.states"] for p in (half, full)]
     assert 0 < float((said[0] - said[1]).abs().max()) < 0.02
+
+
+def test_what_a_prior_tells_of_itself_is_known_before_it_is_loaded(model: Path) -> None:
+    prior = load(model)
+    info, schedule = kind.outline(prior.options)
+    assert info == prior.info
+    assert torch.equal(schedule.sigma(torch.linspace(0, 1, 9)), prior.schedule.sigma(torch.linspace(0, 1, 9)))

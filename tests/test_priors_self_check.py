@@ -141,3 +141,10 @@ def test_doctor_shows_it() -> None:
     shown = CliRunner().invoke(app, ["doctor", "--prior", str(folder_of("sd1"))])
     assert "WRONG     prior: error of the noise" in shown.stdout
     assert "cannot run here until" in shown.stdout
+
+
+def test_the_embedded_prior_tells_of_itself_before_it_is_loaded(trained) -> None:
+    info, schedule = embedded.outline(trained.options)
+    assert info == trained.info
+    t = torch.linspace(0, 1, 9)
+    assert torch.equal(schedule.sigma(t), trained.schedule.sigma(t))

@@ -24,6 +24,7 @@ from ..adapters import change_texts, check_additions, fuse_loras
 from ..attention import EDITED, attention_maps
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..branches import Branches
+from ..control import Controlled, check_control, control_files, control_picture, load_control
 from ..debias import SIDES, masked_language_model, without_contradictions
 from ..families.base import Layout, check_views
 from ..few_step import FewStep, known_times, told_by_name, told_by_scheduler
@@ -69,7 +70,8 @@ def create(options: Options, device: str = "cpu") -> DiffusersPrior:
 def weight_files(options: Options) -> list[Path]:
     """The safetensors files that a run with these options reads; errors as in `create`."""
     added = [one.file for one in options.loras] + [one.file for one in options.embeddings]
-    return weight_files_of(_checked(options)) + [Path(file).expanduser() for file in added]
+    files = weight_files_of(_checked(options)) + [Path(file).expanduser() for file in added]
+    return files + [file for one in options.controls for file in control_files(one)]
 
 
 def check_prompts(
@@ -110,6 +112,8 @@ def _checked(options: Options, device: torch.device | None = None) -> Layout:
     """
     layout = check_folder(options.folder, options.file, options.size, options.trust)
     check_additions(layout, options.loras, options.embeddings)
+    for one in options.controls:
+        check_control(one, dict(layout.configs[layout.family.network]))
     device = device or _device(options.device, "cuda" if torch.cuda.is_available() else "cpu")
     check_quantize(options, layout, device)
     check_speed(options, layout, device)
@@ -128,6 +132,30 @@ def _debiased(prompt: str, folder: str) -> dict[str, str]:
             _log.warning("debiasing: for the %s the prompt is %r", words, kept)
         texts[f"y{i}"] = f"{kept}, {words}"
     return texts
+
+
+def outline(options: Options) -> tuple[PriorInfo, NoiseSchedule]:
+    """What the prior tells of itself and its noise schedule, from the small files; errors as in `create`."""
+    layout = _checked(options)
+    schedule, prediction = layout.family.schedule(layout)
+    return _info(layout, options, prediction), schedule
+
+
+def _info(layout: Layout, options: Options, prediction: str) -> PriorInfo:
+    name = (layout.file or layout.folder).resolve().name
+    return PriorInfo(
+        name=f"diffusers/{name}",
+        media="image",
+        size=layout.size,
+        latent_shape=layout.latent_shape,
+        prediction=prediction,
+        views_per_group=layout.family.views_per_group,
+        branches=(*Branches.NAMES, "src", *(("skip",) if options.perturb else ())),
+        uses_camera=layout.family.uses_camera,
+        licence=f"see the model card of {name}",
+        attention=layout.family.attention,
+        maps=layout.family.maps | {one.map for one in options.controls},
+    )
 
 
 def _device(wanted: str, otherwise: str) -> torch.device:
@@ -199,19 +227,7 @@ class DiffusersPrior:
         self.dtype = _precision(options, device)
         self.schedule, prediction = _noise_levels(layout, options)
         self.tier = tier_for(layout, options, device, self.dtype)
-        name = (layout.file or layout.folder).resolve().name
-        self.info = PriorInfo(
-            name=f"diffusers/{name}",
-            media="image",
-            size=layout.size,
-            latent_shape=layout.latent_shape,
-            prediction=prediction,
-            views_per_group=self.family.views_per_group,
-            branches=(*Branches.NAMES, "src", *(("skip",) if options.perturb else ())),
-            uses_camera=self.family.uses_camera,
-            licence=f"see the model card of {name}",
-            attention=self.family.attention,
-        )
+        self.info = _info(layout, options, prediction)
 
     @functools.cached_property
     def network(self) -> Any:
@@ -241,13 +257,18 @@ class DiffusersPrior:
             vae.to(memory_format=torch.channels_last)
         return spare(vae, self.tier, self.options.vae_tiles, self.family.factor(self.layout.configs))
 
+    @functools.cached_property
+    def controls(self) -> list[Any]:
+        """The ControlNets, loaded now if they were not; errors as in `load_control`."""
+        return [load_control(one, self.dtype, self.device) for one in self.options.controls]
+
     def load(self) -> None:
-        """Have the networks in memory; errors as those of `network` and `vae`."""
-        _ = self.network, self.vae
+        """Have the networks in memory; errors as those of `network`, `vae` and `controls`."""
+        _ = self.network, self.vae, self.controls
 
     def close(self) -> None:
         """Let go of the networks, and of the memory that the GPU keeps for them; the next use loads them again."""
-        for name in ("network", "vae"):
+        for name in ("network", "vae", "controls"):
             self.__dict__.pop(name, None)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -261,6 +282,8 @@ class DiffusersPrior:
             PromptError: the prompt is empty, or too long for the text encoders.
         """
         texts = prompts.texts(VIEW_WORDS)
+        if self.family.sees_source:
+            texts |= {name.replace("y", "src", 1): "" for name in texts if name.startswith("y")}
         if self.options.debias is not None and prompts.view_words:
             texts |= _debiased(prompts.text, self.options.debias)
         check_texts(self.layout, load_tokenizers(self.layout), texts)
@@ -269,7 +292,8 @@ class DiffusersPrior:
         change_texts(self.layout, pipe, self.options.loras, self.options.embeddings)
         for name in self.family.encoders:
             place_network(getattr(pipe, name), self.device, self.tier)
-        tensors = embed_texts(self.layout, pipe, texts, frozenset({"null", "neg"}), self.device)
+        silent = {name for name, text in texts.items() if not text and name.startswith("src")}
+        tensors = embed_texts(self.layout, pipe, texts, frozenset({"null", "neg", *silent}), self.device)
         if self.info.attention and prompts.source:
             tensors[EDITED] = edited_words(pipe.tokenizer, prompts.source, prompts.text).to(self.device)
         return Embedded(tensors)
@@ -277,10 +301,13 @@ class DiffusersPrior:
     @torch.no_grad()
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
         """Branches y (by view where view prompts were made), null, neg and those of Perp-Neg; see branches.py."""
-        extra = self.family.extra(self.layout, look, self.options)
+        size = self.info.size
+        extra = self.family.extra(self.layout, look, self.options) | self.family.seen(self.vae, maps, size)
+        for k, one in enumerate(self.options.controls):
+            extra[f"control{k}"] = control_picture(one.map, look, maps, size)
         extra = {k: v.to(self.device) for k, v in extra.items()}
         skip = self.options.perturb is not None
-        return Branches(embedded.tensors, look, extra, self.device, skip)
+        return Branches(embedded.tensors, look, extra, self.device, skip, self.family.blank)
 
     def encode(self, media: Tensor) -> Tensor:
         """RGB in [0, 1] at any size -> z; gradients pass through the encoder."""
@@ -320,8 +347,13 @@ class DiffusersPrior:
 
     def _forward(self, z_t: Tensor, time: Tensor, tensors: dict[str, Tensor]) -> Tensor:
         """The network's native output, float32."""
+        told = [
+            (network, one.scale, tensors[f"control{k}"])
+            for k, (network, one) in enumerate(zip(self.controls, self.options.controls, strict=True))
+        ]
+        network = Controlled(self.network, told) if told else self.network
         with attention_kernel(self.options.attention):
-            return self.family.forward(self.network, z_t.to(self.dtype), time, tensors).float()
+            return self.family.forward(network, z_t.to(self.dtype), time, tensors).float()
 
     def _forward_parts(self, z_t: Tensor, time: Tensor, tensors: dict[str, Tensor], skips: Tensor) -> Tensor:
         """The rows that skip layers apart from the others."""

@@ -25,9 +25,11 @@ from ..attention import EDITED, attention_maps, edited_branch, edited_tokens
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..folder import Components, best_cpu_dtype, load_components
 from ..lora import Adapter, LoraNetwork, LoraSpec, Weights
-from ..noise_schedule import over
+from ..model_folder import read_json
+from ..noise_schedule import NoiseSchedule, over
 from ..pixel_unet import ViewFeatures, pool_text, unet_output
 from ..pixels import decode_pixels, encode_pixels
+from ..scheduler_config import schedule_of
 from ..views import VIEW_WORDS, view_index
 from ..words import check_words
 
@@ -140,6 +142,33 @@ def _check_texts(texts: Mapping[str, str], vocabulary: Collection[str], max_toke
         check_words(text, known, max_tokens - 2, "embedded")  # two tokens open and close the sentence
 
 
+def outline(options: Options) -> tuple[PriorInfo, NoiseSchedule]:
+    """What the prior tells of itself and its noise schedule, before it is loaded.
+
+    Raises:
+        Sds3dError: the model's small files are missing or broken.
+    """
+    folder = model_folder(options)
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    schedule, prediction = schedule_of(scheduler, folder / "scheduler")
+    return _info(options, read_json(folder / "model_index.json"), prediction), schedule
+
+
+def _info(options: Options, index: Mapping[str, Any], prediction: str) -> PriorInfo:
+    side = int(index["image_size"])
+    return PriorInfo(
+        name=f"embedded/{options.folder.name if options.folder else options.model}",
+        media="image",
+        size=(side, side),
+        latent_shape=(3, side, side),
+        prediction=prediction,
+        branches=("y", "null", "neg", "src"),
+        uses_camera=options.condition_on_camera,
+        licence="Apache-2.0",
+        attention=True,
+    )
+
+
 def create(options: Options, device: str = "cpu") -> EmbeddedPrior:
     """Load the model that the options name."""
     return load_folder(model_folder(options), options, device)
@@ -166,18 +195,7 @@ class EmbeddedPrior:
         }
         self.schedule, self.unshuffle = parts.schedule, int(parts.index["pixel_unshuffle"])
         self.view_features = ViewFeatures.of(parts.index)
-        side = int(parts.index["image_size"])
-        self.info = PriorInfo(
-            name=f"embedded/{options.folder.name if options.folder else options.model}",
-            media="image",
-            size=(side, side),
-            latent_shape=(3, side, side),
-            prediction=parts.prediction,
-            branches=("y", "null", "neg", "src"),
-            uses_camera=options.condition_on_camera,
-            licence="Apache-2.0",
-            attention=True,
-        )
+        self.info = _info(options, parts.index, parts.prediction)
 
     def prepare(self, prompts: Prompts) -> Embedded:
         """Text states of the prompt, the empty prompt, the negative prompt, a source's and, if asked, the view prompts.
