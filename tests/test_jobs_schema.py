@@ -155,6 +155,12 @@ def test_hints_are_of_the_kind_that_was_chosen():
         configs.from_words(["a duck", "representation=gaussians", "representation.strateg=mcmc"])
 
 
+@pytest.mark.parametrize("given", ["surfels", {"kind": "gaussians-2d", "sh_degree": 1}])
+def test_a_word_that_people_take_for_a_kind_is_answered_with_what_to_write(given):
+    with pytest.raises(ConfigError, match=r"gaussians with representation\.surfels=true"):
+        configs.from_mapping({"prompt": "a red cube", "representation": given})
+
+
 def test_the_order_of_keys_does_not_change_the_hash():
     modes = {"y": {"mean": 0.5}, "null": {"mean": 0.0}}
     one, two = (

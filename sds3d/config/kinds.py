@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -79,6 +79,7 @@ class KindOf(Shorthand):
         group: entry-point group for third parties.
         key: the key that tells them apart.
         names: what further words stand for, where there are any.
+        instead: words that people take for a kind -> what to write, for the error.
     """
 
     def __init__(
@@ -88,9 +89,11 @@ class KindOf(Shorthand):
         group: str | None = None,
         key: str = "kind",
         names: Names | None = None,
+        instead: Mapping[str, str] = MappingProxyType({}),
     ):
         super().__init__(key)
         self.package, self.default, self.group, self.names = package, default, group, names
+        self.instead = instead
 
     def expand(self, value: Any) -> Any:
         """A word as its mapping; a mapping without a kind gets the default one."""
@@ -123,7 +126,10 @@ class KindOf(Shorthand):
         return core_schema.no_info_before_validator_function(self._known, union)
 
     def _known(self, value: Any) -> Any:
-        """As `expand`; a word that is neither a kind nor a name is refused with the nearest of both."""
+        """As `expand`; a word that is no kind and no name is refused with the nearest of both, or what to write."""
+        word = value.get(self.key) if isinstance(value, dict) else value
+        if isinstance(word, str) and word in self.instead:
+            raise ValueError(f'"{word}" is no {self.key} of its own: write {self.instead[word]}.')
         if self.names is not None and isinstance(value, str):
             given = self.expand(value)
             if given[self.key] not in self.choices():

@@ -33,7 +33,13 @@ PRIORS = KindOf(
     group=prior_registry.GROUP,
     names=Names(models.expand, models.words, "a model's name (`sds3d models` lists them) or folder"),
 )
-REPRESENTATIONS = KindOf("sds3d.representations", default="grid", group="sds3d.representations")
+_FLAT = "gaussians with representation.surfels=true (in YAML {kind: gaussians, surfels: true})"
+REPRESENTATIONS = KindOf(
+    "sds3d.representations",
+    default="grid",
+    group="sds3d.representations",
+    instead={"surfels": _FLAT, "gaussians-2d": _FLAT, "2dgs": _FLAT, "splats": "gaussians"},
+)
 GUIDANCE = method_of()
 
 ExportKind = Literal[
