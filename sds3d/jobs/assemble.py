@@ -271,15 +271,17 @@ def check_guidance(config: RunConfig) -> None:
 
     Raises:
         ConfigError: they do not, or a reward's weights are not here; the text says what to take instead.
+        AssetError: a file that is edited cannot be read.
     """
     for one in config.apart():
         recipe = preset(one.guidance.method)(one.guidance)
         needs = recipe.needs
         if recipe.draw_weights is not None:
             recipe.draw_weights.check()
-        if not (needs.source or needs.media or needs.pixels):
-            continue
         options = one.config
+        # a file that is edited is opened now, so that one that cannot be is refused before anything is made
+        if not (needs.source or needs.media or needs.pixels or options.edit):
+            continue
         sampler = options.representation.sampler(options.cameras.sampler())
         cameras = sampler.sample(Streams(options.seed), 0, 1) is not None
         scene = build_representation(options.model_copy(update={"particles": 1}))
