@@ -271,6 +271,22 @@ def test_what_cannot_be_run_again_is_told(whole, tmp_path):
         restart_from(halfway, "fine")
 
 
+def test_files_of_an_earlier_stage_do_not_stay(tmp_path, capsys):
+    first = {
+        "name": "a",
+        "representation": {"kind": "gaussians", "init": {"count": 30}, "mesh_resolution": 16},
+    }
+    second = {"name": "b", "representation": {"kind": "grid", "resolutions": [8]}, "optimize": {"steps": 3}}
+    folder = staged(tmp_path, first | {"optimize": {"steps": 4}}, second)
+    with pytest.raises(StopRequested):
+        execute(folder, StopAt(3))
+    cli.app(["export", str(folder.path)], standalone_mode=False)
+    assert set(folder.assets()) == {"glb", "3dgs"}
+    execute(folder)
+    assert set(folder.assets()) == {"glb"}
+    assert set(folder.of_stage("a").assets()) == {"glb", "3dgs"}
+
+
 def test_particles_go_on_one_by_one(tmp_path):
     folder = staged(tmp_path, *TWO, particles=2, pictures={**SMALL["pictures"], "turntable_frames": 0})
     execute(folder)

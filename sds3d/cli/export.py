@@ -47,7 +47,7 @@ def command(
     """Write asset files of a run in other formats."""
     from contextlib import nullcontext
 
-    from ..jobs.export import load_stage, parse_kinds, wanted, write_assets
+    from ..jobs.export import drop_others, load_stage, parse_kinds, wanted, write_assets
     from ..jobs.provenance import origin
     from ..jobs.schema import BakingOptions
     from .find import find_run
@@ -64,6 +64,8 @@ def command(
         representation, step, stage = load_stage(folder)
         kinds = wanted(kinds or config.export, stage.representation)
         stem = folder.path / "asset" if out is None else out / folder.path.name
+        if out is None:
+            drop_others(folder, stage.representation)
         files = write_assets(
             representation,
             kinds,

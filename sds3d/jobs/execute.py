@@ -21,7 +21,7 @@ from . import configs, metrics, provenance
 from .assemble import Place, PriorCache, assemble, priors_of, weight_files
 from .conversion import check_stages, converted
 from .device import device_of
-from .export import wanted, write_assets
+from .export import drop_others, wanted, write_assets
 from .pictures import write_before_after, write_pictures
 from .record import Leg, Recorder
 from .runfolder import RunFolder, Status
@@ -128,6 +128,7 @@ def _write_results(
         write_before_after(folder, stage.original.representation, scene, config, stage.device)
     scene.to(torch.device("cpu"))
     for place in places:
+        drop_others(place, config.representation)
         write_assets(
             scene,
             export or wanted(None, config.representation),

@@ -157,6 +157,14 @@ class _Forms:
         return replace(mesh, material=(mesh.material or Material()) if o.shading == "lit" else None)
 
 
+def drop_others(folder: RunFolder, options: RepresentationOptions) -> None:
+    """Delete files in which an earlier stage was exported, and which this representation has no form for."""
+    for files in folder.particles():
+        for kind, path in files.items():
+            if FORMS[kind] not in options.forms:
+                path.unlink()
+
+
 def load_representation(folder: RunFolder) -> tuple[Representation, int]:
     """The representation of a run's last good checkpoint, and its step in the run.
 
