@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,39 @@ def mvdream(folder: Path) -> Path:
     )
     parts = {"unet": views, "vae": kl_vae(), "text_encoder": clip_text(), "scheduler": ddim()}
     return write(folder, "MVDreamPipeline", parts, {"tokenizer": clip_words})
+
+
+def instruct(folder: Path) -> Path:
+    """InstructPix2Pix: the source's latent beside the noisy one."""
+    return renamed(sd(folder, in_channels=8), "StableDiffusionInstructPix2PixPipeline")
+
+
+def inpainting(folder: Path) -> Path:
+    """Stable Diffusion's inpainting model."""
+    return renamed(sd(folder, in_channels=9), "StableDiffusionInpaintPipeline")
+
+
+def renamed(folder: Path, pipeline: str) -> Path:
+    """The folder under another pipeline's name."""
+    file = folder / "model_index.json"
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"_class_name": pipeline, "_diffusers_version": "0.30.0"})
+    )
+    return folder
+
+
+def controlnet(folder: Path) -> Path:
+    """A ControlNet for `sd`."""
+    from diffusers import ControlNetModel
+
+    network = seeded(ControlNetModel.from_unet, unet(), conditioning_embedding_out_channels=(4, 8, 8))
+    # pictures are 4 times as large as latents here, not 8 times
+    network.save_pretrained(folder)
+    return folder
+
+
+EDITORS: dict[str, Callable[[Path], Path]] = {"instruct": instruct, "inpainting": inpainting}
+"""Families that look at the original of an edit."""
 
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {

@@ -36,6 +36,7 @@ class Branches(Mapping[str, Cond]):
         texts: "edited" and "name.tensor" -> (...) of the texts y, null, neg, perhaps src and, where views are told in
             words, y0 … y3 and src0 … src3.
         look: B views. extra: inputs that all branches share, each (B, ...). skip: offer "skip", y without layers.
+        blank: names of those that are zeros in the branch null.
     """
 
     NAMES: ClassVar[tuple[str, ...]] = ("y", "null", "neg", "mix", "neg0", "neg1", "plain")
@@ -47,8 +48,10 @@ class Branches(Mapping[str, Cond]):
         extra: Mapping[str, Tensor],
         device: torch.device,
         skip: bool = False,
+        blank: frozenset[str] = frozenset(),
     ):
         self._texts, self._extra, self._device, self._skip = texts, dict(extra), device, skip
+        self._blank = {k: torch.zeros_like(v) for k, v in extra.items() if k in blank}
         self._count, self._cameras = len(look.background), look.cameras
         self._by_view = look.cameras is not None and any(k.startswith("y0.") for k in texts)
 
@@ -67,6 +70,8 @@ class Branches(Mapping[str, Cond]):
         if name == EDITED:
             return edited_branch(self["y"], self._texts[EDITED])
         cond = self._plain("y" if name == "skip" else name)
+        if name == "null" and self._blank:
+            cond = Cond({**cond.tensors, **self._blank}, cond.weight)
         if not self._skip:
             return cond
         skips = torch.full((self._count,), name == "skip", device=self._device)

@@ -35,9 +35,15 @@ def encode_latent(
     Returns:
         (B, C, h, w) float32 on the autoencoder's device.
     """
+    return (latent_mode(vae, rgb, size).float() - _shift(vae)) * vae.config.scaling_factor
+
+
+def latent_mode(
+    vae: Any, rgb: Float[Tensor, "b 3 h w"], size: tuple[int, int]
+) -> Float[Tensor, "b c latent_h latent_w"]:
+    """As `encode_latent`, without the model's scale and shift, in the autoencoder's precision."""
     image = resized(2.0 * rgb.to(device=vae.device, dtype=vae.dtype) - 1.0, size)
-    mode = vae.encode(image).latent_dist.mode().float()
-    return (mode - _shift(vae)) * vae.config.scaling_factor
+    return vae.encode(image).latent_dist.mode()
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from ..config.options import Options as BaseOptions
 from ..core.devices import check_word
 from .adapters import Embedding, Lora
+from .control import ControlOptions
 from .perturb import PerturbOptions
 from .trust import Trust
 
@@ -62,6 +63,8 @@ class Options(BaseOptions):
     """Hold the networks' convolutions with the channels innermost."""
     attention: Literal["auto", "math", "flash", "efficient", "cudnn", "xformers", "sage"] = "auto"
     """Kernel of attention: torch's choice, one of torch's by name (a CPU has math and flash), or a package's."""
+    controls: tuple[ControlOptions, ...] = ()
+    """ControlNets that tell the model the depth or the normals of each view: {folder: …, map: depth}."""
     perturb: PerturbOptions | None = None
     """Layers to leave out in a further branch, for the guider slg and for PAG."""
     debias: str | None = None

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...core.errors import ConfigError
-from ...core.look import Look
+from ...core.look import Look, Render
 from ..latent import decode_latent, encode_latent
 from ..noise_schedule import NoiseSchedule
 from ..scheduler_config import schedule_of
@@ -73,6 +73,8 @@ class Family:
         views_per_group: views of one object that are judged together.
         uses_camera: the network is told the camera.
         multiple: pixels of a side are a multiple of `factor` times this (the transformer's patches).
+        maps: what it reads of the maps that `Prior.condition` is given. blank: inputs of `seen` that are zeros in the
+            branch null. sees_source: the branch src shows the source's picture and says nothing.
         attention: a UNet whose cross-attention tells where words act; see priors.attention.
         converted: classes whose weights are read into one of the library's; their own code is never run.
     """
@@ -91,6 +93,9 @@ class Family:
     views_per_group = 1
     uses_camera = False
     multiple = 1
+    maps: frozenset[str] = frozenset()
+    blank: frozenset[str] = frozenset()
+    sees_source = False
     attention = False
     converted: frozenset[str] = frozenset()
 
@@ -148,6 +153,14 @@ class Family:
 
     def extra(self, layout: Layout, look: Look, options: Options) -> dict[str, Tensor]:
         """Further inputs of the network for these views, each (B, ...), the same in every branch."""
+        return {}
+
+    def seen(self, vae: Any, maps: Render, size: tuple[int, int]) -> dict[str, Tensor]:
+        """Further inputs of the network from pictures of these views, each (B, ...).
+
+        Raises:
+            ConfigError: a map is missing.
+        """
         return {}
 
     def forward(self, network: Any, z_t: Tensor, time: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:

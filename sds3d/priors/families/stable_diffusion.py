@@ -29,7 +29,7 @@ class StableDiffusion(Family):
 
     name = "stable-diffusion"
     attention = True
-    pipelines = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
+    pipelines: tuple[str, ...] = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
 
     def objections(self, configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Inpainting, upscaling and other editors have more inputs than a picture and a text."""

@@ -34,9 +34,11 @@ class ModelEntry(Options):
     family: str | None = None
     """Family of the adapter that reads it; none: listed, but not readable yet."""
     base: Alias | None = None
-    """Name of the model that `loras` are added to; such an entry has no family of its own."""
+    """Name of the model that `loras` or the ControlNet are added to; such an entry has no family of its own."""
     loras: tuple[str, ...] = ()
     """LoRA files of the repository (or of `folder`) that are added to the base."""
+    control: Literal["depth", "normal"] | None = None
+    """A ControlNet beside the base: the map of the render that it is shown."""
     repositories: tuple[Repository, ...] = ()
     """Where it is fetched from, tried in this order."""
     folder: str | None = None
@@ -68,8 +70,8 @@ class ModelEntry(Options):
     def _has_a_place(self) -> ModelEntry:
         if not self.repositories and self.folder is None:
             raise ValueError("needs repositories: [{id: owner/name}] or folder: /path")
-        if bool(self.loras) != (self.base is not None):
-            raise ValueError("base and loras go together; give both or neither")
+        if bool(self.loras or self.control) != (self.base is not None):
+            raise ValueError("base and loras, or base and control, go together; give both or neither")
         return self
 
     @property

@@ -13,6 +13,8 @@ from ..weight_files import PICKLE, SAFE, stem_of
 from .entry import ModelEntry, trust_of
 from .table import ModelError
 
+_CONTROL = "controlnet"
+"""What a ControlNet would be called inside of a pipeline's folder."""
 _WORDS = (".json", ".txt", ".model")
 """Files of a tokenizer."""
 
@@ -37,8 +39,10 @@ def usual_files(entry: ModelEntry) -> list[str]:
     """The files that such a model has in most repositories; where weights lie in shards, the index stands for them."""
     if entry.loras:
         return list(entry.loras)
-    family = family_of_entry(entry)
     middle = f".{entry.variant}" if entry.variant else ""
+    if entry.control is not None:
+        return ["config.json", f"{stem_of(Path('controlnet'))}{middle}{SAFE}"]
+    family = family_of_entry(entry)
     names = ["model_index.json", "scheduler/scheduler_config.json"]
     for part in wanted_parts(family):
         names += [f"{part}/config.json", f"{part}/{stem_of(Path(part))}{middle}.safetensors"]
@@ -58,6 +62,14 @@ def choose(entry: ModelEntry, present: Sequence[str]) -> list[str]:
         if absent:
             raise ModelError(f"{entry.title}: the repository does not hold {', '.join(absent)}.")
         return sorted({*entry.loras, *_papers(names)})
+    if entry.control is not None:
+        inside = {f"{_CONTROL}/{name}" for name in names}
+        found = _weights(_CONTROL, entry.variant, inside) or _pickled(entry, _CONTROL, inside)
+        if not found or "config.json" not in names:
+            raise ModelError(_no_weights(entry, _CONTROL, inside))
+        return sorted(
+            {"config.json", *(name.removeprefix(f"{_CONTROL}/") for name in found), *_papers(names)}
+        )
     family = family_of_entry(entry)
     chosen = {"model_index.json", "scheduler/scheduler_config.json"} | _papers(names)
     for part in wanted_parts(family):

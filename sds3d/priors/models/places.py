@@ -80,6 +80,14 @@ def missing_in(entry: ModelEntry, folder: Path) -> str:
     if entry.loras:
         absent = [name for name in entry.loras if not (folder / name).is_file()]
         return f"{folder}: missing: {', '.join(absent)}" if absent else ""
+    if entry.control is not None:
+        from ..control import ControlOptions, control_files
+
+        try:
+            control_files(ControlOptions(folder=str(folder), map=entry.control))
+        except Sds3dError as error:
+            return str(error)
+        return ""
     if not entry.readable:
         return "" if any(folder.iterdir()) else f"{folder}: empty"
     from ..model_folder import check_folder
@@ -92,5 +100,5 @@ def missing_in(entry: ModelEntry, folder: Path) -> str:
 
 
 def base_of(entry: ModelEntry) -> ModelEntry | None:
-    """The model that a LoRA entry is added to."""
+    """The model that a LoRA's or a ControlNet's entry is added to."""
     return None if entry.base is None else get(entry.base)

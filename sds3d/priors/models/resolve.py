@@ -96,12 +96,20 @@ def resolved(options: Options) -> Options:
     entry = _entry(folder)
     if entry is None:
         return _from_hub_cache(options, folder)
-    loras = tuple(getattr(options, "loras", ()))
     base, own = base_of(entry), _folder_of(entry)
-    if base is not None:
-        added = tuple(_lora(options, own / name) for name in entry.loras)
-        own, loras = _folder_of(base), (*added, *loras)
-    return options.model_copy(update={"folder": str(own), "loras": loras})  # type: ignore[attr-defined]
+    if base is None:
+        return options.model_copy(update={"folder": str(own)})  # type: ignore[attr-defined]
+    from ..control import ControlOptions
+
+    loras = tuple(_lora(options, own / name) for name in entry.loras)
+    controls = () if entry.control is None else (ControlOptions(folder=str(own), map=entry.control),)
+    return options.model_copy(  # type: ignore[attr-defined]
+        update={
+            "folder": str(_folder_of(base)),
+            "loras": (*loras, *getattr(options, "loras", ())),
+            "controls": (*controls, *getattr(options, "controls", ())),
+        }
+    )
 
 
 def _entry(word: str) -> ModelEntry | None:
