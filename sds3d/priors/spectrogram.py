@@ -25,6 +25,8 @@ FLOOR = 1e-6
 """-60 dB: the power that counts as silence."""
 RANGE_DB = 30.0
 """Decibels in one unit of z."""
+LOUDEST = 2.0
+"""Of z: 30 dB above full scale."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,9 @@ class Codec:
 
         Each bin's power p becomes (p + e) g - e, kept at 0 or above: g is the ratio of the wanted to the present
         level, interpolated between bands and columns, e the silence's power spread over a band, so that a silent band
-        can come to sound.
+        can come to sound. Levels beyond LOUDEST are taken for it: a prediction may lie anywhere.
         """
+        z = z.clamp(max=LOUDEST)
         spectrum = stft(audio[:, 0], self.window, self.hop)
         bank = _bank(self).to(z)
         share = bank / bank.sum(0, keepdim=True).clamp(min=1e-6)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core.look import Look
 from ..core.streams import Streams
-from ..priors.base import Prompts
+from ..priors.base import Prompts, concatenate
 from ..priors.kinds.audio import AudioPrior, Options, load_folder
 from ..priors.noise_schedule import over
 from ..priors.scorer import Scorer
@@ -100,17 +100,20 @@ def errors(
     numbers = Streams(5).uniform((len(z), 2), "wrong")[0].tolist()
     wrong = [one_word_away(c, kinds, n) for c, n in zip(captions, numbers, strict=True)]
     eps = Streams(5).normal(tuple(z.shape), "eval noise")[0]
+    empty = prior.condition(prior.prepare(Prompts(captions[0])), look, {})["null"]
+    conditions = {
+        "right": concatenate([prior.condition(prior.prepare(Prompts(c)), look, {})["y"] for c in captions]),
+        "null": concatenate([empty] * len(z)),
+        "wrong caption": concatenate(
+            [prior.condition(prior.prepare(Prompts(c)), look, {})["y"] for c in wrong]
+        ),
+    }
     out = {}
     for time in BINS:
-        t = torch.full((1,), time, dtype=torch.float64)
+        t = torch.full((len(z),), time, dtype=torch.float64)
         z_t = over(prior.schedule.alpha(t), z) * z + over(prior.schedule.sigma(t), z) * eps
-        sums = {"right": 0.0, "null": 0.0, "wrong caption": 0.0}
-        for i in range(len(z)):
-            told, other = (
-                prior.condition(prior.prepare(Prompts(c)), look, {}) for c in (captions[i], wrong[i])
-            )
-            for name, cond in (("right", told["y"]), ("null", told["null"]), ("wrong caption", other["y"])):
-                found = prior.predict(z_t[i : i + 1], t, cond).x0
-                sums[name] += float((found - z[i : i + 1]).square().mean()) / len(z)
-        out[time] = {name: round(value, 5) for name, value in sums.items()}
+        out[time] = {
+            name: round(float((prior.predict(z_t, t, cond).x0 - z).square().mean()), 5)
+            for name, cond in conditions.items()
+        }
     return out
