@@ -28,6 +28,28 @@ from ..words import check_words
 from .embedded import assets_folder
 
 
+_FALLING = {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"}
+_X0_LOSS = {
+    "weight": "kappa",
+    "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"],
+    "times": _FALLING,
+    "cfg_scale": 5.0,
+}
+RECOMMENDED = {
+    "guidance": {
+        "sds": _X0_LOSS,
+        "csd": {"weight": "kappa", "times": _FALLING},
+        "nfsd": {"weight": "kappa", "times": _FALLING},
+        "audiosds": {"transforms": _X0_LOSS["transforms"], "times": _FALLING, "cfg_scale": 5.0},
+    },
+    "optimize": {"steps": 300, "views": 2},
+    "threads": 1,
+}
+"""What distils well from this small model of spectrograms; see jobs.recommend. As for the small model of pictures, a
+residual in x0 (weight kappa) at falling times and a low scale; levels in decibels suit synthesisers whose amplitudes
+are kept as logarithms."""
+
+
 class Options(BaseOptions):
     """The audio prior in the box: one-second sounds, no download, no GPU."""
 
