@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from sds3d.guidance.base import Needs
 from sds3d.guidance.build import build_guidance
 from sds3d.guidance.registry import parse
@@ -16,7 +17,9 @@ from sds3d.cli.main import app
 from sds3d.core.cameras import Still
 from sds3d.core.errors import ConfigError
 from sds3d.jobs import batch, configs
-from sds3d.optimize.needs import check_needs
+from sds3d.optimize.loop import Session
+from sds3d.optimize.needs import check_needs, check_sees
+from sds3d.optimize.stage import Original
 
 
 class Scene:
@@ -108,3 +111,37 @@ def test_what_can_be_served_is_taken(changes, tmp_path):
         {"prompt": "a red cube", "prior": SMALL["prior"], "runs": str(tmp_path), **changes}
     )
     assert batch.create_folder(config).path.is_dir()
+
+
+def test_what_a_prior_looks_at_is_rendered_and_asked_for():
+    """Depth and normals come with the render, an original's picture with the conditions; else second 0 says it."""
+    info = replace(ColorPrior().info, maps=frozenset({"depth", "source"}))
+    check_sees(info, Scene("rgb", "alpha", "depth"), cameras=True, source=True)
+    with pytest.raises(ConfigError, match="looks at the depth of each view"):
+        check_sees(info, Scene("rgb", "alpha"), cameras=True, source=True)
+    with pytest.raises(ConfigError, match="looks at an original that is edited"):
+        check_sees(info, Scene("rgb", "alpha", "depth"), cameras=True, source=False)
+
+
+def test_a_prior_that_looks_at_the_original_is_shown_it():
+    class Looking(ColorPrior):
+        def __init__(self):
+            super().__init__()
+            self.info = replace(self.info, maps=frozenset({"depth", "source"}))
+            self.seen = []
+
+        def condition(self, embedded, look, maps):
+            self.seen.append({name: maps[name] for name in ("depth", "source")})
+            return super().condition(embedded, look, maps)
+
+    prior, before = Looking(), toy_stage(seed=1).representation
+    base = toy_stage()
+    stage = replace(base, prior=prior, original=Original(before, "a thing"))
+    assert {"depth", "rgb", "alpha"} <= stage.wants
+    Session(stage).gradients()
+    (seen,) = prior.seen
+    look = stage.look(0)
+    torch.testing.assert_close(seen["source"], before.render(look)["rgb"].detach())
+    torch.testing.assert_close(seen["depth"], base.representation.render(look)["depth"].detach())
+    with pytest.raises(ConfigError, match="looks at an original"):
+        replace(stage, original=None)

@@ -69,12 +69,12 @@ def judge(stage: Stage, step: int, state: Tree, section: Section) -> list[Judgem
     for term, factor in active:
         own = term.stage
         look, render, z = pictures.of(own)
-        views = views_of(own, look, render, z)
         before = None
         if own.original is not None and own.compares(step):
             _, before, z_before = pictures.of(own, own.original)
-            if own.guidance.needs.source:
-                views = beside_original(own.original, views, before, z_before)
+        views = views_of(own, look, render, z, before)
+        if own.original is not None and before is not None and own.guidance.needs.source:
+            views = beside_original(own.original, views, before, z_before)
         memory = state[term.name] if stage.terms else state
         with section("guidance"):
             cotangents, memory, log = own.guidance.guide(views, step, own.streams, memory)
@@ -134,12 +134,16 @@ def encode(stage: Stage, media: Tensor) -> Tensor:
     return z.float()
 
 
-def views_of(stage: Stage, look: Look, render: Render, z: Tensor) -> Views:
-    """What a guidance may see of a render: everything detached, with the prior's conditions."""
+def views_of(stage: Stage, look: Look, render: Render, z: Tensor, before: Render | None = None) -> Views:
+    """What a guidance may see of a render: everything detached, with the prior's conditions.
+
+    Args:
+        before: of an edit, the original's render, for priors that look at it.
+    """
     media = {k: v.detach() for k, v in render.items() if isinstance(v, Tensor)}
-    return Views(
-        look, media, z.detach(), stage.prior.condition(stage.embedded, look, media), prompt=stage.prompt
-    )
+    maps = media if before is None or "rgb" not in before else media | {"source": before["rgb"].detach()}
+    cond = stage.prior.condition(stage.embedded, look, maps)
+    return Views(look, media, z.detach(), cond, prompt=stage.prompt)
 
 
 def beside_original(original: Original, views: Views, render: Render, z: Tensor) -> Views:

@@ -6,6 +6,34 @@ from sds3d.guidance.base import Needs
 from sds3d.representations.base import Representation
 
 from ..core.errors import ConfigError
+from ..priors.base import PriorInfo
+
+DRAWN = frozenset({"depth", "normal"})
+"""What a prior may look at of a render beside its picture."""
+
+
+def check_sees(info: PriorInfo, representation: Representation, cameras: bool, source: bool) -> None:
+    """Refuse a prior that looks at what this scene does not show.
+
+    Args:
+        cameras: whether views have any. source: whether there are views of an original that is being edited.
+
+    Raises:
+        ConfigError: says what is missing.
+    """
+    missing = (info.maps & DRAWN) - (representation.provides if cameras else frozenset())
+    if missing:
+        raise ConfigError(
+            f"the prior {info.name!r} looks at the {' and '.join(sorted(missing))} of each view, which this "
+            "representation does not give.",
+            key="prior",
+        )
+    if "source" in info.maps and not source:
+        raise ConfigError(
+            f"the prior {info.name!r} looks at an original that is edited, and there is none in this run.",
+            key="prior",
+            hint="Edits begin with `sds3d edit`.",
+        )
 
 
 def check_needs(

@@ -16,7 +16,7 @@ from ..core.look import Look
 from ..core.schedules import Schedule, constant
 from ..core.streams import Streams
 from ..priors.base import Embedded, Prior
-from .needs import check_needs
+from .needs import DRAWN, check_needs, check_sees
 from .options import OptimizeOptions
 from .terms import Mix, Term, active, check_terms
 
@@ -83,11 +83,12 @@ class Stage:
         else:
             cameras = self.sampler.sample(self.streams, 0, 1) is not None
             check_needs(self.guidance.needs, self.representation, cameras, self.original is not None)
+            check_sees(self.prior.info, self.representation, cameras, self.original is not None)
 
     @property
     def wants(self) -> frozenset[str]:
         """Outputs that the training renders have to hold."""
-        return frozenset({"rgb", "alpha"}) | self.guidance.needs.media
+        return frozenset({"rgb", "alpha"}) | self.guidance.needs.media | (self.prior.info.maps & DRAWN)
 
     def fidelity(self, step: int) -> float:
         """Weight of the pull to the original's pictures at that step; 0 where there is none."""
@@ -95,7 +96,8 @@ class Stage:
 
     def compares(self, step: int) -> bool:
         """Whether the original is rendered at that step."""
-        return self.original is not None and (self.guidance.needs.source or self.fidelity(step) > 0.0)
+        wanted = self.guidance.needs.source or "source" in self.prior.info.maps
+        return self.original is not None and (wanted or self.fidelity(step) > 0.0)
 
     @property
     def judges(self) -> tuple[Term, ...]:
