@@ -52,10 +52,10 @@ def build(service: Service, blocks: Any) -> None:
     )  # what differs from the defaults; the run whose model is in the viewer
     with gr.Row():
         with gr.Column(scale=4, min_width=320):
-            f = _form(gr, service, values)
+            f = _form(gr, service, values, blocks)
         with gr.Column(scale=6, min_width=320):
+            model = gr.Model3D(label="Drag to turn", height=420, visible=False, elem_id="model")
             watched = gr.HTML(page.live(""), elem_id="live")
-            model = gr.Model3D(label="Result: drag to turn", height=420, visible=False, elem_id="model")
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     def on_change(*given: Any) -> tuple[str, str]:
@@ -102,7 +102,7 @@ def build(service: Service, blocks: Any) -> None:
     gr.Timer(1.5).tick(_model_of(service), [watched, shown], [model, shown], **quiet)
 
 
-def _form(gr: Any, service: Service, values: Any) -> Form:
+def _form(gr: Any, service: Service, values: Any, blocks: Any) -> Form:
     """The left column: what to make."""
     prompt = gr.Textbox(
         label="Prompt", placeholder="a blue mushroom", autofocus=True, max_lines=3, elem_id="prompt"
@@ -134,7 +134,7 @@ def _form(gr: Any, service: Service, values: Any) -> Form:
             info="The model that judges; the embedded one is in the box.",
         )  # fmt: skip
     with gr.Accordion("Advanced: every option", open=False):
-        _advanced(gr, values, (prior, method, kind))
+        _advanced(gr, values, (prior, method, kind), blocks)
     with gr.Accordion("YAML", open=False):
         text = gr.Code(language="yaml", label="This form as YAML", interactive=True, elem_id="yaml")
         load = gr.Button("Fill the form from this YAML", elem_id="load")
@@ -177,17 +177,18 @@ def _model_of(service: Service) -> Any:
         stamp = f"{path}{path.stat().st_mtime_ns}"
         if stamp == shown:
             return gr.skip(), shown
+        if shown != "opened":  # the viewer draws only what comes after it has appeared
+            return gr.update(visible=True), "opened"
         # a copy under a name that nobody can guess: the viewer fetches it without asking who looks
-        copy = save_file_to_cache(path, cache_dir=get_upload_folder())
-        return gr.update(value=copy, visible=True), stamp
+        return gr.update(value=save_file_to_cache(path, cache_dir=get_upload_folder())), stamp
 
     return model_of
 
 
-def _advanced(gr: Any, values: Any, kinds: tuple[Any, Any, Any]) -> None:
+def _advanced(gr: Any, values: Any, kinds: tuple[Any, Any, Any], blocks: Any) -> None:
     """Every option of the chosen kinds, from the typed config."""
 
-    @gr.render(inputs=[*kinds, values], triggers=[k.change for k in kinds] + [values.change])
+    @gr.render(inputs=[*kinds, values], triggers=[blocks.load, values.change, *(k.change for k in kinds)])
     def fields(prior: str, method: str, kind: str, known: dict[str, Any]) -> None:
         chosen = {"prompt": "a thing", "prior": prior, "guidance": method, "representation": kind}
         try:
