@@ -33,16 +33,16 @@ def blended(
         samples: along each side of a pixel.
 
     Returns:
-        rgb, alpha, depth, normal (B, C, y / samples, x / samples) as in core.look, rgb and alpha not clamped. Depth and
-        normals are means over the covered part.
+        rgb, alpha, depth, normal (B, C, y / samples, x / samples) as in core.look; rgb and alpha, which blending may
+        carry beyond, in [0, 1]. Depth and normals are means over the covered part.
     """
     alpha = (seen.face >= 0)[..., None].to(rgb)
     image = torch.cat([rgb, alpha, seen.depth[..., None], normal], dim=-1)
     image = antialias(image, seen, *scene, partners=partners, implementation=implementation)
     rgb, alpha, depth, normal = F.avg_pool2d(image.movedim(3, 1), samples).split([3, 1, 1, 3], dim=1)
     return {
-        "rgb": rgb,
-        "alpha": alpha,
+        "rgb": rgb.clamp(0.0, 1.0),
+        "alpha": alpha.clamp(0.0, 1.0),
         "depth": depth / alpha.clamp_min(1e-8),
         "normal": F.normalize(normal, dim=1, eps=1e-12),
     }

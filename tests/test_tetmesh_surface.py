@@ -10,15 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
-from sds3d.representations import tetmesh
+from sds3d.representations import distance, tetmesh
 from sds3d.representations.faces import face_normals
+from sds3d.representations.lattice import Lattice, crossed_cubes, crossed_edges, edge_corners
 from sds3d.representations.raster.triangles_antialias import topology as partners_of
 from sds3d.representations.surface_samples import barycentric, spread_over
-from sds3d.representations.tetmesh import distance, regularise
+from sds3d.representations.tetmesh import regularise
 from sds3d.representations.tetmesh.crumbs import without_crumbs
 from sds3d.representations.tetmesh.cube_cycles import ambiguous_faces, cycle_table, face_edges
 from sds3d.representations.tetmesh.flexicubes import Weights, dual_surface
-from sds3d.representations.tetmesh.lattice import Lattice, crossed_cubes, crossed_edges, edge_corners
 from sds3d.representations.tetmesh.tetrahedra import (
     EDGES,
     kuhn,

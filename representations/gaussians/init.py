@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sds3d import assetio
 from sds3d.core.assets import Asset, Mesh, PointCloud, Splats
 from sds3d.core.errors import AssetError
 from sds3d.core.streams import Streams
 
+from ..starts import asset_in
 from ..surface_samples import spread_over
 from .options import Options
 from .parameters import FLAT, SH_0, Parameters, from_splats, logit
@@ -32,11 +32,7 @@ def initial(options: Options, streams: Streams) -> Parameters:
     """
     o = options.init
     if o.file is not None:
-        scene = assetio.read(o.file)
-        asset = scene.splats or scene.mesh or scene.points
-        if asset is None:
-            raise AssetError(f"{o.file}: holds no mesh, points or splats to start from")
-        return from_asset(asset, options, streams)
+        return from_asset(asset_in(o.file, options.starts_from), options, streams)
     direction = torch.nn.functional.normalize(streams.normal((o.count, 3), "gaussians-init")[0], dim=1)
     radius = torch.full((o.count, 1), o.radius)
     if o.shape == "ball":

@@ -9,12 +9,12 @@ from torch import Tensor
 from sds3d.core.assets import Asset
 from sds3d.core.streams import Streams
 
+from .. import distance
+from ..as_mesh import mesh_of
+from ..grids import SURE, pyramid, sum_at
+from ..lattice import Lattice
 from ..raster.march_twin import sample_volume
 from ..surface_samples import spread_over
-from ..tetmesh import distance
-from ..tetmesh.color import SURE, pyramid, sum_at
-from ..tetmesh.lattice import Lattice
-from ..tetmesh.start import mesh_of
 from .field import GridField, active_levels, blob
 from .options import Options
 

@@ -80,8 +80,7 @@ class MeshModel:
         shown = self._colors(coat, hit, point, normal, tangent, look)
         behind = look.background.to(vertices)[:, None, None, :]
         rgb = torch.where(hit[..., None], shown, behind)
-        out = blended(rgb, normal, seen, scene, surface.partners, o.samples, kernels)
-        return {**out, "rgb": out["rgb"].clamp(0, 1), "alpha": out["alpha"].clamp(0, 1)}
+        return blended(rgb, normal, seen, scene, surface.partners, o.samples, kernels)
 
     def _colors(
         self, coat: Coat, hit: Tensor, point: Tensor, normal: Tensor, tangent: Tensor, look: Look

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .lattice import Lattice
+from ..lattice import Lattice
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from .lattice import edge_corners
+from ..lattice import edge_corners
 
 
 def face_corners() -> list[tuple[int, int, int, int]]:

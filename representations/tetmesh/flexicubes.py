@@ -22,8 +22,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..lattice import Lattice, crossed_cubes, edge_corners
 from .cube_cycles import ambiguous_faces, cycle_table, face_edges
-from .lattice import Lattice, crossed_cubes, edge_corners
 from .tetrahedra import zero_between
 
 

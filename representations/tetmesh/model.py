@@ -15,13 +15,15 @@ from sds3d.core.look import Look, Render
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
+from .. import distance
 from ..bake import keep_large
 from ..base import Moments, ParamGroup, require_same_shapes
-from . import color, distance, regularise
+from ..lattice import Lattice
+from ..starts import asset_in
+from . import color, regularise
 from .crumbs import without_crumbs
 from .draw import draw
 from .flexicubes import Dual, Weights, dual_surface
-from .lattice import Lattice
 from .options import Options
 from .tetrahedra import march_tetrahedra
 
@@ -225,11 +227,11 @@ def create(options: Options, streams: Streams) -> TetMesh:
     Raises:
         AssetError: the file cannot be read or holds no surface.
     """
-    from .start import from_file
+    from .start import from_asset
 
     o = options.init
     if o.file is not None:
-        return from_file(o.file, options, streams)
+        return from_asset(asset_in(o.file, options.starts_from), options, streams)
     points = Lattice(options.cells, options.half_extent).points()
     sdf = distance.ball(points, o.radius) if o.shape == "sphere" else distance.box(points, o.box)
     return TetMesh(options, sdf, color.fresh(options.color_resolutions, options.initial_noise, streams))

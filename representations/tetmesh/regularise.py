@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..faces import beside_neighbours, face_normals
-from .lattice import Lattice, crossed_cubes, crossed_edges, edge_corners
+from ..lattice import Lattice, crossed_cubes, crossed_edges, edge_corners
 
 
 def normal_consistency(

@@ -9,30 +9,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from sds3d import assetio
-from sds3d.core.assets import Asset, Mesh, Picture
+from sds3d.core.assets import Asset
 from sds3d.core.errors import AssetError
 from sds3d.core.streams import Streams
 
-from .. import gaussians
+from .. import distance
+from ..as_mesh import mesh_of
+from ..lattice import Lattice
 from ..surface_samples import Samples, spread_over
-from . import color, distance
-from .lattice import Lattice
+from . import color
 from .model import TetMesh
 from .options import Options
-
-
-def from_file(file: str, options: Options, streams: Streams) -> TetMesh:
-    """A mesh that looks like a file.
-
-    Raises:
-        AssetError: the file cannot be read, or holds no mesh, splats or points.
-    """
-    scene = assetio.read(file)
-    asset = scene.mesh or scene.splats or scene.points
-    if asset is None:
-        raise AssetError(f"{file}: holds no mesh, splats or points to start from")
-    return from_asset(asset, options, streams)
 
 
 def from_asset(source: Asset | TetMesh, options: Options, streams: Streams) -> TetMesh:
@@ -56,21 +43,6 @@ def from_asset(source: Asset | TetMesh, options: Options, streams: Streams) -> T
             "a cell, or lies outside. Raise representation.cells, or close the mesh first."
         )
     return TetMesh(options, sdf, _colors(samples, options, streams))
-
-
-def mesh_of(source: Asset, streams: Streams) -> Mesh:
-    """An asset as a mesh; of splats and points the surface of their density, see gaussians.surface.
-
-    Raises:
-        AssetError: it is a picture, or nothing solid is there.
-    """
-    if isinstance(source, Mesh):
-        return source
-    if isinstance(source, Picture):
-        raise AssetError("a picture has no surface to start from")
-    found = gaussians.GaussianModel.from_asset(source, gaussians.Options(), streams).to_asset("mesh")
-    assert isinstance(found, Mesh)
-    return found
 
 
 def _colors(samples: Samples, options: Options, streams: Streams) -> list[Float[Tensor, "l l l 3"]]:

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .lattice import OFFSETS, Lattice, crossed_cubes
+from ..lattice import OFFSETS, Lattice, crossed_cubes
 
 EDGES = tuple(combinations(range(4), 2))
 """The six edges of a tetrahedron as pairs of its corners."""

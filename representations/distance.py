@@ -8,8 +8,8 @@ from torch import Tensor
 
 from sds3d.core.assets import Mesh
 
-from ..surface_samples import Samples
 from .lattice import Lattice
+from .surface_samples import Samples
 
 NEAREST = 4
 """Faces whose exact distance is taken for each point: those of the nearest samples."""
