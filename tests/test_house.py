@@ -55,7 +55,8 @@ HEAVY = {
     "rich",
     "scipy",
     "PIL",
-    "ray",
+    "zstandard",
+    "DracoPy",
 }
 """Imported inside the function that uses them, never at the top of a module."""
 

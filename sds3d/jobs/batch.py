@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import ConfigError, PromptError, Sds3dError, StopRequested
+from .. import assetio
+from ..core.errors import AssetError, ConfigError, PromptError, Sds3dError, StopRequested
 from ..optimize.events import Monitor
 from .assemble import PriorCache, check_guidance, check_model, check_prompt
 from .conversion import check_stages
@@ -20,6 +21,9 @@ from .runfolder import RunFolder
 from .schema import RunConfig
 
 log = logging.getLogger(__name__)
+
+LOOKED_AT = 64 << 20
+"""Bytes up to which a file that a run starts from is read once before anything is made; most take a moment."""
 
 
 @dataclass(frozen=True)
@@ -124,14 +128,18 @@ def _stage_named(config: RunConfig, index: int) -> Iterator[None]:
 
 
 def _check_files(stage: RunConfig) -> None:
-    """Refuse a representation that starts from a file which is not there."""
+    """Refuse a representation that starts from a file which is not there, or, below `LOOKED_AT` bytes, is broken."""
     for key, file in stage.representation.start_files().items():
-        if not Path(file).is_file():
-            raise ConfigError(
-                f"there is no file {file}.",
-                key=f"representation.{key}",
-                hint=f"Paths are relative to the folder that you are in, {Path.cwd()}.",
-            )
+        path, key = Path(file), f"representation.{key}"
+        if not path.is_file():
+            hint = f"Paths are relative to the folder that you are in, {Path.cwd()}."
+            raise ConfigError(f"there is no file {file}.", key=key, hint=hint)
+        if path.stat().st_size > LOOKED_AT:
+            continue
+        try:
+            assetio.read(path)
+        except AssetError as error:
+            raise ConfigError(str(error), key=key) from error
 
 
 def run_batch(
