@@ -264,3 +264,15 @@ def test_attention_of_an_editor():
     z_t, t = noise(2, *prior.info.latent_shape), torch.tensor([0.3, 0.6], dtype=torch.float64)
     found = prior.attention_maps(z_t, t, cond["edited"])
     assert found.shape == (2, 1, SIDE // 4, SIDE // 4)
+
+
+def test_freeu_is_the_librarys():
+    plain, told = load(folder_of("sd1")), load(folder_of("sd1"), freeu={})
+    z_t, t = noise(2, *plain.info.latent_shape), torch.tensor([0.3, 0.6], dtype=torch.float64)
+    cond = plain.condition(plain.prepare(base.Prompts(TEXT)), look(*VIEWS[:2]), {})
+    said = told.predict(z_t, t, cond["y"]).eps
+    assert float((said - plain.predict(z_t, t, cond["y"]).eps).abs().max()) > 1e-4
+    plain.network.enable_freeu(s1=0.9, s2=0.2, b1=1.1, b2=1.1)
+    torch.testing.assert_close(plain.predict(z_t, t, cond["y"]).eps, said)
+    with pytest.raises(ConfigError, match="a SD3Transformer2DModel has none"):
+        load(folder_of("sd3"), freeu={})

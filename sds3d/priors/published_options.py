@@ -10,6 +10,7 @@ from ..config.options import Options as BaseOptions
 from ..core.devices import check_word
 from .adapters import Embedding, Lora
 from .control import ControlOptions
+from .freeu import FreeUOptions
 from .perturb import PerturbOptions
 from .trust import Trust
 
@@ -65,6 +66,8 @@ class Options(BaseOptions):
     """Kernel of attention: torch's choice, one of torch's by name (a CPU has math and flash), or a package's."""
     controls: tuple[ControlOptions, ...] = ()
     """ControlNets that tell the model the depth or the normals of each view: {folder: …, map: depth}."""
+    freeu: FreeUOptions | None = None
+    """Strengthen the UNet's backbone against its skips (FreeU); {} takes DreamCatalyst's factors."""
     perturb: PerturbOptions | None = None
     """Layers to leave out in a further branch, for the guider slg and for PAG."""
     debias: str | None = None

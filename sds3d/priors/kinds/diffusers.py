@@ -29,6 +29,7 @@ from ..debias import SIDES, masked_language_model, without_contradictions
 from ..families.base import Layout, check_views
 from ..few_step import FewStep, known_times, told_by_name, told_by_scheduler
 from ..folder import best_cpu_dtype
+from ..freeu import with_freeu
 from ..lora import Adapter, LoraSpec
 from ..model_folder import check_folder, weight_files_of
 from ..models.resolve import resolved
@@ -240,6 +241,7 @@ class DiffusersPrior:
         fuse_loras(self.layout, network, self.options.loras)
         place_network(network, self.device, self.tier)
         check_perturb(network, self.options.perturb)
+        network = with_freeu(network, self.options.freeu)
         return speed_up(network, self.options)
 
     @functools.cached_property
