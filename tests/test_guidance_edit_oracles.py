@@ -7,7 +7,8 @@ import math
 
 import pytest
 import torch
-from edit_cases import (
+from guidance_cases import SD, D, at, levels, random_z
+from guidance_edit_cases import (
     dreamcatalyst,
     eps_at,
     laws_of,
@@ -16,7 +17,6 @@ from edit_cases import (
     ssd_edit,
     step,
 )
-from guidance_cases import SD, D, at, levels, random_z
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle_cases import close, far, few, predictions, schedules, seeds

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from edit_cases import (
+from guidance_cases import RF, SD, SHAPE, at, levels, random_z, views_of
+from guidance_edit_cases import (
     STEP,
     STEPS,
     coupled_by_hand,
@@ -20,7 +21,6 @@ from edit_cases import (
     step,
     triple,
 )
-from guidance_cases import RF, SD, SHAPE, at, levels, random_z, views_of
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle_cases import close, far, few, predictions, schedules, seeds
