@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from sds3d.guidance.options import GuidanceOptions
 from sds3d.guidance.registry import method_of
 from sds3d.representations.base import RepresentationOptions
-from sds3d.representations.edited import SceneEdit
 
 from ..config.kinds import KindOf, Names
 from ..config.options import Options, Scalar
@@ -26,6 +25,8 @@ from ..optimize.options import OptimizeOptions, Side
 from ..optimize.terms import Mix, check_terms
 from ..priors import registry as prior_registry
 from ..priors.models import resolve as models
+from .edit_options import EditOptions
+from .output_options import BakingOptions, DebugOptions, PictureOptions
 
 PRIORS = KindOf(
     prior_registry.PACKAGE,
@@ -190,45 +191,9 @@ class OneOrSeveral(KindOf):
 JUDGES = OneOrSeveral(GUIDANCE.package, GUIDANCE.default, GUIDANCE.group, GUIDANCE.key)
 
 
-class PictureOptions(Options):
-    """The pictures and the film of the finished asset."""
-
-    turntable_frames: int = Field(default=48, ge=0, le=2000)
-    """Frames of turntable.mp4, a full turn; 0 for no film."""
-    turntable_size: int = Field(default=192, ge=32, le=4096, multiple_of=2)
-    """Side of the film in pixels."""
-    turntable_fps: int = Field(default=24, ge=1, le=120)
-    """Frames a second."""
-    contact_views: int = Field(default=8, ge=0, le=64)
-    """Views on contact.png; 0 for no contact sheet."""
-    contact_size: int = Field(default=192, ge=16, le=2048)
-    """Side of each of those views in pixels."""
-    elevation_deg: float = Field(default=15.0, ge=-90, le=90)
-    """Elevation of these cameras in degrees."""
-
-
-class BakingOptions(Options):
-    """The mesh that is written."""
-
-    texture: int = Field(default=0, ge=0, le=4096)
-    """Side in texels of a texture with the field's colours, such as 1024; 0 keeps colours at the vertices."""
-    faces: int | None = Field(default=None, ge=4)
-    """Most triangles. Default: as many as the representation makes."""
-    shading: Literal["auto", "unlit", "lit"] = "auto"
-    """auto: unlit where the colours hold their light already, lit where there is a material; unlit: viewers show the
-    colours as they are (KHR_materials_unlit in GLB, glow in USD); lit: they shade them as a matte surface."""
-
-
 def _split_words(value: Any) -> Any:
     """`glb,3dgs` as a list, since shells dislike brackets."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
-
-
-class DebugOptions(Options):
-    """A closer look at a run; results stay the same."""
-
-    gradients: bool = False
-    """Save maps of the gradient's parts with every preview, and their norms with every step."""
 
 
 class StageOptions(Options):
@@ -258,20 +223,6 @@ class StageOptions(Options):
     """Training views. Keys that are left out are the run's."""
     optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
     """The loop. Keys that are left out are the run's."""
-
-
-class EditOptions(SceneEdit):
-    """A run that edits something that exists: the run's prompt says what it shall become."""
-
-    source: Annotated[str, Field(min_length=1)]
-    """What is edited: a mesh or splat file, or a run folder, whose asset is meant."""
-    prompt: str = ""
-    """What it shows now; methods that compare with the original need these words."""
-    strength: float = Field(default=1.0, ge=0.0, le=1.0)
-    """How far it may go: 0 changes nothing, 1 is the method as it is; see docs/editing.md for what it turns."""
-    fidelity: float = Field(default=0.0, ge=0.0)
-    """Weight of half the squared difference between the training views and the original's, summed over a view's
-    pixels; what `strength` adds comes on top."""
 
 
 class RunConfig(Options):
