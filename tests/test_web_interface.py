@@ -55,7 +55,7 @@ def test_a_finished_run_offers_its_files(service):
     told = anna.get(f"/api/runs/{name}").json()
     assert [f["name"] for f in told["files"]] == ["asset.glb", "config.yaml"]
     assert anna.get(told["model"]).content == b"glTF"
-    assert told["actions"] == ["more", "fork"]
+    assert told["actions"] == ["edit", "more", "fork"]
     assert "<svg" in anna.get(f"/api/runs/{name}/curves").json()[0]
 
 

@@ -84,6 +84,12 @@ def _one_run(router: APIRouter, service: Service) -> None:
         """The charts of a run, as SVG."""
         return view.curves(service.find(who(request), name))
 
+    @router.get("/api/runs/{name}/history")
+    def history(request: Request, name: str) -> list[dict[str, Any]]:
+        """The tree of edits that a run belongs to."""
+        person = who(request)
+        return view.history(service.find(person, name), lambda run: service.may_see(person, run))
+
     @router.post("/api/runs/{name}/{action}")
     def act(
         request: Request, name: str, action: str, changes: list[str] = Body(default=[])

@@ -7,9 +7,9 @@ from typing import Any
 
 from .guard import browser_id
 from .service import Service
-from .tabs import batch, compare, create
+from .tabs import batch, compare, create, edit
 
-EMPTY = '<p class="empty">Type a prompt and press Create. The object appears here while it forms.</p>'
+EMPTY = "Type a prompt and press Create. The object appears here while it forms."
 
 
 def build(service: Service) -> Any:
@@ -18,9 +18,11 @@ def build(service: Service) -> Any:
 
     with gr.Blocks(title="sds3d", analytics_enabled=False, delete_cache=(3600, 6 * 3600)) as page:
         gr.HTML("<h1>sds3d</h1><p>A sentence in, a 3D asset out.</p>", elem_id="head")
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Create", id="create"):
                 create.build(service, page)
+            with gr.Tab("Edit", id="edit"):
+                edit.build(service, page, tabs)
             with gr.Tab("Compare", id="compare"):
                 compare.build(service)
             with gr.Tab("Batch", id="batch"):
@@ -37,10 +39,10 @@ def who(request: Any) -> str:
     return browser_id(request.cookies)
 
 
-def live(name: str) -> str:
-    """The place where a run is watched; "" is the empty one."""
+def live(name: str, empty: str = EMPTY) -> str:
+    """The place where a run is watched; "" is the empty one, which says what to do."""
     if not name:
-        return f'<div class="live">{EMPTY}</div>'
+        return f'<div class="live"><p class="empty">{escape(empty)}</p></div>'
     return f'<div class="live" data-place="live" data-run="{escape(name, quote=True)}"></div>'
 
 

@@ -68,11 +68,12 @@ class Service:
             NotThereError: there is none that this person may see.
         """
         folder = RunFolder(self.runs / paths.plain_name(name)) if paths.plain_name(name) else None
-        if folder is None or not folder.config_file.is_file() or not self._may_see(who, folder):
+        if folder is None or not folder.config_file.is_file() or not self.may_see(who, folder):
             raise NotThereError(f"there is no run {name!r} here")
         return RunFolder.open(folder.path)
 
-    def _may_see(self, who: str, folder: RunFolder) -> bool:
+    def may_see(self, who: str, folder: RunFolder) -> bool:
+        """Whether a run is this person's, or nobody's where those are shared."""
         try:
             ticket = tickets.read(folder)
         except RunFolderError:
@@ -90,7 +91,7 @@ class Service:
         asked = words.lower().split()
         found = []
         for folder in list_runs(self.runs):
-            if self._may_see(who, folder):
+            if self.may_see(who, folder):
                 job = self.queue.job(folder)
                 if (not state or job.state == state) and all(w in haystack(job) for w in asked):
                     found.append(job)
@@ -98,7 +99,7 @@ class Service:
 
     def waiting(self, who: str) -> list[Job]:
         """What runs and what waits; other people's runs are told as places without a name."""
-        return [j if self._may_see(who, j.folder) else _hidden(j) for j in self.queue.jobs()]
+        return [j if self.may_see(who, j.folder) else _hidden(j) for j in self.queue.jobs()]
 
     def file(self, who: str, name: str, inside: str) -> Path:
         """A file of a run that may be handed out.
@@ -182,7 +183,7 @@ class Service:
     def _check_files(self, who: str, config: RunConfig) -> None:
         """Refuse a config that names files which are not this person's."""
         if not self.limits.any_file:
-            own = (f.path for f in list_runs(self.runs) if self._may_see(who, f))
+            own = (f.path for f in list_runs(self.runs) if self.may_see(who, f))
             paths.check_named_files(config, [self.uploads(who), *own])
 
     def discard(self, who: str, name: str) -> None:
@@ -199,7 +200,7 @@ class Service:
 
     def deleted(self, who: str) -> Sequence[Path]:
         """This person's runs in the trash."""
-        return [p for p in trash.deleted(self.runs) if self._may_see(who, RunFolder(p))]
+        return [p for p in trash.deleted(self.runs) if self.may_see(who, RunFolder(p))]
 
     def restore(self, who: str, name: str) -> RunFolder:
         """Take a run out of the trash.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from sds3d.apps.report.curves import line_chart, thin
 
 from sds3d.core.errors import Sds3dError
+from sds3d.jobs import history as edits
 from sds3d.jobs import metrics
 from sds3d.jobs.queue.queue import Job, State
 from sds3d.jobs.runfolder import RunFolder
@@ -20,7 +22,7 @@ ACTIONS: dict[State, tuple[str, ...]] = {
     "running": ("pause", "keep"),
     "stopping": (),
     "paused": ("run", "keep"),
-    "finished": ("more", "fork"),
+    "finished": ("edit", "more", "fork"),
     "failed": ("run", "fork"),
     "stopped": ("run", "keep", "fork"),
 }
@@ -80,6 +82,8 @@ def whole(job: Job) -> dict[str, Any]:
         "film": _address(folder, folder.turntable) if done else None,
         "contact": _address(folder, folder.contact) if done else None,
         "report": _address(folder, folder.report) if done else None,
+        "before_after": _address(folder, folder.before_after) if done else None,
+        "edited": config.edit is not None,
         "model": next((_address(folder, assets[k]) for k in ("glb", "3dgs", "splat") if k in assets), None),
         "files": [_file(folder, p) for p in shown if p.is_file()] if done else [],
         "actions": list(ACTIONS[job.state]),
@@ -94,6 +98,21 @@ def curves(folder: RunFolder) -> list[str]:
         points = [(row["step"], row[key]) for row in rows if isinstance(row.get(key), int | float)]
         charts.append(line_chart(key, thin(points, 160), log_scale))
     return [c for c in charts if c]
+
+
+def history(folder: RunFolder, visible: Callable[[RunFolder], bool]) -> list[dict[str, Any]]:
+    """The tree of edits that a run belongs to, from the file or run that it began with."""
+    steps = edits.tree(folder.path, folder.path.parent)
+    return [
+        {
+            "name": step.run.path.name if step.run and visible(step.run) else "",
+            "what": _prompt(step.run) if step.run and visible(step.run) else step.file.name,
+            "depth": step.depth,
+            "here": step.here,
+        }
+        for step in steps
+        if step.run is None or visible(step.run) or step.depth == 0
+    ]
 
 
 def tail(path: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 
 const NAMES = {
   pause: "Pause", run: "Go on", cancel: "Take out of the queue", keep: "Stop and keep", more: "More steps",
-  fork: "Fork with changes", discard: "Delete", restore: "Bring back",
+  fork: "Fork with changes", edit: "Send to Edit", discard: "Delete", restore: "Bring back",
 };
 const STATES = {
   waiting: "Waiting", running: "At work", stopping: "Stopping …", paused: "Paused", finished: "Finished",
@@ -79,12 +79,14 @@ class Live {
     this.film = make("video", { autoplay: true, loop: true, muted: true, playsInline: true, controls: true, hidden: true });
     this.film.setAttribute("aria-label", "Turntable");
     this.contact = make("img", { alt: "Views around the asset", hidden: true, className: "contact" });
+    this.change = new Change();
+    this.tree = make("ul", { className: "tree", "aria-label": "Edits", hidden: true });
     this.curves = make("div", { className: "curves" });
     this.files = make("ul", { className: "files", "aria-label": "Downloads" });
     this.title = make("h3", { className: "prompt" });
     root.replaceChildren(
       this.title, this.status, this.bar, this.reason, this.buttons, make("div", { className: "pictures" }, form, seen),
-      this.film, this.contact, this.files, this.curves,
+      this.change.node, this.film, this.contact, this.files, this.tree, this.curves,
     );
     this.told = "";
     this.ticks = 0;
@@ -100,6 +102,7 @@ class Live {
       if (this.ticks++ % 4 === 0 || (DONE.includes(run.state) && !this.over)) {
         const found = await ask(`/api/runs/${encodeURIComponent(this.name)}/curves`);
         this.curves.innerHTML = found.join(""); // our own SVG; titles are escaped by the server
+        if (run.edited) this.grow(await ask(`/api/runs/${encodeURIComponent(this.name)}/history`));
       }
       this.over = DONE.includes(run.state);
     } catch (error) {
@@ -118,6 +121,7 @@ class Live {
     swap(this.picture, run.preview);
     swap(this.x0, run.x0);
     swap(this.contact, run.contact);
+    this.change.show(run.before_after);
     if (run.film && this.film.dataset.shown !== run.film) {
       this.film.dataset.shown = run.film;
       this.film.src = run.film;
@@ -135,9 +139,21 @@ class Live {
     );
   }
 
+  // What was made of what: to undo an edit is to go on from what was before it; nothing is ever lost.
+  grow(steps) {
+    this.tree.hidden = false;
+    this.tree.replaceChildren(...steps.map((step) => make("li", { style: `margin-left: ${1.2 * step.depth}rem`, className: step.here ? "here" : "" },
+      step.name ? make("a", { href: `/?run=${encodeURIComponent(step.name)}`, textContent: step.what }) : make("span", { textContent: step.what }),
+      step.name ? make("a", { href: `/?edit=${encodeURIComponent(step.name)}`, textContent: "edit from here", className: "from" }) : null)));
+  }
+
   button(run, action) {
     const act = async () => {
       try {
+        if (action === "edit") {
+          location.href = `/?edit=${encodeURIComponent(run.name)}`;
+          return;
+        }
         let changes = [];
         if (action === "more") {
           const asked = prompt("How many steps shall there be in all?", String(run.steps * 2));
@@ -157,6 +173,31 @@ class Live {
       }
     };
     return make("button", { type: "button", textContent: NAMES[action], onclick: act, "data-action": action });
+  }
+}
+
+// The original and the result of an edit, one over the other, with a slider between them.
+class Change {
+  constructor() {
+    this.before = make("div", { className: "side" });
+    this.after = make("div", { className: "side after" });
+    this.slider = make("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "Before and after" });
+    this.slider.oninput = () => { this.after.style.clipPath = `inset(0 0 0 ${this.slider.value}%)`; };
+    this.node = make("div", { className: "change", hidden: true }, make("div", { className: "sides" }, this.before, this.after), this.slider,
+      make("p", { className: "status", textContent: "Before on the left of the line, after on its right" }));
+    this.slider.oninput();
+  }
+
+  show(address) {
+    if (!address || this.shown === address) return;
+    this.shown = address;
+    const sheet = new Image();
+    sheet.onload = () => {
+      this.node.hidden = false;
+      this.node.querySelector(".sides").style.aspectRatio = `${sheet.width} / ${sheet.height / 2}`;
+      for (const side of [this.before, this.after]) side.style.backgroundImage = `url("${address}")`;
+    };
+    sheet.src = address;
   }
 }
 
