@@ -11,6 +11,7 @@ from sds3d.guidance.registry import preset
 
 from ..assetio.kinds import KINDS
 from ..assetio.original import Sort, sort_of, source_of
+from ..config import source
 from ..config.source import Document
 from ..core import schedules
 from ..core.errors import ConfigError, Sds3dError
@@ -67,10 +68,23 @@ def _take(edit: dict[str, Any], runs: str) -> None:
     try:
         edit.setdefault("file", str(found(edit["source"], runs)))
         edit.setdefault("sha256", source_of(edit["file"]).sha256)
+        for key, value in _stance(Path(edit["file"]).parent / "config.yaml").items():
+            edit.setdefault(key, value)
     except ConfigError:
         raise
     except Sds3dError as error:
         raise ConfigError(str(error), key="edit.source") from error
+
+
+def _stance(config: Path) -> dict[str, Any]:
+    """How the asset of a run stands: as the edit that made it said, else upright; {} for a file of no run."""
+    if not config.is_file():
+        return {}
+    data = source.read(config).data
+    before = data.get("edit") if isinstance(data, dict) else None
+    if not isinstance(before, dict):
+        return {"up": "+y"}
+    return {key: before[key] for key in ("up", "front_deg", "fit") if key in before}
 
 
 def _sort(file: str) -> Sort:
