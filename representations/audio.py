@@ -188,4 +188,9 @@ class SoundModel:
         if kind != "sound":
             raise AssetError(f'a sound exports as "sound", not as "{kind}"')
         with torch.no_grad():
-            return Sound(self.waveform()[None].cpu().clamp(-1, 1), self.form[1])
+            return Sound(within_full_scale(self.waveform()[None].cpu()), self.form[1])
+
+
+def within_full_scale(samples: Float[Tensor, "c t"]) -> Float[Tensor, "c t"]:
+    """Samples as they are, or at a peak of 1 where they would be clipped."""
+    return samples / samples.abs().max().clamp(min=1.0)

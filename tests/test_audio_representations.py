@@ -73,6 +73,13 @@ def test_a_sound_is_a_representation_with_an_exact_state(kind, mix_file):
         members_of(sound)[0].to_asset("mesh")
 
 
+def test_a_sound_that_is_too_loud_is_written_at_full_scale():
+    loud = waveform.create(waveform.Options(), Streams(0), Form)
+    loud.values["samples"].copy_(torch.linspace(-4, 2, COUNT))
+    written = loud.to_asset("sound").samples[0]
+    assert torch.allclose(written, loud.values["samples"] / 4)
+
+
 def test_states_of_other_options_are_refused():
     small, large = (fm.create(fm.Options(voices=v), Streams(0), Form) for v in (2, 3))
     with pytest.raises(RunFolderError, match="options"):

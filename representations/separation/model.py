@@ -25,7 +25,7 @@ from sds3d.core.spectra import istft, magnitudes, stft
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
-from ..audio import SoundCanvas, SoundModel
+from ..audio import SoundCanvas, SoundModel, within_full_scale
 from ..base import ParamGroup
 from ..sound_files import fitted
 from .options import Options
@@ -146,7 +146,7 @@ class Source:
         """
         if kind != "sound":
             raise AssetError(f'a source exports as "sound", not as "{kind}"')
-        return Sound(self.whole.waveform(self.part)[None].cpu().clamp(-1, 1), self.whole.form[1])
+        return Sound(within_full_scale(self.whole.waveform(self.part)[None].cpu()), self.whole.form[1])
 
 
 def create(options: Options, streams: Streams, canvas: Callable[[], SoundCanvas]) -> Separation:
