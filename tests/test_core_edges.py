@@ -11,7 +11,7 @@ from sds3d.core import plugins, schedules
 from sds3d.core.assets import Mesh, PointCloud, Scene, Splats, sample_surface
 from sds3d.core.backgrounds import random_backgrounds
 from sds3d.core.cameras import Cameras, OrbitSampler, look_at, orbit, rays, turntable
-from sds3d.core.lights import headlight, random_near_camera
+from sds3d.core.lights import headlight
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.core.tree import join, split, tree_hash
@@ -286,17 +286,6 @@ def test_defaults_of_assets():
     assert Scene().notes == ()
 
 
-def test_random_lights_by_their_formula():
-    c = orbit([0.0, 50.0], 20.0, ids=torch.tensor([3, 8]))
-    lights = random_near_camera(c, Streams(4), 6)
-    toward = c.position / c.position.norm(dim=-1, keepdim=True)
-    toward = toward + 0.6 * Streams(4).normal((3,), "light", step=6, ids=[3, 8])
-    torch.testing.assert_close(lights.direction, toward / toward.norm(dim=-1, keepdim=True))
-    torch.testing.assert_close(lights.key, torch.full((2, 3), 0.7))
-    torch.testing.assert_close(lights.ambient, torch.full((2, 3), 0.3))
-    torch.testing.assert_close(headlight(c, ambient=0.1).key, torch.full((2, 3), 0.9))
-
-
 def test_lights_live_where_the_cameras_are():
     far = orbit([0.0, 1.0], 0.0).to("meta")
     lights = headlight(far)
@@ -310,6 +299,11 @@ def test_random_backgrounds_by_their_formula():
     found = random_backgrounds(Streams(4), 6, [3, 8, 9], 0.5)
     for row, color in zip(u, found, strict=True):
         assert torch.equal(color, torch.ones(3) if float(row[0]) < 0.5 else row[1:])
+
+
+def test_a_headlight_and_its_ambient_share_one_light():
+    light = headlight(orbit([0.0, 50.0], 20.0), ambient=0.1)
+    torch.testing.assert_close(light.key, torch.full((2, 3), 0.9))
 
 
 def test_a_look_wants_colour_and_alpha_by_default():

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from sds3d.core.backgrounds import random_backgrounds
 from sds3d.core.cameras import Cameras, OrbitSampler, orbit, rays
-from sds3d.core.lights import random_near_camera
 from sds3d.core.streams import Streams
 from sds3d.core.tree import tree_hash
 
@@ -128,12 +127,6 @@ def test_the_hash_sorts_whole_paths():
 
 
 PATHS_HASH = "e8218277b0b689ffb48e78dcac61b28b"
-
-
-def test_random_lights_live_where_the_cameras_are():
-    near = orbit([0.0, 1.0], 0.0)
-    far = replace(near.to("meta"), ids=near.ids)
-    assert random_near_camera(far, Streams(0), 0).direction.device.type == "meta"
 
 
 def test_shares_of_white_hold_at_the_ends():

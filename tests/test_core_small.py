@@ -13,7 +13,7 @@ from sds3d.core.assets import Box, Mesh, Splats, sample_surface
 from sds3d.core.backgrounds import random_backgrounds
 from sds3d.core.cameras import orbit
 from sds3d.core.errors import ConfigError, MissingPackageError
-from sds3d.core.lights import Lights, headlight, random_near_camera
+from sds3d.core.lights import Lights, headlight
 from sds3d.core.plugins import scan
 from sds3d.core.streams import Streams
 from sds3d.core.tree import join, split, tree_hash
@@ -158,19 +158,6 @@ def test_lights():
     tilted = Lights(torch.tensor([[0.0, 0, 1]]), torch.ones(1, 3), torch.zeros(1, 3))
     normal = torch.tensor([0.0, 0.6, 0.8]).reshape(1, 3, 1, 1)
     assert torch.allclose(tilted.shade(torch.ones(1, 3, 1, 1), normal), torch.full((1, 3, 1, 1), 0.8))
-
-
-def test_random_lights_stay_around_the_camera():
-    c = orbit([0.0] * 64, 0.0, ids=torch.arange(64))
-    near = random_near_camera(c, Streams(0), 3, spread=0.3)
-    assert torch.allclose(near.direction.norm(dim=-1), torch.ones(64), atol=1e-5)
-    assert (near.direction[:, 2] > 0).float().mean() > 0.95
-    assert near.direction.std(0).min() > 0.05
-    assert torch.equal(near.direction, random_near_camera(c, Streams(0), 3, spread=0.3).direction)
-    exact = random_near_camera(c, Streams(0), 3, spread=0.0, ambient=0.5)
-    assert torch.allclose(exact.direction, headlight(c).direction)
-    assert exact.ambient[0, 0] == 0.5
-    assert near.ambient[0, 0] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])

@@ -38,7 +38,7 @@ def test_everything_is_there(finished):
     assert "3dgs" not in finished.assets()
     assert b"ftyp" in finished.turntable.read_bytes()[:16]
     assert finished.contact.read_bytes().startswith(b"\x89PNG")
-    assert finished.latest_preview().name.endswith("_render.png")
+    assert any(finished.previews.glob("step_*_render.png"))
     facts = finished.provenance()
     assert facts["versions"]["torch"]
     assert facts["prior"]["name"] == "analytic"
@@ -62,6 +62,19 @@ def test_a_stopped_run_ends_with_the_same_bits(tmp_path, finished, step):
         assert (folder.path / name).read_bytes() == (finished.path / name).read_bytes()
     assert numbers(folder) == numbers(finished)
     assert folder.provenance()["resumed"] == [{"step": step}]
+
+
+def test_a_stopped_run_of_a_painted_mesh_ends_with_the_same_bits(tmp_path):
+    painted = {"kind": "mesh", "shape": "cube", "texture_size": 32, "max_offset": 0.05}
+    folders = [small_folder(tmp_path / name, representation=painted) for name in ("whole", "stopped")]
+    execute.execute(folders[0])
+    with pytest.raises(StopRequested):
+        execute.execute(folders[1], StopAt(5))
+    execute.execute(folders[1])
+    ends = [CheckpointStore(f.checkpoints).latest().hash() for f in folders]
+    assert ends[0] == ends[1]
+    assert folders[0].assets()["glb"].read_bytes() == folders[1].assets()["glb"].read_bytes()
+    assert numbers(folders[0]) == numbers(folders[1])
 
 
 def test_a_torn_checkpoint_is_passed_over(tmp_path, finished):

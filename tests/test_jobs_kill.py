@@ -89,11 +89,12 @@ def killed_and_whole(tmp_path, count, **changes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["grid", "gaussians"])
+@pytest.mark.parametrize("kind", ["grid", "gaussians", "mesh"])
 def test_killed_at_random_ends_with_the_same_bits(tmp_path, kind):
     dense = {"kind": "gaussians", "init": {"count": 200}, "densify": {"every": 5, "start": 0.0, "stop": 1.0}}
-    changes = {"representation": dense} if kind == "gaussians" else {}
-    folder, whole, (got, expected) = killed_and_whole(tmp_path, 10, **changes)
+    painted = {"kind": "mesh", "shape": "cube", "texture_size": 32, "max_offset": 0.05}
+    other = {"gaussians": {"representation": dense}, "mesh": {"representation": painted}}
+    folder, whole, (got, expected) = killed_and_whole(tmp_path, 10, **other.get(kind, {}))
     # checkpoints are also saved by time; every one at a step that both have must agree
     common = set(got) & set(expected)
     assert len(common) >= STEPS // 7

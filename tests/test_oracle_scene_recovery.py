@@ -16,7 +16,7 @@ from sds3d.guidance.methods import sds
 from sds3d.guidance.noise import Iid, NoiseSource
 from sds3d.guidance.options import TimesOptions
 from sds3d.guidance.states import Noisy
-from sds3d.representations import grid, nerf
+from sds3d.representations import gaussians, grid, nerf
 
 from sds3d.core.assets import Mesh
 from sds3d.core.cameras import Cameras, OrbitSampler, orbit
@@ -207,4 +207,13 @@ def test_acceptance_neural_field(asked, tmp_path):
     fine = {"finest": 96}
     options = nerf.Options(encoding=fine, opacity=0.0, entropy=0.0, z_variance=0.0)
     found = recover(FULL, tmp_path, scene=nerf.create(options, Streams(0)), asked=asked)
+    assert decibels(found, FULL.size, asked) >= 27.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", world())
+def test_acceptance_flat_gaussians(asked, tmp_path):
+    """128 px: each of the three assets comes back to 27 dB inside the dilated silhouette."""
+    options = gaussians.Options(surfels=True, init={"count": 4000}, alpha=0.0, entropy=0.0, opacity=0.0)
+    found = recover(FULL, tmp_path, scene=gaussians.create(options, Streams(0)), asked=asked)
     assert decibels(found, FULL.size, asked) >= 27.0

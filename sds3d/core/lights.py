@@ -15,7 +15,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .cameras import Cameras
-from .streams import Streams
 
 BANDS = (0, 1, 1, 1, 2, 2, 2, 2, 2)
 """Degree of each harmonic."""
@@ -129,13 +128,3 @@ def studio(cameras: Cameras) -> Lights:
     environment = front.new_zeros(len(front), 9, 3)
     environment[:, 1:4] = (slope[:, [1, 2, 0]] / (MATTE[1] * FIRST))[:, :, None]
     return Lights(key, _KEY * white, _AMBIENT * white, environment)
-
-
-def random_near_camera(
-    cameras: Cameras, streams: Streams, step: int, spread: float = 0.6, ambient: float = 0.3
-) -> Lights:
-    """A key light around each camera (Poole et al., DreamFusion, 2022: a normal offset of the camera position)."""
-    offset = streams.normal((3,), "light", step=step, ids=cameras.ids.tolist()).to(cameras.c2w)
-    toward = torch.nn.functional.normalize(cameras.position, dim=-1) + spread * offset
-    base = headlight(cameras, ambient)
-    return Lights(torch.nn.functional.normalize(toward, dim=-1), base.key, base.ambient)

@@ -220,10 +220,6 @@ class RunFolder:
         """The file of one preview picture: "render", "views" or "x0" of a step."""
         return self.previews / f"step_{step:06d}_{name}.png"
 
-    def latest_preview(self, name: str = "render") -> Path | None:
-        """The newest preview of that name, or None."""
-        return max(self.previews.glob(f"step_*_{name}.png"), default=None)
-
     def assets(self) -> dict[str, Path]:
         """The asset files there are, of the first particle: kind -> path."""
         return self._assets_of(0)
