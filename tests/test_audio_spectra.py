@@ -82,7 +82,7 @@ def test_raising_every_level_makes_a_sound_louder(db):
     louder = SMALL.near(SMALL.encode(audio) + db / 30, audio)
     # what lies below the lowest band and above the highest has no level, and stays
     assert float(si_sdr(louder, audio)[0, 0]) > 10
-    assert float(louder.norm() / audio.norm()) == pytest.approx(10 ** (db / 20), rel=0.06)
+    assert float(louder.norm() / audio.norm()) == pytest.approx(10 ** (db / 20), rel=0.15)
 
 
 def test_a_silent_sound_can_be_raised():

@@ -33,7 +33,7 @@ PREVIEW_PROMPTS = (
     "a bell", "a high bell", "a low bell", "a drum", "a low drum", "a beep", "a siren", "a fast siren",
     "a bird", "footsteps", "wind", "an engine", "a short flute", "a dog", "a clock", "a gong",
 )  # fmt: skip
-"""Captions of the preview sheet, two samples each."""
+"""Captions of the preview sheet."""
 
 
 def train(
@@ -56,7 +56,7 @@ def train(
 
     def preview(averaged: Any, step: int) -> None:
         save_sound_model(averaged, tower, options.network, folder / "model")
-        z = sample(load_folder(folder / "model", Options()), [p for p in PREVIEW_PROMPTS for _ in range(2)])
+        z = sample(load_folder(folder / "model", Options()), PREVIEW_PROMPTS, steps=12)
         pictures = [((row.flip(1) + 1) / 2).clamp(0, 1).expand(3, -1, -1) for row in z]
         path = contact_sheet(pictures, folder / "previews" / f"step_{step:07d}.png", 8, overwrite=True)
         say(f"preview {path}")
