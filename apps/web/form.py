@@ -74,7 +74,8 @@ def _fields(options: Options, prefix: str, deep: bool = True) -> Iterator[Field]
     values = plain(options)
     for name, info in type(options).model_fields.items():
         value, about = getattr(options, name), " ".join((info.description or "").split())
-        if isinstance(value, Options) and deep:
+        told = isinstance(value, Options) and {"kind", "method"} & set(type(value).model_fields)
+        if isinstance(value, Options) and deep and not told:  # one of several sorts stays whole
             yield from _fields(value, f"{prefix}{name}.")
         elif name not in ("kind", "method") or not prefix:
             sort, choices = _sort(info.annotation, values[name])
