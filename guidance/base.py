@@ -74,6 +74,11 @@ class Needs:
     media: frozenset[str] = frozenset()
     pixels: bool = False
 
+    @property
+    def edits(self) -> bool:
+        """Whether there has to be an original: its views, or its words alone."""
+        return self.source or "src" in self.branches
+
 
 class Guidance(Protocol):
     """Turns what a prior says about some views into a gradient; knows no representation."""

@@ -196,7 +196,8 @@ def mean_gradient(name: str, case: Case, prior, source):
     """z -> (B, D) E[g], over antithetic noise."""
     options = parse({"method": name.split()[0], "times": at(case.index)} | case.config)
     recipe = preset(options.method)(options)
-    if not recipe.in_latents:  # what a method of sounds says behind the decoder has the same residual before it
+    # what a method of sounds says behind the decoder has the same residual before it
+    if not recipe.in_latents:
         recipe = replace(recipe, in_latents=True, image_loss=None)
     # the pictures of a dataset are what z - g says
     recipe = replace(recipe, dataset=None)

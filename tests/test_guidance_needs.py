@@ -69,6 +69,8 @@ REFUSED = [
     (["guidance=cfd", *IMAGE, "representation.azimuth_deg=0"], "reads the alpha and depth of the renders"),
     (["guidance=dds"], "the method edits"),
     (["guidance=pds"], "the method edits"),
+    (["guidance=csd_edit"], "the method edits"),
+    (["guidance={method: free, rule: C - src}"], "the method edits"),
     (["guidance=hifa", *IMAGE, "representation.space=latents"], "representation.space=pixels"),
     (
         ["guidance.image_post=[clip_pixels]", *IMAGE, "representation.space=latents"],

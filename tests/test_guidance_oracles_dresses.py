@@ -41,7 +41,8 @@ def gradient(method: str, seed: int, schedule=SD, prediction="epsilon", index: i
     table = {n: random_gauss(seed + 100 * k) for k, n in enumerate(("y", "null", "neg", "src"))}
     prior, z = prior_of(table, schedule, prediction), random_z(seed, 2)
     recipe = preset(method)(parse({"method": method, "times": at(index)} | OWN.get(method, SCALED)))
-    if not recipe.in_latents:  # what a method of sounds says behind the decoder has the same residual before it
+    # what a method of sounds says behind the decoder has the same residual before it
+    if not recipe.in_latents:
         recipe = replace(recipe, in_latents=True, image_loss=None)
     # the pictures of a dataset are what z - g says
     recipe = replace(recipe, dataset=None)

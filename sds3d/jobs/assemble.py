@@ -280,7 +280,7 @@ def check_guidance(config: RunConfig) -> None:
             recipe.draw_weights.check()
         options = one.config
         # a file that is edited is opened now, so that one that cannot be is refused before anything is made
-        if not (needs.source or needs.media or needs.pixels or options.edit):
+        if not (needs.edits or needs.media or needs.pixels or options.edit):
             continue
         sampler = options.representation.sampler(options.cameras.sampler())
         cameras = sampler.sample(Streams(options.seed), 0, 1) is not None

@@ -66,6 +66,44 @@ def no_way_back(config: RunConfig, guidance: GuidanceOptions) -> str:
     )
 
 
+def no_way_back_from_an_edit(config: RunConfig, guidance: GuidanceOptions) -> str:
+    """The editing form of CSD has none either, and no pull to the source."""
+    if guidance.method != "csd_edit" or guidance.post or config.optimize.steps <= 1000:
+        return ""
+    return (
+        f"csd_edit over {config.optimize.steps} steps: its force has no fixed point, and nothing holds it at the "
+        "source. Run at most 1000 steps, or take dds, pds or dreamcatalyst."
+    )
+
+
+def dataset_of_moving_views(config: RunConfig, guidance: GuidanceOptions) -> str:
+    """Pictures are kept by view, with what is behind the object."""
+    if guidance.method != "dataset_update" or config.representation.flat:
+        return ""
+    if config.cameras.places is None:
+        return (
+            "dataset_update keeps a picture a view, and these views never come again: the run will stop. Set "
+            "cameras.places=24."
+        )
+    if config.optimize.white_background < 1.0:
+        return (
+            "dataset_update keeps pictures with their background, and these backgrounds change: the run will stop. Set "
+            "optimize.white_background=1."
+        )
+    return ""
+
+
+def edit_far_beyond_the_prompt(config: RunConfig, guidance: GuidanceOptions) -> str:
+    """DDS rests at the source moved by s times the difference of the prompts' means."""
+    scale = _scale(guidance)
+    if guidance.method not in ("dds", "dreamcatalyst", "ssd_edit", "csd_collab") or scale <= 30:
+        return ""
+    return (
+        f"guidance.cfg_scale reaches {scale:g} with {guidance.method}: an edit rests about that many times the "
+        "difference of the two prompts away from its source. Published runs take 7.5."
+    )
+
+
 def strong_guidance_of_a_small_model(config: RunConfig, guidance: GuidanceOptions) -> str:
     """The prior in the box was measured at s = 5."""
     scale, kind = _scale(guidance), getattr(config.prior, "kind", "")
@@ -140,6 +178,9 @@ RULES: tuple[Callable[[RunConfig, GuidanceOptions], str], ...] = (
     strong_guidance_with_a_critic,
     noisy_to_the_end,
     no_way_back,
+    no_way_back_from_an_edit,
+    dataset_of_moving_views,
+    edit_far_beyond_the_prompt,
     strong_guidance_of_a_small_model,
     interval_too_long,
     no_guidance,

@@ -71,7 +71,7 @@ def check_needs(
             key="guidance",
             hint="Set representation.space=pixels, or leave out guidance.image_post and guidance.image_loss.",
         )
-    if needs.source and not source:
+    if needs.edits and not source:
         raise ConfigError(
             f"{term}the method edits: it compares with views of an original, and there is none in this run.",
             key="guidance",
