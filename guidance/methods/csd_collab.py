@@ -36,8 +36,9 @@ def csd_collab(options: Options) -> Recipe:
         k(a, b) = exp( -gamma |a - b|^2 ),   gamma = log(N + 1) / median |q_i - q_j|^2
 
     Source: "Collaborative Score Distillation for Consistent Visual Editing", Kim et al. 2023 (NeurIPS 2023),
-    arXiv 2307.04787; formula and numbers read in the authors' code, whose source branch also hears a source prompt
-    beside the picture: here it hears the picture alone, or on a prior that reads words alone the source's prompt.
+    arXiv 2307.04787; formula and numbers read in the authors' code (no eq. of the paper was checked), whose source
+    branch also hears a source prompt beside the picture: here it hears the picture alone, or on a prior that reads
+    words alone the source's prompt.
 
     Defaults: s = 7.5, s_img = 5, w = sigma^2, t in [0.02, 0.5], one t for all views, noise of each view its own.
     Cost: 5 predictions a view; needs the source's views and a source prompt or picture; nothing is trained.

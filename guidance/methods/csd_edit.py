@@ -30,7 +30,7 @@ def csd_edit(options: Options) -> Recipe:
                  + omega_2 (eps_phi(z_t; t) - eps_phi(z_t; y_src, t)) )
 
     Source: the editing form of "Text-to-3D with Classifier Score Distillation", Yu et al. 2023 (ICLR 2024),
-    arXiv 2310.19415; from memory, neither the paper's text nor its code has been checked for it.
+    arXiv 2310.19415; from memory: no § of the paper was checked for it, and the authors' code has no config of it.
 
     Defaults: omega_1 = omega_2 = 1, w = sigma^2, t in [0.02, 0.98].
     Cost: 2 predictions a view, 3 where the omegas differ; needs a source prompt, but no views of the source; nothing is

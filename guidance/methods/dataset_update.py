@@ -46,9 +46,9 @@ def dataset_update(options: Options) -> Recipe:
         every step:  L = sum_v | x_v - I_v |_1
 
     Source: "Instruct-NeRF2NeRF: Editing 3D Scenes with Instructions", Haque et al. 2023 (ICCV), arXiv 2303.12789;
-    numbers read in the authors' code, which trains on rays of all pictures with a perceptual loss beside: here the loss
-    is L1 on whole views. Instruct-GS2GS edits all pictures at once from time to time. On a prior that reads words alone
-    i is the source's prompt.
+    numbers read in the authors' code (no § of the paper was checked), which trains on rays of all pictures with a
+    perceptual loss beside: here the loss is L1 on whole views. On a prior that reads words alone i is the source's
+    prompt.
 
     Defaults: s = 12, s_img = 1.5, k = 10, K = 20, t in [0.02, 0.98].
     Cost: 3 K predictions of one view every k steps, none between; needs the source's views, fixed places for the views

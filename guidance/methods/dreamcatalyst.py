@@ -45,8 +45,8 @@ def dreamcatalyst(options: Options) -> Recipe:
         eps_tgt = u + s (ti - i) + s_img (i - u)  at z_t,    eps_src = u + s_img (i - u)  at z_src,t
 
     Source: "DreamCatalyst: Fast and High-Quality 3D Editing via Controlling Editability and Identity Preservation",
-    Kim et al. 2024 (ICLR 2025), arXiv 2407.11394; formula and numbers read in the authors' code, the paper's
-    equations were not checked. i is the branch src: the source's picture without words on InstructPix2Pix, the
+    Kim et al. 2024 (ICLR 2025), arXiv 2407.11394; formula and numbers read in the authors' code, no eq. of the
+    paper was checked. i is the branch src: the source's picture without words on InstructPix2Pix, the
     source's prompt on a prior that reads words alone. FreeU, which the code adds, is prior.freeu.
 
     Defaults: s = 7.5, s_img = 1.5, delta = 0.2, gamma = 0.8, psi = 0.075, t from 0.9 to 0.2 linearly.

@@ -47,7 +47,7 @@ def lusd(options: Options) -> Recipe:
         M = beta minmax( A_self A_cross[edited words] ) + (1 - beta),   averaged over steps
 
     Source: "LUSD: Localized Update Score Distillation for Text-Guided Image Editing", Chinchuthakun et al. 2025
-    (ICCV), arXiv 2503.11054; formula and numbers read in the authors' code, the paper's equations were not checked.
+    (ICCV), arXiv 2503.11054; formula and numbers read in the authors' code, no eq. of the paper was checked.
     Published for one picture: here std is taken over all views for the threshold and over each for the length, and M
     is averaged where the same view comes again.
 

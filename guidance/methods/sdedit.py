@@ -37,8 +37,9 @@ def sdedit(options: Options) -> Recipe:
         g = w(t) kappa_t^-1 ( z - z_hat ),   z_hat by K moves of DDIM from z_t = alpha_t z + sigma_t eps,   w = kappa
 
     Source: "SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations", Meng et al. 2021
-    (ICLR 2022), arXiv 2108.01073, here with DDIM and as a loss; refinement by it after an edit is that of
-    posterior distillation (arXiv 2311.13831: K = 20, s = 15, read in the authors' code) and DreamCatalyst.
+    (ICLR 2022), arXiv 2108.01073, here with DDIM and as a loss (no § of it was checked); refinement
+    by it after an edit is that of posterior distillation (arXiv 2311.13831: K = 20, s = 15, read in the authors' code)
+    and DreamCatalyst.
 
     Defaults: s = 15, K = 5, t = 0.3, w = kappa.
     Cost: 2 K predictions a view; nothing is trained.

@@ -67,7 +67,7 @@ def ssd_edit(options: Options) -> Recipe:
             + s_enh ( eps(z_t; y_tgt) - eps(z_t; 0) ) + lambda e^tau ( z_t - z_src,t ),   tau = t / T
 
     Source: "Stable Score Distillation", Zhu et al. 2025 (ICCV), arXiv 2507.09168; formula and numbers read in the
-    authors' code, the paper's equations were not checked.
+    authors' code, no eq. of the paper was checked.
 
     Defaults: s = 7.5, s_img = 2, s_enh = 5.5, lambda = 0.075, w = 1, t from 0.98 to 0.02 linearly.
     Cost: 4 predictions a view; needs the source's views and a source prompt; nothing is trained.
