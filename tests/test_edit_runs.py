@@ -326,6 +326,15 @@ def test_edit_history_undo_from_the_command_line(sds3d, tmp_path):
     assert (status, out.strip()) == (0, str(file))
 
 
+def test_options_of_the_file_s_own_representation_are_known(sds3d, tmp_path):
+    file = mesh_file(tmp_path)
+    words = ("--from", "a red thing", "--to", "a blue thing", "--preview-strip", "strip.png")
+    assert sds3d("edit", file, *words, *QUICK, "representation.smoothness=0", "edit.strength=0")[0] == 0
+    status, _, err = sds3d("edit", file, *words, *QUICK, "representation.lr_means=0")
+    assert status == 2
+    assert "representation.lr_means: unknown key" in err
+
+
 def test_a_strip_of_strengths(sds3d, tmp_path):
     file = splat_file(tmp_path)
     words = ("--from", "a red thing", "--to", "a blue thing", "--preview-strip", "strip.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sds3d.assetio.original import source_of
@@ -19,6 +20,7 @@ from ..base import Moments, ParamGroup
 from ..edited import Differences, SceneEdit
 from ..gaussians.parameters import SH_0, Parameters
 from ..gaussians.regularise import gamut
+from ..mesh.paint import edge_cost
 from ..raster.gaussians import rasterize_gaussians
 from ..region import Asked
 from .options import Options
@@ -27,6 +29,8 @@ SHAPE = ("means", "log_scales", "rotations", "logit_opacities")
 COLOUR = ("sh_dc", "sh_rest")
 NEAR = 0.01
 """World units in front of a camera in which nothing is drawn."""
+NEIGHBOURS = 5
+"""Nearest splats whose changes of colour are compared."""
 COUNTED, FAINT = 0.98, 0.1
 """Share of the Gaussians, by their place, that the cameras are fitted to; those that are fainter do not count."""
 
@@ -47,12 +51,14 @@ class EditedSplats:
         self.columns = Parameters(**file.columns.named())
         named = self.columns.named()
         self.differences = Differences({name: tuple(named[name].shape[1:]) for name in free}, free)
+        self.pairs = neighbours(self.columns.means[free["sh_dc"]]) if "sh_dc" in free else None
         self.bounds = Box((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
 
     def to(self, device: torch.device) -> None:
         """Move the file's columns and the differences."""
         self.columns = self.columns.map(lambda value: value.to(device))
         self.differences.to(device)
+        self.pairs = None if self.pairs is None else self.pairs.to(device)
 
     def parameters(self) -> Parameters:
         """The Gaussians as they are now, in the file's own space; differentiable in the differences."""
@@ -85,7 +91,7 @@ class EditedSplats:
         return {"rgb": gamut(out.rgb), "alpha": out.alpha, "depth": out.depth / scale}
 
     def regularise(self, render: Render, progress: float) -> dict[str, Tensor]:
-        """Anchors: half the squared differences from the file, weighted."""
+        """Anchors, half the squared differences from the file, and smoothness of the changes of colours, weighted."""
         o, d = self.options, self.differences.values
         terms: dict[str, tuple[Schedule, tuple[str, ...], float]] = {
             "anchor_means": (o.anchor_means, ("means",), 1.0),
@@ -97,6 +103,9 @@ class EditedSplats:
             found = [unit * d[n] for n in of if n in d]
             if found and (w := weight(progress)):
                 out[name] = 0.5 * w * sum((v.square().sum() for v in found), found[0].new_zeros(()))
+        if self.pairs is not None and (w := o.smoothness(progress)):
+            change = SH_0 * d["sh_dc"]
+            out["smoothness"] = w * edge_cost(change[self.pairs[:, 0]] - change[self.pairs[:, 1]], o.edge)
         return out
 
     def param_groups(self) -> list[ParamGroup]:
@@ -155,6 +164,19 @@ class EditedSplats:
         if kind != "splats":
             raise AssetError(f'edited splats export as "splats", not as "{kind}"')
         return self._columns().to_splats(self.file.source.path.stem)
+
+
+def neighbours(means: Float[Tensor, "n 3"]) -> Int[Tensor, "p 2"]:
+    """Pairs of rows: each with its nearest."""
+    from scipy.spatial import cKDTree
+
+    place = means.double().numpy()
+    count = min(NEIGHBOURS, len(place) - 1)
+    near = cKDTree(place).query(place, k=count + 1)[1].reshape(len(place), -1)
+    pairs = torch.stack(
+        [torch.arange(len(place)).repeat_interleave(count + 1), torch.from_numpy(near.reshape(-1))], 1
+    )
+    return pairs[pairs[:, 0] != pairs[:, 1]]
 
 
 def create(options: Options, streams: Streams, edit: SceneEdit | None = None) -> EditedSplats:

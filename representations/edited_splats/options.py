@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from sds3d.config.options import Scalar
 from sds3d.core import schedules
 
@@ -32,6 +34,11 @@ class Options(RepresentationOptions):
     """Learning rate of the harmonics of degree 0."""
     lr_harmonics: Scalar = schedules.Schedule("linear", (2e-3, 5e-4))
     """Learning rate of the higher harmonics."""
+    smoothness: Scalar = schedules.constant(0.2)
+    """Weight of the differences between the changes of neighbouring splats' base colours, half of their squares below
+    `edge`, `edge` times them above, summed over five neighbours each."""
+    edge: float = Field(0.05, gt=0.0)
+    """Difference of changes, sRGB, above which it is an edge, which stays."""
     anchor_means: Scalar = schedules.constant(1.0)
     """Weight of half the squared distances of the centres from where they were, world units, summed."""
     anchor_scales: Scalar = schedules.constant(0.01)

@@ -34,7 +34,11 @@ def from_words(words: Iterable[str], values: Mapping[str, Any] = NO_VALUES) -> R
         overrides.set_value(document, RunConfig, ("prompt",), first)
     for key, value in values.items():
         overrides.set_value(document, RunConfig, tuple(key.split(".")), value)
-    overrides.apply(document, RunConfig, words)
+    # which options a representation has is known once the file that is edited is
+    about = [word for word in words if word.startswith(("edit.", "runs="))]
+    overrides.apply(document, RunConfig, about)
+    editing.complete(document)
+    overrides.apply(document, RunConfig, [word for word in words if word not in about])
     return from_document(document)
 
 
