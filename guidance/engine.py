@@ -166,7 +166,8 @@ class Engine:
             {s: states[s.at].eps if isinstance(s, Epsilon) else answers[s].eps for s in symbols}
             for states, answers in zip(draws, found, strict=True)
         ]
-        residuals = torch.stack([recipe.rule.residual(e, now.progress, views.z, t, schedule) for e in eps])
+        each = [recipe.rule.residual(e, now.progress, views.z, t, schedule) for e in eps]
+        residuals = torch.stack(each) if len(each) > 1 else each[0][None]
         return _Try(t, calls, draws, omega, told, found, eps, residuals, of_critic)
 
     def _stepped(self, one: _Try, views: Views, now: Moment, state: State) -> tuple[Tensor, State, Log]:
@@ -243,7 +244,7 @@ def _cost(asked: int, trained: int, views: int) -> Log:
 def _over_draws(residuals: Tensor, omega: Tensor | None) -> Tensor:
     """The draws' residuals (n, B, C, h, w) put together: their mean, or weighted by (n, B)."""
     if omega is None:
-        return residuals.mean(0)
+        return residuals.mean(0) if len(residuals) > 1 else residuals[0]
     return (omega.to(residuals).reshape(*omega.shape, *[1] * (residuals.ndim - 2)) * residuals).sum(0)
 
 
