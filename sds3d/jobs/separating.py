@@ -11,6 +11,9 @@ from .schema import RunConfig
 
 MOST = 8
 """Sources of one recording."""
+TIMES = (0.2, 0.6)
+"""Of the states that the prior is shown: what a source may be is heard there, and the recording is still in it. Noisier
+ones decide by the prior's taste, clearer ones leave things as they are."""
 
 
 def separation(mixture: Path, sources: Sequence[str], words: Sequence[str] = ()) -> RunConfig:
@@ -29,13 +32,15 @@ def separation(mixture: Path, sources: Sequence[str], words: Sequence[str] = ())
             key="--sources",
             hint='Say what is in it: sds3d separate mix.wav --sources "a drum" "a bell"',
         )
+    judge = {"method": "sds", "times": {"low": TIMES[0], "high": TIMES[1]}}
     terms = [
-        {"name": f"source{k + 1}", "guidance": "sds", "prompt": text, "part": k}
+        {"name": f"source{k + 1}", "guidance": judge, "prompt": text, "part": k}
         for k, text in enumerate(sources)
     ]
     values = {
         "prompt": " and ".join(sources),
         "representation": {"kind": "separation", "mixture": str(mixture), "sources": len(sources)},
         "guidance": {"terms": terms},
+        "optimize": {"steps": 200, "views": 2},
     }
     return configs.from_words(list(words), values)
