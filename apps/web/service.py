@@ -26,6 +26,7 @@ from sds3d.jobs.runfolder import RunFolder, list_runs
 from sds3d.jobs.schema import RunConfig
 
 from . import paths
+from .facts import facts_of
 
 Action = Literal["pause", "run", "cancel", "keep"]
 MOST_PROMPTS, MOST_WAITING, MOST_TEXT = 200, 1000, 200_000
@@ -242,12 +243,9 @@ class Service:
 
 def haystack(job: Job) -> str:
     """The text of a run that searches look through."""
-    try:
-        config = job.folder.config()
-        facts = [config.prompt or "", config.representation.kind, getattr(config.guidance, "method", "")]  # type: ignore[attr-defined]
-    except (Sds3dError, OSError):
-        facts = []
-    return " ".join([*facts, job.folder.path.name, *job.ticket.tags]).lower()
+    known = facts_of(job.folder)
+    words = [known.prompt, known.representation, known.method, job.folder.path.name, *job.ticket.tags]
+    return " ".join(words).lower()
 
 
 def _hidden(job: Job) -> Job:

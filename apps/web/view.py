@@ -17,6 +17,8 @@ from sds3d.jobs import metrics
 from sds3d.jobs.queue.queue import Job, State
 from sds3d.jobs.runfolder import RunFolder
 
+from .facts import facts_of
+
 ACTIONS: dict[State, tuple[str, ...]] = {
     "waiting": ("pause", "cancel"),
     "running": ("pause", "keep"),
@@ -35,7 +37,7 @@ def place(job: Job) -> dict[str, Any]:
     known = job.folder.config_file.is_file()
     return {
         "name": job.folder.path.name if known else "",
-        "prompt": _prompt(job.folder) if known else "",
+        "prompt": facts_of(job.folder).prompt if known else "",
         "state": job.state,
         "place": job.place,
         "priority": job.ticket.priority,
@@ -47,7 +49,7 @@ def card(job: Job) -> dict[str, Any]:
     folder, status = job.folder, _status(job.folder)
     return {
         "name": folder.path.name,
-        "prompt": _prompt(folder),
+        "prompt": facts_of(folder).prompt,
         "state": job.state,
         "place": job.place,
         "step": status.step,
@@ -67,14 +69,14 @@ def whole(job: Job) -> dict[str, Any]:
     per_step = sum(pace) / len(pace) if pace else 0.0
     if rows and job.state == "running":
         told["step"] = rows[-1]["step"]
-    config = folder.config()
+    known = facts_of(folder)
     done = job.state not in ("running", "stopping", "waiting")
     assets = folder.assets()
     shown = [*assets.values(), folder.turntable, folder.contact, folder.report, folder.config_file]
     return told | {
-        "seed": config.seed,
-        "representation": config.representation.kind,  # type: ignore[attr-defined]
-        "method": getattr(config.guidance, "method", "several"),
+        "seed": known.seed,
+        "representation": known.representation,
+        "method": known.method,
         "steps_per_s": 1 / per_step if per_step else None,
         "seconds_left": per_step * (told["steps"] - told["step"]) if per_step and not done else None,
         "preview": _address(folder, newest(folder, "render")),
@@ -83,7 +85,7 @@ def whole(job: Job) -> dict[str, Any]:
         "contact": _address(folder, folder.contact) if done else None,
         "report": _address(folder, folder.report) if done else None,
         "before_after": _address(folder, folder.before_after) if done else None,
-        "edited": config.edit is not None,
+        "edited": known.edited,
         "model": next((_address(folder, assets[k]) for k in ("glb", "3dgs", "splat") if k in assets), None),
         "files": [_file(folder, p) for p in shown if p.is_file()] if done else [],
         "actions": list(ACTIONS[job.state]),
@@ -106,7 +108,7 @@ def history(folder: RunFolder, visible: Callable[[RunFolder], bool]) -> list[dic
     return [
         {
             "name": step.run.path.name if step.run and visible(step.run) else "",
-            "what": _prompt(step.run) if step.run and visible(step.run) else step.file.name,
+            "what": facts_of(step.run).prompt if step.run and visible(step.run) else step.file.name,
             "depth": step.depth,
             "here": step.here,
         }
@@ -144,13 +146,6 @@ def _address(folder: RunFolder, path: Path | None) -> str | None:
 
 def _file(folder: RunFolder, path: Path) -> dict[str, Any]:
     return {"name": path.name, "url": _address(folder, path), "bytes": path.stat().st_size}
-
-
-def _prompt(folder: RunFolder) -> str:
-    try:
-        return folder.config().prompt or ""
-    except Sds3dError:
-        return ""
 
 
 def _status(folder: RunFolder) -> Any:
