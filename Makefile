@@ -45,7 +45,7 @@ lint: install-dev
 	cd .typing && ../$(BIN)/mypy --config-file ../pyproject.toml -p sds3d
 
 bench: install-dev
-	for f in benchmarks/gaussians.py benchmarks/march.py benchmarks/triangles.py benchmarks/hash_grid.py; do OMP_NUM_THREADS=1 $(BIN)/python $$f || exit 1; done
+	for f in benchmarks/gaussians.py benchmarks/surfels.py benchmarks/march.py benchmarks/triangles.py benchmarks/hash_grid.py; do OMP_NUM_THREADS=1 $(BIN)/python $$f || exit 1; done
 
 docs: install
 	$(BIN)/sds3d methods --markdown > docs/methods.md
