@@ -15,6 +15,8 @@ from .cameras_nerfstudio import read_nerfstudio
 from .check import as_numpy
 from .files import read_bytes
 from .kinds import read
+from .original import source_of
+from .original_mesh import open_mesh
 from .pictures import read_film
 from .topology import is_watertight, merge_equal
 
@@ -25,8 +27,9 @@ def describe(path: str | Path) -> dict[str, object]:
     Returns:
         file, bytes, sha256, notes, provenance, and for what the file holds "mesh" (vertices, faces, low, high,
         watertight, colors, normals, texture, material), "splats" (count, sh_degree, low, high, mean_opacity),
-        "points" (count, …), "picture" (width, height, mean_rgb) or "sound" (seconds, rate, channels, peak, rms). Of an MP4 or GIF: "film" (frames, width, height,
-        fps); of a transforms.json: "cameras" (count, width, height, fov_y_deg, first).
+        "points" (count, …), "picture" (width, height, mean_rgb) or "sound" (seconds, rate, channels, peak, rms). Of a
+        glTF: "parts", their names and materials. Of an MP4 or GIF: "film" (frames, width, height, fps); of a
+        transforms.json: "cameras" (count, width, height, fov_y_deg, first).
 
     Raises:
         AssetError: as `read`.
@@ -40,6 +43,9 @@ def describe(path: str | Path) -> dict[str, object]:
     out = _file(path)
     if scene.mesh is not None:
         out["mesh"] = _mesh(scene.mesh)
+        if path.suffix.lower() in (".glb", ".gltf"):
+            parts = open_mesh(source_of(path)).parts
+            out["parts"] = list(dict.fromkeys(f"{p.name} ({p.material or 'no material'})" for p in parts))
     if scene.splats is not None:
         out["splats"] = _splats(scene.splats)
     if scene.points is not None:
