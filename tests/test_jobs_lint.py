@@ -54,6 +54,12 @@ def test_each_rule_warns_and_is_silent(rule):
     assert not rule(good, good.guidance)
 
 
+def test_dataset_updates_may_be_noisy_to_the_end():
+    """Its kappa weighs no gradient."""
+    words = ["guidance=dataset_update", "cameras.places=8", "optimize.white_background=1"]
+    assert warnings(configs.from_words(["a red cube", *words])) == []
+
+
 def test_our_own_configs_are_clean():
     for path in sorted(CONFIGS.glob("*.yaml")):
         assert warnings(configs.read(path)) == [], path.name

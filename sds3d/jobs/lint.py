@@ -47,6 +47,8 @@ def strong_guidance_with_a_critic(config: RunConfig, guidance: GuidanceOptions) 
 def noisy_to_the_end(config: RunConfig, guidance: GuidanceOptions) -> str:
     """kappa grows without bound towards pure noise."""
     last = guidance.times.high(1.0)
+    if guidance.method == "dataset_update":
+        return ""  # its weight only turns predictions into pictures
     if guidance.weight not in ("kappa", "hifa") or last < 0.9 or guidance.times.law == "dreamtime":
         return ""
     return (
