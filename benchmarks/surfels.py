@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -83,7 +84,7 @@ def measure(scene: Scene, repeats: int) -> dict[str, float | str]:
     if scene in SLOW:
         for name in ("twin", "warp"):
             ours(name)
-            other = least(lambda name=name: ours(name), 3)
+            other = least(partial(ours, name), 3)
             row |= {f"{name}_forward": other[0], f"{name}_backward": other[1]}
             row[f"{name}_ratio"] = sum(other) / sum(native)
     return row
