@@ -17,7 +17,7 @@ from ..core import schedules
 from ..core.errors import ConfigError, Sds3dError
 from ..optimize.options import OptimizeOptions
 from .recommend import merged
-from .schema import JUDGES, EditOptions, RunConfig
+from .schema import JUDGES, REPRESENTATIONS, EditOptions, RunConfig
 
 METHOD = "dds"
 """The method of an edit that names none."""
@@ -57,10 +57,12 @@ def complete(document: Document) -> None:
     data["guidance"] = guidance
     if not edit.get("file") or not edit.get("sha256"):
         _take(edit, str(data.get("runs", "runs")))
-    if data.get("export") is None or data.get("representation") is None:
+    drawn = data.get("representation") or {}
+    if data.get("export") is None or (isinstance(drawn, dict) and REPRESENTATIONS.key not in drawn):
         sort = _sort(edit["file"])
-        data.setdefault("export", [sort.kind])
-        data.setdefault("representation", {"kind": REPRESENTATION[sort.form]})
+        data["export"] = data.get("export") or [sort.kind]
+        if isinstance(drawn, dict):
+            data["representation"] = {REPRESENTATIONS.key: REPRESENTATION[sort.form], **drawn}
 
 
 def _take(edit: dict[str, Any], runs: str) -> None:
