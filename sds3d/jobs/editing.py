@@ -25,7 +25,7 @@ METHOD = "dds"
 REPRESENTATION = {"splats": "edited_splats", "mesh": "edited_mesh"}
 """What a file shows -> what edits it."""
 
-PULL = 20.0
+PULL = 2.0
 """Weight of the pull to the original's pictures at strength 0, which falls to nothing at strength 1."""
 
 RECOMMENDED: Mapping[str, Any] = {
