@@ -37,12 +37,13 @@ def fill(document: Document) -> None:
 
 
 def _hear(data: dict[str, Any]) -> None:
-    """Name the audio prior for a representation that is a sound."""
+    """Name the audio prior and the method for a representation that is a sound, where nothing is said."""
     scene = REPRESENTATIONS.expand(data.get("representation") or {})
     kind = scene.get(REPRESENTATIONS.key) if isinstance(scene, dict) else None
     options = REPRESENTATIONS.choices().get(kind) if isinstance(kind, str) else None
     if options is not None and "sound" in getattr(options, "forms", ()) and data.get("prior") is None:
         data["prior"] = {"kind": "audio"}
+        data.setdefault("guidance", {"method": "cfd"})
 
 
 def _complete(data: dict[str, Any], sections: Container[str]) -> None:

@@ -41,6 +41,6 @@ def separation(mixture: Path, sources: Sequence[str], words: Sequence[str] = ())
         "prompt": " and ".join(sources),
         "representation": {"kind": "separation", "mixture": str(mixture), "sources": len(sources)},
         "guidance": {"terms": terms},
-        "optimize": {"steps": 200, "views": 2},
+        "optimize": {"steps": 200},
     }
     return configs.from_words(list(words), values)

@@ -27,7 +27,6 @@ from ..spectrogram import Codec
 from ..words import check_words
 from .embedded import assets_folder
 
-
 _FALLING = {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"}
 _X0_LOSS = {
     "weight": "kappa",
@@ -40,14 +39,16 @@ RECOMMENDED = {
         "sds": _X0_LOSS,
         "csd": {"weight": "kappa", "times": _FALLING},
         "nfsd": {"weight": "kappa", "times": _FALLING},
+        "cfd": {"noise": "fixed", "cfg_scale": 3.0, "transforms": _X0_LOSS["transforms"]},
         "audiosds": {"transforms": _X0_LOSS["transforms"], "times": _FALLING, "cfg_scale": 5.0},
     },
-    "optimize": {"steps": 300, "views": 2},
+    "optimize": {"steps": 300, "views": 1},
     "threads": 1,
 }
 """What distils well from this small model of spectrograms; see jobs.recommend. As for the small model of pictures, a
 residual in x0 (weight kappa) at falling times and a low scale; levels in decibels suit synthesisers whose amplitudes
-are kept as logarithms."""
+are kept as logarithms. CFD with one noise (the default of sounds) settles on one pitch, where fresh noise at each step
+averages over the pitches that a sentence leaves open."""
 
 
 class Options(BaseOptions):
