@@ -251,6 +251,22 @@ def test_editing_representations_need_an_edit(tmp_path):
             check_choices(configs.from_mapping(SMALL | {"representation": kind, "runs": str(tmp_path)}))
 
 
+def test_methods_can_be_compared_on_an_edit(tmp_path):
+    """A comparison whose file edits takes methods that edit; one of prompts alone does not."""
+    from sds3d.jobs.compare.asked import read
+    from sds3d.jobs.compare.plan import plan
+
+    path = tmp_path / "compare.yaml"
+    prior = {"kind": "analytic", "shape": [3, 8, 8], "conditions": CONDITIONS}
+    given = {"prompts": ["a blue thing"], "methods": ["dds", "sds"], "equal": "steps", "prior": prior}
+    edit = {"source": str(splat_file(tmp_path)), "prompt": "a red thing"}
+    path.write_text(yaml.safe_dump(given | {"edit": edit}))
+    assert {cell.config.edit.prompt for cell in plan(read([str(path)], {})).cells} == {"a red thing"}
+    path.write_text(yaml.safe_dump(given))
+    with pytest.raises(ConfigError, match="edits a given object"):
+        plan(read([str(path)], {}))
+
+
 # --- history
 
 

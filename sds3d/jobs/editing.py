@@ -141,7 +141,7 @@ def check_edit(config: RunConfig) -> None:
     if edit is None:
         return
     for one in config.apart():
-        if preset(one.guidance.method)(one.guidance).needs.source and not edit.prompt.strip():
+        if preset(one.guidance.method)(one.guidance).needs.edits and not edit.prompt.strip():
             raise ConfigError(
                 f"{one.guidance.method} compares with the original and has to know in words what it shows.",
                 key="edit.prompt",

@@ -138,7 +138,7 @@ def _check(asked: Asked, label: str, config: RunConfig) -> None:
         )
     mark, method = asked.document.mark(("methods", label)), config.guidance.method
     place: dict[str, Any] = {"file": mark.file, "line": mark.line, "key": f"methods.{label}"}
-    if preset(method)(config.guidance).needs.edits:
+    if preset(method)(config.guidance).needs.edits and config.edit is None:
         raise ConfigError(
             f"{method} edits a given object, which a comparison of prompts has not.",
             hint="Leave it out.",
