@@ -136,8 +136,8 @@ def test_parts_and_materials_by_name(tmp_path):
 def test_colours_pick_what_looks_so(tmp_path):
     path = splat_file(tmp_path, degree=0)
     colours = 0.5 + 0.28209479177387814 * some_splats(degree=0).sh[:, 0]
-    one = scene(path, region=("colour:808080,0.4",), up="+y")
-    wanted = (colours - 128 / 255).norm(dim=1) <= 0.4
+    one = scene(path, region=("colour:808080,0.25",), up="+y")
+    wanted = (colours - 128 / 255).norm(dim=1) <= 0.25
     assert 0 < int(wanted.sum()) < len(wanted)
     assert torch.equal(one.differences.rows["means"], wanted.nonzero()[:, 0])
 
@@ -182,6 +182,21 @@ def test_a_mask_is_a_square_picture(tmp_path):
     assetio.write(assetio.kinds.Picture(torch.ones(3, 4, 8)), path)
     with pytest.raises(AssetError, match="square"):
         scene(splat_file(tmp_path), region=(f"mask:{path}@0,0",), up="+y")
+
+
+WANTED = replace(LOOK, want=frozenset({"rgb", "alpha", "region"}))
+
+
+@pytest.mark.parametrize("keep", ["shape", "colour"])
+def test_the_region_is_drawn_for_priors_that_fill_it(tmp_path, keep):
+    """All of the object where everything may change, and where nothing of it may, nothing."""
+    for path in (splat_file(tmp_path), mesh_file(tmp_path), mesh_file(tmp_path, "obj", textured=False)):
+        whole = scene(path, keep=keep, up="+y").render(WANTED)
+        torch.testing.assert_close(whole["region"], whole["alpha"], atol=0.02, rtol=0)
+        low, high = (-0.02, 0.02) if path.suffix == ".ply" else (-9.0, -0.2)
+        some = scene(path, keep=keep, up="+y", region=(f"box:{low},-9,-9,{high},9,9",)).render(WANTED)
+        assert 0.0 < float(some["region"].sum()) < 0.9 * float(whole["alpha"].sum())
+        assert bool((some["region"] <= some["alpha"] + 0.02).all())
 
 
 def everything(points, column, row):

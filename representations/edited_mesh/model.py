@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -42,7 +44,7 @@ class EditedMesh:
         group: see Skin. free: name of what moves -> the rows that may.
     """
 
-    provides = MeshModel.provides
+    provides = MeshModel.provides | {"region"}
 
     def __init__(
         self,
@@ -79,9 +81,20 @@ class EditedMesh:
         return self.differences.added(OFFSETS, torch.zeros_like(self.mesh.surface.vertices))
 
     def render(self, look: Look) -> Render:
-        """As MeshModel."""
+        """As MeshModel; where it is wanted also region (B, 1, H, W), how much of a pixel may change."""
         self.mesh.offsets = self.offsets()
-        return self.mesh.render(look)
+        render = dict(self.mesh.render(look))
+        if "region" in look.want:
+            plain = MeshModel(
+                self.mesh.options.model_copy(update={"shading": "unlit"}),
+                self.mesh.surface,
+                self.skin.region(),
+            )
+            plain.offsets = self.mesh.offsets
+            with torch.no_grad():
+                black = replace(look, background=torch.zeros_like(look.background))
+                render["region"] = plain.render(black)["rgb"][:, :1]
+        return render
 
     def regularise(self, render: Render, progress: float) -> dict[str, Tensor]:
         """Of colours: smoothness and anchor of the changes; of the shape: Laplacian and anchor of the offsets."""

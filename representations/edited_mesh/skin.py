@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 import torch
 from jaxtyping import Float, Int
@@ -65,6 +66,27 @@ class Skin:
         self.textures = [t.to(device) for t in self.textures]
         for name in ("picture", "factor", "corner_group", "colors", "neighbours"):
             setattr(self, name, getattr(self, name).to(device))
+
+    def region(self) -> Skin:
+        """A skin that is white where colours or vertices may change, and black elsewhere."""
+        out, rows = copy(self), self.differences.rows
+        out.differences, out.factor = Differences({}, {}), torch.ones_like(self.factor)
+        out.colors = torch.zeros_like(self.colors)
+        out.textures = [torch.zeros_like(image) for image in self.textures]
+        if COLORS in rows:
+            out.colors[rows[COLORS]] = 1.0
+        for number, image in enumerate(out.textures):
+            if texels(number) in rows:
+                image.view(-1, 3)[rows[texels(number)]] = 1.0
+        if "offsets" in rows:
+            vertex = torch.zeros(
+                len(self.merged.surface.vertices), dtype=torch.bool, device=out.colors.device
+            )
+            vertex[rows["offsets"]] = True
+            moves = vertex[self.merged.surface.faces.to(vertex.device)]
+            out.colors[self.corner_group[moves]] = 1.0
+            out.picture = torch.where(moves.any(1), -1, self.picture)
+        return out
 
     def texture(self, number: int) -> Float[Tensor, "h w 3"]:
         """A picture as it is now, sRGB."""

@@ -21,7 +21,7 @@ from ..edited import Differences, SceneEdit
 from ..gaussians.parameters import SH_0, Parameters
 from ..gaussians.regularise import gamut
 from ..mesh.paint import edge_cost
-from ..raster.gaussians import rasterize_gaussians
+from ..raster.gaussians import GaussianRender, rasterize_gaussians
 from ..region import Asked
 from .options import Options
 
@@ -43,7 +43,7 @@ class EditedSplats:
             that may change.
     """
 
-    provides = frozenset({"rgb", "alpha", "depth"})
+    provides = frozenset({"rgb", "alpha", "depth", "region"})
 
     def __init__(self, options: Options, file: SplatsOriginal, frame: Frame, free: dict[str, Tensor]):
         self.options, self.file, self.frame = options, file, frame
@@ -71,24 +71,39 @@ class EditedSplats:
         return self.frame.scale if name == "means" else 1.0
 
     def render(self, look: Look) -> Render:
-        """rgb over the background, alpha, depth in our units; the cameras are moved into the file's space."""
+        """rgb over the background, alpha, depth in our units; the cameras are moved into the file's space.
+
+        Where it is wanted also region (B, 1, H, W), how much of a pixel is of splats that may change.
+        """
+        p = self.parameters()
+        out = self._drawn(p, p.sh(1 + p.sh_rest.shape[1]), look, look.background)
+        render = {"rgb": gamut(out.rgb), "alpha": out.alpha, "depth": out.depth / self.frame.scale}
+        if "region" in look.want:
+            with torch.no_grad():
+                free = torch.zeros_like(p.sh_dc)
+                for rows in self.differences.rows.values():
+                    free[rows] = 1.0
+                mask = self._drawn(p, ((free - 0.5) / SH_0)[:, None], look, torch.zeros_like(look.background))
+                render["region"] = mask.rgb[:, :1].clamp(0, 1)
+        return render
+
+    def _drawn(self, p: Parameters, sh: Tensor, look: Look, background: Tensor) -> GaussianRender:
+        """The Gaussians with those harmonics."""
         if look.cameras is None:
             raise ValueError("splats need cameras in their look")
-        p, scale = self.parameters(), self.frame.scale
         device = p.means.device
-        out = rasterize_gaussians(
+        return rasterize_gaussians(
             p.means,
             p.scales,
             torch.nn.functional.normalize(p.rotations, dim=1),
             p.opacities,
-            p.sh(1 + p.sh_rest.shape[1]),
+            sh,
             self.frame.cameras(look.cameras).to(device),
             look.size,
-            look.background.to(device),
-            near=NEAR * scale,
+            background.to(device),
+            near=NEAR * self.frame.scale,
             implementation=self.options.rasterizer,
         )
-        return {"rgb": gamut(out.rgb), "alpha": out.alpha, "depth": out.depth / scale}
 
     def regularise(self, render: Render, progress: float) -> dict[str, Tensor]:
         """Anchors, half the squared differences from the file, and smoothness of the changes of colours, weighted."""

@@ -8,7 +8,7 @@ from sds3d.representations.base import Representation
 from ..core.errors import ConfigError
 from ..priors.base import PriorInfo
 
-DRAWN = frozenset({"depth", "normal"})
+DRAWN = frozenset({"depth", "normal", "region"})
 """What a prior may look at of a render beside its picture."""
 
 
