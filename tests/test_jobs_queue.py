@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -144,6 +145,30 @@ def test_a_run_that_takes_the_server_down_is_not_begun_for_ever(tmp_path):
     assert len(queue.begun) == MOST_TRIES
     assert folder.status().state == "failed"
     assert "vanished" in folder.status().reason
+
+
+def test_many_submit_while_the_queue_looks(tmp_path):
+    queue = Quiet(tmp_path)
+    folders = [small_folder(tmp_path, seed=k) for k in range(12)]
+    adding = threading.Thread(target=lambda: [queue.add(f) for f in folders])
+    adding.start()
+    while adding.is_alive():
+        queue.tick()
+    queue.tick()
+    assert {job.folder.path for job in queue.jobs()} == {f.path for f in folders}
+
+
+def test_a_defect_in_one_look_does_not_end_the_queue(tmp_path, monkeypatch, caplog):
+    looks = []
+
+    def tick(self):
+        looks.append(1)
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Queue, "tick", tick)
+    with Queue(tmp_path).serving():
+        until(lambda: len(looks) > 2)
+    assert "a defect" in caplog.text
 
 
 def test_the_trash_gives_back_what_it_took(tmp_path):

@@ -1,6 +1,7 @@
 """Edit: a file or a run, words, a region painted on a view; before and after, and what was made of what."""
 
 # annotations stay values here: gradio looks for gr.Request among them, and gradio is imported late
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,32 @@ SIDE = 512
 """Pixels of the view that is painted on."""
 
 
+@dataclass(frozen=True)
+class Form:
+    """The widgets of the left column."""
+
+    file: Any
+    run: Any
+    before: Any
+    to: Any
+    keep: Any
+    strength: Any
+    box: Any
+    canvas: Any
+    azimuth: Any
+    elevation: Any
+    method: Any
+    steps: Any
+    show: Any
+    go: Any
+    trouble: Any
+
+    @property
+    def asked(self) -> list[Any]:
+        """What an edit is made of, in the order of `_values`."""
+        return [getattr(self, f.name) for f in fields(self)[:12]]
+
+
 def build(service: Service, blocks: Any, tabs: Any) -> None:
     """Lay the tab out."""
     import gradio as gr
@@ -23,63 +50,18 @@ def build(service: Service, blocks: Any, tabs: Any) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     with gr.Row():
         with gr.Column(scale=4, min_width=320):
-            file = gr.File(
-                label="A mesh or splat file", file_types=[".glb", ".gltf", ".obj", ".ply", ".splat", ".spz"],
-                elem_id="edited-file", height=120,
-            )  # fmt: skip
-            run = gr.Dropdown([], label="Or one of your runs", allow_custom_value=True, elem_id="edited-run")
-            before = gr.Textbox(label="What it shows now", placeholder="a red car", elem_id="from")
-            to = gr.Textbox(label="What it shall become", placeholder="a blue car", elem_id="to")
-            keep = gr.Radio(
-                ["shape", "colour", "nothing"],
-                value="shape",
-                label="Keep",
-                info="What stays as it is, to the byte.",
-            )
-            strength = gr.Slider(
-                0, 1, 1, label="Strength", info="0 changes nothing, 1 is the method as it is."
-            )
-            with gr.Accordion("Where: a region", open=False):
-                box = gr.Textbox(
-                    label="Boxes and others", lines=2, elem_id="region",
-                    placeholder="box:-1,0,-1,1,1,1\nsphere:0,0.5,0,0.3 or material:NAME or colour:c01020",
-                    info="One a line; what lies outside of all stays as it is, to the byte.",
-                )  # fmt: skip
-                with gr.Row():
-                    azimuth = gr.Slider(
-                        -180, 180, 30, step=5, label="Azimuth", info="Degrees; 0 looks at the front."
-                    )
-                    elevation = gr.Slider(
-                        -80, 80, 15, step=5, label="Elevation", info="Degrees above the horizon."
-                    )
-                show = gr.Button("Show this view to paint on", elem_id="show-view")
-                canvas = gr.ImageMask(
-                    label="Paint where it may change", type="numpy", layers=False, elem_id="canvas",
-                    brush=gr.Brush(colors=["#14b8a6"], color_mode="fixed", default_size=24), height=420,
-                )  # fmt: skip
-            with gr.Accordion("More", open=False):
-                method = gr.Dropdown(methods(), value="dds", label="Method", info="The guidance rule.")
-                steps = gr.Number(None, label="Steps", precision=0, info="Empty: the method's own.")
-            go = gr.Button("Edit", variant="primary", elem_id="edit")
-            trouble = gr.HTML()
+            f = _form(gr)
         with gr.Column(scale=6, min_width=320):
             watched = gr.HTML(
                 page.live("", "Choose a file or a run, say what it shall become, and press Edit.")
             )
 
-    def source(file: str | None, run: str | None, request: gr.Request) -> str:
-        who = page.who(request)
-        if file:
-            return str(service.upload(who, Path(file).name, Path(file).read_bytes()))
-        if not run:
-            raise ConfigError("choose a file or one of your runs", file="the form")
-        return str(service.find(who, run).path)
-
     def on_show(
         file: str | None, run: str | None, azimuth: float, elevation: float, request: gr.Request
     ) -> Any:
+        who = page.who(request)
         try:
-            picture = view_of(service, page.who(request), source(file, run, request), azimuth, elevation)
+            picture = view_of(service, who, _source(service, who, file, run), azimuth, elevation)
         except Sds3dError as error:
             return gr.skip(), page.note(str(error))
         return {"background": picture, "layers": [], "composite": picture}, ""
@@ -91,14 +73,12 @@ def build(service: Service, blocks: Any, tabs: Any) -> None:
     ) -> tuple[Any, str]:  # fmt: skip
         who = page.who(request)
         try:
-            regions = [line.strip() for line in (box or "").splitlines() if line.strip()]
-            if (mask := mask_of(painted)) is not None:
-                regions.append(f"mask:{service.upload(who, 'mask.png', mask)}@{azimuth:g},{elevation:g}")
-            values: dict[str, Any] = {
-                "prompt": (to or "").strip(), "edit.source": source(file, run, request),
-                "edit.prompt": (before or "").strip(),
-                "edit.keep": keep, "edit.strength": float(strength), "guidance.method": method,
+            values = {
+                "prompt": (to or "").strip(), "edit.source": _source(service, who, file, run),
+                "edit.prompt": (before or "").strip(), "edit.keep": keep, "edit.strength": float(strength),
+                "guidance.method": method,
             }  # fmt: skip
+            regions = _regions(service, who, box, painted, azimuth, elevation)
             values |= {"edit.region": regions} if regions else {}
             values |= {"optimize.steps": int(steps)} if steps else {}
             folders, refused = service.submit(who, form.to_yaml(values))
@@ -112,10 +92,79 @@ def build(service: Service, blocks: Any, tabs: Any) -> None:
         known = wanted if wanted in names else None
         return gr.update(choices=names, value=known), gr.update(selected="edit") if known else gr.skip()
 
-    show.click(on_show, [file, run, azimuth, elevation], [canvas, trouble], **quiet)
-    asked = [file, run, before, to, keep, strength, box, canvas, azimuth, elevation, method, steps]
-    go.click(on_go, asked, [watched, trouble], show_progress="hidden", api_name="edit")
-    blocks.load(on_load, None, [run, tabs], **quiet)
+    f.show.click(on_show, [f.file, f.run, f.azimuth, f.elevation], [f.canvas, f.trouble], **quiet)
+    f.go.click(on_go, f.asked, [watched, f.trouble], show_progress="hidden", api_name="edit")
+    blocks.load(on_load, None, [f.run, tabs], **quiet)
+
+
+def _form(gr: Any) -> Form:
+    """The left column: what, into what, where, how far."""
+    file = gr.File(
+        label="A mesh or splat file", file_types=[".glb", ".gltf", ".obj", ".ply", ".splat", ".spz"],
+        elem_id="edited-file", height=120,
+    )  # fmt: skip
+    run = gr.Dropdown([], label="Or one of your runs", allow_custom_value=True, elem_id="edited-run")
+    before = gr.Textbox(label="What it shows now", placeholder="a red car", elem_id="from")
+    to = gr.Textbox(label="What it shall become", placeholder="a blue car", elem_id="to")
+    keep = gr.Radio(
+        ["shape", "colour", "nothing"], value="shape", label="Keep", info="What stays as it is, to the byte."
+    )
+    strength = gr.Slider(0, 1, 1, label="Strength", info="0 changes nothing, 1 is the method as it is.")
+    with gr.Accordion("Where: a region", open=False):
+        box = gr.Textbox(
+            label="Boxes and others", lines=2, elem_id="region",
+            placeholder="box:-1,0,-1,1,1,1\nsphere:0,0.5,0,0.3 or material:NAME or colour:c01020",
+            info="One a line; what lies outside of all stays as it is, to the byte.",
+        )  # fmt: skip
+        with gr.Row():
+            azimuth = gr.Slider(-180, 180, 30, step=5, label="Azimuth", info="Degrees; 0 looks at the front.")
+            elevation = gr.Slider(-80, 80, 15, step=5, label="Elevation", info="Degrees above the horizon.")
+        show = gr.Button("Show this view to paint on", elem_id="show-view")
+        canvas = gr.ImageMask(
+            label="Paint where it may change", type="numpy", layers=False, elem_id="canvas",
+            brush=gr.Brush(colors=["#14b8a6"], color_mode="fixed", default_size=24), height=420,
+        )  # fmt: skip
+    with gr.Accordion("More", open=False):
+        method = gr.Dropdown(methods(), value="dds", label="Method", info="The guidance rule.")
+        steps = gr.Number(None, label="Steps", precision=0, info="Empty: the method's own.")
+    go = gr.Button("Edit", variant="primary", elem_id="edit")
+    trouble = gr.HTML()
+    return Form(
+        file,
+        run,
+        before,
+        to,
+        keep,
+        strength,
+        box,
+        canvas,
+        azimuth,
+        elevation,
+        method,
+        steps,
+        show,
+        go,
+        trouble,
+    )
+
+
+def _source(service: Service, who: str, file: str | None, run: str | None) -> str:
+    """What is edited: an uploaded file, kept for this person, or one of their runs."""
+    if file:
+        return str(service.upload(who, Path(file).name, Path(file).read_bytes()))
+    if not run:
+        raise ConfigError("choose a file or one of your runs", file="the form")
+    return str(service.find(who, run).path)
+
+
+def _regions(
+    service: Service, who: str, box: str, painted: dict[str, Any] | None, azimuth: float, elevation: float
+) -> list[str]:
+    """The selectors that were typed, and the painted one."""
+    regions = [line.strip() for line in (box or "").splitlines() if line.strip()]
+    if (mask := mask_of(painted)) is not None:
+        regions.append(f"mask:{service.upload(who, 'mask.png', mask)}@{azimuth:g},{elevation:g}")
+    return regions
 
 
 def methods() -> list[str]:

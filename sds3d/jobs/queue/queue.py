@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ...core.errors import RunFolderError, Sds3dError
+from ...core.errors import RunFolderError
 from ..batch import create_folder
 from ..execute import Finisher
 from ..lock import locked
@@ -154,7 +154,7 @@ class Queue:
         while not self._closing.is_set():
             try:
                 self.tick()
-            except (Sds3dError, OSError):
+            except Exception:  # one run's trouble, or a defect, must not end the others' turns
                 log.exception("the queue of %s", self.runs)
             self._wake.wait(_TICK_S)
             self._wake.clear()
@@ -184,7 +184,9 @@ class Queue:
     def _room(self) -> bool:
         """Whether one more run can begin; workers of a server that died still count."""
         busy = set(self.pool.busy())
-        orphans = sum(f.is_running() for f in self._open.values() if str(f.path) not in busy)
+        with self._change:
+            here = list(self._open.values())
+        orphans = sum(f.is_running() for f in here if str(f.path) not in busy)
         return self.pool.free > orphans
 
     def _begin(self, job: Job) -> None:
