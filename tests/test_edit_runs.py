@@ -96,11 +96,10 @@ def test_one_colour_goes_where_the_closed_form_says(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["splats", "mesh"])
-@pytest.mark.parametrize("keep", ["shape", "nothing"])
-def test_resumed_is_uninterrupted(tmp_path, kind, keep):
+def test_resumed_is_uninterrupted(tmp_path, kind):
     file = cubes(tmp_path)[kind]
-    whole = done(edit_config(tmp_path / "a", file, edit__keep=keep))
-    parted = create_folder(edit_config(tmp_path / "b", file, edit__keep=keep))
+    whole = done(edit_config(tmp_path / "a", file))
+    parted = create_folder(edit_config(tmp_path / "b", file))
     with pytest.raises(StopRequested):
         execute(parted, StopAt(3))
     execute(parted)
