@@ -133,7 +133,9 @@ class Rewritten:
     def __init__(self, source: Source, mesh: Mesh):
         self.source, self.mesh = source, mesh
         self.parts, self.points, self.textures = whole(mesh)
-        self.notes = (f"{source.path.name} comes back as a GLB with the same numbers, not in its own format",)
+        self.notes: tuple[str, ...] = (
+            f"{source.path.name} comes back as a GLB with the same numbers, not in its own format",
+        )
 
     def patched(self, changes: Changes) -> bytes:
         """See MeshOriginal."""

@@ -202,7 +202,7 @@ class Rewritten:
 
     def __init__(self, source: Source, splats: Splats):
         self.source, self.columns = source, raw_columns(splats)
-        self.notes = (
+        self.notes: tuple[str, ...] = (
             f"{source.path.name} is packed or text: the result is written as a binary 3DGS PLY of the same numbers",
         )
 

@@ -79,31 +79,24 @@ def tree(target: Path, runs: Path) -> list[Step]:
     folders = {place.parent for place in places}
     edits = [r for folder in sorted(folders) for r in reversed(list_runs(folder)) if is_edit(r)]
     here = run.path.resolve() if run is not None else None
-    steps = [Step(root, run_of(root) if run_of(root) else None, 0, here is None or not chain)]
+    steps = [Step(root, run_of(root), 0, here is None or not chain)]
     _below(root, edits, 1, here, steps)
     return steps
 
 
 def _below(file: Path, edits: Sequence[RunFolder], depth: int, here: Path | None, steps: list[Step]) -> None:
     """Append what was made of a file, and of that in turn."""
+    content = hashlib.sha256(read_bytes(file)).hexdigest() if file.is_file() else ""
     for run in edits:
         made_of, sha256 = source_file(run)
         known = any(
             step.run is not None and step.run.path.resolve() == run.path.resolve() for step in steps[1:]
         )
-        if known or not (_same(made_of, file) or _is(file, sha256)):
+        if known or not (made_of.resolve() == file.resolve() or sha256 == content):
             continue
         asset = next(iter(run.assets().values()), run.path / "asset")
         steps.append(Step(asset, run, depth, run.path.resolve() == here))
         _below(asset, edits, depth + 1, here, steps)
-
-
-def _same(a: Path, b: Path) -> bool:
-    return a.resolve() == b.resolve()
-
-
-def _is(file: Path, sha256: str) -> bool:
-    return file.is_file() and hashlib.sha256(read_bytes(file)).hexdigest() == sha256
 
 
 def undo(run: RunFolder, out: Path | None = None) -> Path:
