@@ -17,7 +17,7 @@ from torch import Tensor
 from sds3d.config.options import Scalar
 from sds3d.core import schedules
 from sds3d.core.assets import Asset, Box, Sound
-from sds3d.core.cameras import OrbitSampler, Sampler, Still
+from sds3d.core.cameras import Sampler, Still
 from sds3d.core.errors import AssetError, ConfigError, RunFolderError
 from sds3d.core.look import Look, Render
 from sds3d.core.sound_pictures import sound_picture
@@ -50,7 +50,7 @@ class SoundOptions(RepresentationOptions):
     lr: Scalar = schedules.parse({"linear": [0.05, 0.01]})
     """Learning rate of Adam."""
 
-    def sampler(self, orbit: OrbitSampler) -> Sampler:
+    def sampler(self, orbit: Sampler) -> Sampler:
         """No camera."""
         return Still()
 

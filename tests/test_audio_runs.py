@@ -140,3 +140,9 @@ def test_a_prior_of_pictures_is_told_before_it_is_asked(tmp_path):
     )
     with pytest.raises(ConfigError, match="judges pictures"):
         execute(RunFolder.create(config))
+
+
+def test_a_prior_of_sounds_is_refused_by_a_scene(trained, tmp_path):
+    config = config_of(trained, tmp_path, "representation=image", "guidance=sds")
+    with pytest.raises(ConfigError, match="hears sounds"):
+        execute(RunFolder.create(config))

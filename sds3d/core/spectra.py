@@ -73,8 +73,9 @@ def mel_bank(rate: int, window: int, bands: int, low_hz: float, high_hz: float) 
     def mel(hz: Tensor) -> Tensor:
         return 2595 * torch.log10(1 + hz / 700)
 
-    ends = mel(torch.tensor([low_hz, high_hz], dtype=torch.float64))
-    edges = 700 * (10 ** (torch.linspace(*ends.tolist(), bands + 2, dtype=torch.float64) / 2595) - 1)
+    low, high = mel(torch.tensor([low_hz, high_hz], dtype=torch.float64))
+    spaced = torch.linspace(float(low), float(high), bands + 2, dtype=torch.float64)
+    edges = 700 * (10 ** (spaced / 2595) - 1)
     bins = torch.arange(window // 2 + 1, dtype=torch.float64) * rate / window
     left, centre, right = (edges[i : i + bands, None] for i in range(3))
     step = rate / window

@@ -36,6 +36,29 @@ def check_sees(info: PriorInfo, representation: Representation, cameras: bool, s
         )
 
 
+def check_medium(media: str, representation: Representation) -> None:
+    """Refuse a prior of sounds for a scene that makes none, and the other way round.
+
+    Args:
+        media: PriorInfo.media.
+
+    Raises:
+        ConfigError: says which of the two to change.
+    """
+    sounds = "audio" in representation.provides
+    if sounds == (media == "audio"):
+        return
+    raise ConfigError(
+        "makes a sound, and this prior judges pictures."
+        if sounds
+        else "makes pictures, and this prior hears sounds.",
+        key="representation",
+        hint="Take prior=audio, or another prior that hears."
+        if sounds
+        else "Take representation=fm, impact, waveform or separation, or a prior of pictures.",
+    )
+
+
 def check_needs(
     needs: Needs, representation: Representation, cameras: bool, source: bool = False, name: str = ""
 ) -> None:

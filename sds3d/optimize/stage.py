@@ -16,7 +16,7 @@ from ..core.look import Look
 from ..core.schedules import Schedule, constant
 from ..core.streams import Streams
 from ..priors.base import Embedded, Prior
-from .needs import DRAWN, check_needs, check_sees
+from .needs import DRAWN, check_medium, check_needs, check_sees
 from .options import OptimizeOptions
 from .terms import Mix, Term, active, check_terms
 
@@ -82,6 +82,7 @@ class Stage:
             check_terms(self.terms)
         else:
             cameras = self.sampler.sample(self.streams, 0, 1) is not None
+            check_medium(self.prior.info.media, self.representation)
             check_needs(self.guidance.needs, self.representation, cameras, self.original is not None)
             check_sees(self.prior.info, self.representation, cameras, self.original is not None)
 

@@ -16,18 +16,26 @@ def split_words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def check_words(text: str, vocabulary: Collection[str], max_words: int, model: str) -> None:
+BIGGER = (
+    "Free text needs a big model: prior.kind=diffusers prior.folder=<a Stable Diffusion folder> "
+    "(its weights on this disk, in practice a GPU)."
+)
+"""Where a prompt goes that a small model of pictures cannot read."""
+
+
+def check_words(
+    text: str, vocabulary: Collection[str], max_words: int, model: str, bigger: str = BIGGER
+) -> None:
     """Refuse a prompt that the model cannot read.
+
+    Args:
+        model: its name. bigger: the way to a model that reads any text.
 
     Raises:
         PromptError: names the unknown words, the nearest known ones, and the way to a big model.
     """
     words = split_words(text)
     unknown = [w for w in dict.fromkeys(words) if w not in vocabulary]
-    bigger = (
-        "Free text needs a big model: prior.kind=diffusers prior.folder=<a Stable Diffusion folder> "
-        "(its weights on this disk, in practice a GPU)."
-    )
     if unknown:
         advice = "; ".join(f"'{w}'{_nearest(w, vocabulary)}" for w in unknown)
         raise PromptError(f'the {model} prior cannot serve "{text}": it does not know {advice}. {bigger}')

@@ -58,7 +58,9 @@ def falling(count: int, power: float) -> np.ndarray:
     return np.arange(1, count + 1) ** -power
 
 
-def struck(hz: Sequence[float], amplitudes: Sequence[float], t60: Sequence[float]) -> Signal:
+def struck(
+    hz: Sequence[float] | Signal, amplitudes: Sequence[float] | Signal, t60: Sequence[float] | Signal
+) -> Signal:
     """Damped sines that start together: a thing that was hit."""
     out = np.zeros(SAMPLES)
     for f, a, seconds in zip(hz, amplitudes, t60, strict=True):

@@ -51,6 +51,12 @@ are kept as logarithms. CFD with one noise (the default of sounds) settles on on
 averages over the pitches that a sentence leaves open."""
 
 
+_BIGGER = (
+    "Free text needs a big model: prior.kind=published_audio prior.folder=<Stable Audio Open or AudioLDM 2> (its "
+    "weights on this disk, in practice a GPU)."
+)
+
+
 class Options(BaseOptions):
     """The audio prior in the box: one-second sounds, no download, no GPU."""
 
@@ -96,7 +102,7 @@ def _check(text: str, negative: str, vocabulary: Collection[str], room: int) -> 
         )
     known = {w for w in vocabulary if not w.startswith("<")}
     for one in (text, negative):
-        check_words(one, known, room - 2, "audio")  # two tokens open and close the sentence
+        check_words(one, known, room - 2, "audio", _BIGGER)  # two tokens open and close the sentence
 
 
 def create(options: Options, device: str = "cpu") -> AudioPrior:

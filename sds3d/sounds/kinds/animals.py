@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..kind import sound
@@ -54,7 +56,7 @@ def frog(play: Play) -> Signal:
     return placed([(at, 1.0, croak() * np.hanning(3600)) for at in play.onsets(play.pace(1.6, 5), 0.1)])
 
 
-def _voice(play: Play, hz: Signal, mouth: list[tuple[float, float, float]], rough: float = 0.0) -> Signal:
+def _voice(play: Play, hz: Signal, mouth: Sequence[tuple[float, float, float]], rough: float = 0.0) -> Signal:
     """A throat's saw and some breath through a mouth."""
     return formed(harmonics(hz, falling(30, 0.8)) + rough * play.noise(), mouth)
 
