@@ -240,3 +240,12 @@ def test_a_region_without_selectors_is_everything():
     assert bool(parse_region((), never).holds(Asked(points)).all())
     assert not bool(parse_region(("part:x",), never).holds(Asked(points)).any())
     assert bool(parse_region(("part:X*",), never).holds(Asked(points, part="xyz")).all())
+
+
+def test_what_a_person_should_know_is_told(tmp_path):
+    """How a capture was taken to stand, and what does not come back as it was."""
+    capture = splat_file(tmp_path)
+    assert "up axis is -y" in scene(capture).notes[0]
+    assert scene(capture, up="-y").notes == ()
+    assert scene(mesh_file(tmp_path)).notes == ()
+    assert "GLB" in scene(mesh_file(tmp_path, "obj", textured=False)).notes[0]

@@ -41,15 +41,16 @@ class GltfOriginal:
 
     kind = "glb"
 
-    def __init__(self, source: Source, notes: tuple[str, ...]):
+    def __init__(self, source: Source):
         self.source, self.document = source, Document(source.data, source.path)
-        told = [n for n in notes if "several materials" not in n]
+        told: list[str] = []
         if not source.data.startswith(b"glTF"):
             told.append(f"{source.path.name} comes back as one GLB that holds the files beside it")
         self.looks: list[dict] = []
         self.accessors: list[int] = []
         self.images: list[int] = []
-        self.parts = tuple(self._parts(told))
+        # what the reader leaves out (animations, lines …) is not drawn here either, but it stays in the file
+        self.parts = tuple(self._parts([]))
         self.points = tuple(as_tensor(self._positions(index)) for index in self.accessors)
         self.textures = tuple(self.document.image(index) for index in self.images)
         self.notes = tuple(dict.fromkeys(told))

@@ -100,7 +100,7 @@ def open_mesh(source: Source) -> MeshOriginal:
         from .original_gltf import GltfOriginal, can_be_patched
 
         if can_be_patched(source):
-            return GltfOriginal(source, scene.notes)
+            return GltfOriginal(source)
     return Rewritten(source, scene.mesh)
 
 

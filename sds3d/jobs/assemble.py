@@ -229,6 +229,8 @@ def original_of(config: RunConfig, scene: Representation) -> Original | None:
     if config.edit is None:
         return None
     assert isinstance(scene, Edited), "check_edit refuses representations that edit nothing"
+    for note in scene.notes:
+        log.warning("%s", note)
     return Original(scene.original(), config.edit.prompt, editing.fidelity_of(config.edit))
 
 
