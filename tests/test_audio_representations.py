@@ -180,6 +180,13 @@ def test_an_impact_is_its_modes_and_its_room():
     assert torch.allclose(plain.waveform(), roomy.waveform(), atol=1e-6)
 
 
+def test_modes_stay_where_they_are_heard():
+    sound = impact.create(impact.Options(modes=3, bands=0), Streams(0), Form)
+    sound.values["frequency"].copy_(torch.tensor([1.0, 300.0, 9000.0]).log())
+    sound.after_step(0, 1, {}, None, Streams(0))
+    assert torch.allclose(sound.values["frequency"].exp(), torch.tensor([50.0, 300.0, 3920.0]))
+
+
 @settings(max_examples=6, deadline=None)
 @given(st.integers(0, 99), st.integers(2, 4))
 def test_masks_always_add_up_to_the_recording(seed, count):

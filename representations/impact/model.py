@@ -18,14 +18,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sds3d.core.look import Render
 from sds3d.core.spectra import mel_bank
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
 
 from ..audio import SoundCanvas, SoundModel
+from ..base import Moments
 from .options import Options
 
 _DB = math.log(10) / 20
+_HIGHEST = 0.49
+"""Of the rate: above half of it a mode would fold back."""
 SIXTY_DB = math.log(1000.0)
 """Decay constant times the time in which a mode falls by 60 dB."""
 
@@ -77,6 +81,15 @@ class ImpactModel(SoundModel):
             noise = torch.fft.irfft(bank * torch.fft.rfft(self.fixed["noise"]), n=count)
             self._bands = noise / noise.square().mean(1, keepdim=True).sqrt()
         return self._bands
+
+    @torch.no_grad()
+    def after_step(
+        self, step: int, total: int, render: Render, moments: Moments, streams: Streams
+    ) -> dict[str, float]:
+        """Keep modes where a prior hears them: below its lowest band they would only shake the loudspeaker."""
+        low, high = math.log(self.options.low_hz), math.log(_HIGHEST * self.form[1])
+        self.values["frequency"].clamp_(low, max(low, high))
+        return {}
 
     def load_state_dict(self, state: Tree) -> None:
         """Restore `state_dict`'s value."""
