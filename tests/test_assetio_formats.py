@@ -28,7 +28,7 @@ from sds3d.assetio.spz import decode_spz, encode_spz
 from sds3d.assetio.stl import decode_stl, encode_stl, is_binary
 from sds3d.assetio.usd_read import decode_usd
 from sds3d.assetio.usd_write import encode_usdz
-from sds3d.core.assets import Material, Mesh, Picture, Scene, Splats
+from sds3d.core.assets import Material, Mesh, Picture, Scene, Sound, Splats
 from sds3d.core.errors import AssetError
 
 HERE = Path("asset")
@@ -346,7 +346,12 @@ def test_equal_assets_give_equal_files(
 ) -> None:
     asset = next(
         a
-        for a in (tetrahedron(), two_splats(), Picture(torch.ones(3, 2, 2) / 3))
+        for a in (
+            tetrahedron(),
+            two_splats(),
+            Picture(torch.ones(3, 2, 2) / 3),
+            Sound(torch.ones(1, 9) / 3, 8000),
+        )
         if kind in assetio.kinds_for(a)
     )
     written = []
