@@ -145,6 +145,10 @@ def best_masks(truth: torch.Tensor) -> list[float]:
     return [round(float(g), 2) for g in improvement(found, truth, truth.sum(0))]
 
 
+NOTES = "## Looked at"
+"""What stands below this line on the page was written by hand and is kept."""
+
+
 def page(found: dict) -> str:
     """docs/evidence/audio.md."""
     lines = [
@@ -166,7 +170,11 @@ def page(found: dict) -> str:
         for s in scorers:
             firsts, fives = (sum(r[s] <= k for r in rows) for k in (1, 5))
             lines.append(f"\n{s}: R@1 {firsts} of {len(rows)}, R@5 {fives} of {len(rows)}.")
-        lines.append("")
+        lines += [
+            "",
+            f"![Spectrograms and waveforms, in the order of the table](../images/audio-{part}.jpg)",
+            "",
+        ]
     if "separation" in found:
         rows = found["separation"]["rows"]
         gains = [g for r in rows for g in r["gain"]]
@@ -181,7 +189,19 @@ def page(found: dict) -> str:
                 f"| {r['sources']} | {' | '.join(told)} | {'yes' if r['swapped'] else 'no'} | {r['seconds']} |"
             )
         lines.append(f"\nMean gain {sum(gains) / len(gains):.2f} dB over {len(gains)} sources.")
+        lines += ["", "![Mixture, the two sources found, the two true ones](../images/audio-separation.jpg)"]
     return "\n".join(lines) + "\n"
+
+
+def publish(out: Path) -> None:
+    """The pictures, into docs/images."""
+    from PIL import Image
+
+    for part in ("fm", "impact", "separation"):
+        if (out / f"{part}.png").is_file():
+            Image.open(out / f"{part}.png").convert("RGB").save(
+                ROOT / f"docs/images/audio-{part}.jpg", quality=88
+            )
 
 
 def main() -> None:
@@ -212,8 +232,11 @@ def main() -> None:
         )
         store.write_text(json.dumps(found, indent=1))
     if args.write:
-        (ROOT / "docs/evidence/audio.md").write_text(page(found))
-        print(ROOT / "docs/evidence/audio.md")
+        publish(args.out)
+        file = ROOT / "docs/evidence/audio.md"
+        notes = file.read_text().partition(NOTES)[2] if file.is_file() else ""
+        file.write_text(page(found) + (f"\n{NOTES}{notes}" if notes else ""))
+        print(file)
 
 
 if __name__ == "__main__":
