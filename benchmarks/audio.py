@@ -151,10 +151,10 @@ NOTES = "## Looked at"
 
 def page(found: dict) -> str:
     """docs/evidence/audio.md."""
-    lines = [
-        "# Sounds: what the embedded prior makes and takes apart",
-        "",
-        "Made by `benchmarks/audio.py`.",
+    lines = ["# Sounds: what the embedded prior makes and takes apart", ""]
+    lines += ["Made by `benchmarks/audio.py` with every option as it comes, seed 0, one thread.", ""]
+    lines += [
+        "scorer: the prior's own text tower, as a reward uses it; judge: a second one, which only measures.",
         "",
     ]
     for part in ("fm", "impact"):
@@ -180,7 +180,7 @@ def page(found: dict) -> str:
         gains = [g for r in rows for g in r["gain"]]
         lines += ["## Separation of two sources: gain in SI-SDR over the mixture, dB", ""]
         lines += [
-            "| sources | gain | SI-SDR | masks from the true sources | swapped | seconds |",
+            "| sources | gain | SI-SDR | gain of shares by the true sources | swapped | seconds |",
             "|---|---|---|---|---|---:|",
         ]
         for r in rows:
