@@ -27,13 +27,13 @@ from sds3d.priors.noise_schedule import NoiseSchedule
 
 f64 = torch.float64
 CONSTANT_TIMES = Times(constant(0.02), constant(0.98), "sd", False)
-CROSSED = "times: needs 0 <= low <= high <= 1, but at progress {:g} low is {:g} and high is {:g}."
+CROSSED = "guidance.times: needs 0 <= low <= high <= 1, but at progress {:g} low is {:g} and high is {:g}."
 NO_NOISE = (
-    "times.low: at progress {:g} the bound `low` is the prior's t = 0, where it adds no noise, so that no prediction "
+    "guidance.times.low: at progress {:g} the bound `low` is the prior's t = 0, where it adds no noise, so that no prediction "
     "of the noise exists. Use a bound above 0, such as 0.02."
 )
 NO_SIGNAL = (
-    "times.high: at progress {:g} the bound `high` is the prior's t = 1, where it keeps no signal, so that the weight "
+    "guidance.times.high: at progress {:g} the bound `high` is the prior's t = 1, where it keeps no signal, so that the weight "
     "kappa = sigma / alpha is infinite. Use a bound below it, or the weight sigma2."
 )
 
@@ -116,7 +116,7 @@ def test_possible_bounds_pass():
 def test_unknown_scale():
     with pytest.raises(ConfigError) as caught:
         Times(constant(0.1), constant(0.5), "log", False).check(RF, finite_kappa=False)
-    assert str(caught.value) == "times.scale: unknown scale 'log'; it is one of sd, native."
+    assert str(caught.value) == "guidance.times.scale: unknown scale 'log'; it is one of sd, native."
 
 
 def test_a_moment_takes_ids_and_groups_from_the_cameras():

@@ -38,8 +38,7 @@ TOP = "top"
 
 MAX_FILE, MAX_FUNCTION = 400, 60
 
-LONG: dict[str, str] = {
-}
+LONG: dict[str, str] = {}
 """`path` or `path::function` -> why it may be longer than the house allows."""
 
 CORE_PACKAGES = {"torch", "numpy", "jaxtyping"}

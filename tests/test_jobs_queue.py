@@ -148,7 +148,7 @@ def test_a_run_that_takes_the_server_down_is_not_begun_for_ever(tmp_path):
 
 
 def test_many_submit_while_the_queue_looks(tmp_path):
-    queue = Quiet(tmp_path)
+    queue = Queue(tmp_path, workers=0)
     folders = [small_folder(tmp_path, seed=k) for k in range(12)]
     adding = threading.Thread(target=lambda: [queue.add(f) for f in folders])
     adding.start()

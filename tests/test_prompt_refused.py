@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sds3d.apps.web import watch
+from web_cases import client, service_for
 from small_run import SMALL
 
 from sds3d import generate
@@ -85,9 +85,13 @@ def test_from_python_and_from_the_page(tmp_path):
     runs = tmp_path / "runs"
     with pytest.raises(PromptError, match="zeppelin"):
         generate("a zeppelin", runs=str(runs))
-    with pytest.raises(PromptError, match="zeppelin"):
-        watch.start(["a zeppelin"], runs)
     assert not runs.exists()
+    answer = client(service_for(runs)).post(
+        "/api/runs", content="prompt: a zeppelin", headers={"content-type": "application/yaml"}
+    )
+    assert answer.status_code == 422
+    assert "zeppelin" in answer.json()["error"]
+    assert not list(runs.iterdir())
 
 
 def test_a_prior_that_reads_everything_is_not_asked(tmp_path):

@@ -1,4 +1,4 @@
-"""The page as people use it, in a real browser: prompt, live preview, pause, result, download; two of them; a restart."""
+"""The page as people use it, in a real browser: prompt, preview, pause, result, download; two of them; a restart."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from edit_cases import mesh_file
 from web_cases import small_yaml
 
 from sds3d.assetio import kinds
@@ -176,3 +177,23 @@ def test_a_restart_of_the_server_in_the_middle(person, server):
     page.goto(f"{server.address}/?run={name}")
     until_status(page, "Finished")
     assert folder.status().step == 1500
+
+
+def test_an_edit_within_a_box(person, tmp_path):
+    file = mesh_file(tmp_path)
+    page = person()
+    page.click("button[role=tab]:has-text('Edit')")
+    page.set_input_files("#edited-file input[type=file]", file)
+    page.fill("#from textarea", "a red cube")
+    page.fill("#to textarea", "a blue cube")
+    page.click("text=Where: a region")
+    page.fill("#region textarea", "box:-9,0,-9,9,9,9")
+    page.click("#show-view")
+    page.wait_for_selector("#canvas canvas")
+    page.get_by_role("button", name="More").locator("visible=true").click()
+    page.get_by_label("Steps").locator("visible=true").fill("2")
+    page.click("#edit")
+    until_status(page, "Finished")
+    page.wait_for_selector(".change:not([hidden])")
+    assert "a blue cube" in page.locator(".tree").inner_text()
+    assert page.broken == []

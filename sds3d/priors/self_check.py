@@ -40,7 +40,7 @@ LEAST_PSNR_DB = 15.0
 SPREAD = (0.35, 2.5)
 MOST_ERROR = 0.4
 SLOPE = (0.9, 1.1)
-MID_KAPPA, HIGH_KAPPA = 1.0, 3.0
+MID_KAPPA, HIGH_KAPPA = 1.0, 4.0
 
 
 @dataclass(frozen=True)
