@@ -255,4 +255,4 @@ def _shown(found: dict[Symbol, Prediction]) -> Prediction:
 
 def _rms(residuals: Tensor) -> float:
     """Root mean square over elements, views and draws."""
-    return float(torch.linalg.vector_norm(residuals, dtype=torch.float64)) / residuals.numel() ** 0.5
+    return float(torch.linalg.vector_norm(residuals)) / residuals.numel() ** 0.5

@@ -18,7 +18,6 @@ from torch import Tensor
 from sds3d.core.errors import ConfigError
 from sds3d.core.schedules import Schedule
 from sds3d.priors.base import Prediction
-from sds3d.priors.noise_schedule import over
 
 from .states import Noisy
 
@@ -137,7 +136,8 @@ class Rescale:
 
     def __call__(self, guided: Prediction, positive: Prediction | None, state: Noisy) -> Prediction:
         ours, theirs = getattr(guided, self.space), getattr(positive, self.space)
-        ratio = _spread(theirs) / _spread(ours)
+        wanted, found = _spread(torch.cat([theirs, ours])).chunk(2)
+        ratio = wanted / found
         return rebuild(self.space, ours * (self.phi * ratio + (1.0 - self.phi)), state)
 
 
@@ -212,4 +212,4 @@ def _spread(x: Tensor) -> Tensor:
 def rebuild(space: str, value: Tensor, state: Noisy) -> Prediction:
     """The whole prediction from one changed form at that state."""
     form = "epsilon" if space == "eps" else space
-    return Prediction.of(value, state.z_t, over(state.alpha, value), over(state.sigma, value), form)
+    return Prediction.of(value, state.z_t, *state.levels, form)

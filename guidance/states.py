@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from jaxtyping import Float
 from torch import Tensor
@@ -26,6 +27,11 @@ class Noisy:
     t: Float[Tensor, " b"]
     alpha: Float[Tensor, " b"]
     sigma: Float[Tensor, " b"]
+
+    @cached_property
+    def levels(self) -> tuple[Tensor, Tensor]:
+        """alpha and sigma in the form that multiplies with z_t."""
+        return over(self.alpha, self.z_t), over(self.sigma, self.z_t)
 
 
 def noised(z: Tensor, eps: Tensor, t: Float[Tensor, " b"], schedule: NoiseSchedule) -> Noisy:

@@ -31,6 +31,8 @@ class Streams:
 
     def __init__(self, seed: int, *key: int | str):
         self.seed, self.key = int(seed), key
+        # one generator for all draws, set anew for each: making one asks the machine for entropy, only to throw it away
+        self._bits: np.random.Philox | None = None
 
     def particle(self, index: int) -> Streams:
         """The streams of one of several particles; those of particle 0 are the run's own."""
@@ -51,12 +53,12 @@ class Streams:
     ) -> UInt64[np.ndarray, "ids count"]:
         """Random bits; a row an id."""
         philox_key, when = self._philox_key(tag, key), _NO_STEP if step is None else step + 1
-        # one generator, set for each id: making one asks the machine for entropy, only to throw it away
-        bits = np.random.Philox(key=philox_key)
+        bits = self._bits = self._bits or np.random.Philox(0)
         state, raw = bits.state, np.empty((len(ids), count), dtype=np.uint64)
         for row, view_id in zip(raw, ids, strict=True):
             counter = [0, when, int(view_id) & 0xFFFFFFFFFFFFFFFF, 0]
-            bits.state = state | {"state": {"counter": np.array(counter, dtype=np.uint64), "key": philox_key}}
+            place = {"counter": np.array(counter, dtype=np.uint64), "key": philox_key}
+            bits.state = state | {"state": place, "buffer_pos": 4, "has_uint32": 0, "uinteger": 0}
             row[:] = bits.random_raw(count)
         return raw
 
