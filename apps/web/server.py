@@ -98,4 +98,5 @@ def serve(settings: Settings, open_browser: bool = False) -> None:
         import webbrowser
 
         webbrowser.open(address)
-    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning")
+    # open pages keep their connections for good: they are cut off, and find the next server by themselves
+    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2)
