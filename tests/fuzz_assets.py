@@ -11,6 +11,7 @@ import re
 import signal
 import struct
 import sys
+import tempfile
 import time
 import zipfile
 import zlib
@@ -280,7 +281,10 @@ class Watch:
     def __init__(self) -> None:
         self.folder: Path | None = None
         self.strays: list[str] = []
-        self.own = tuple(str(Path(p).resolve()) for p in (sys.prefix, sys.base_prefix, *sys.path) if p)
+        # a checkout below the folder of temporary files puts that folder on the path, which would hide every stray
+        places = (Path(p).resolve() for p in (sys.prefix, sys.base_prefix, *sys.path) if p)
+        here = Path(tempfile.gettempdir()).resolve()
+        self.own = tuple(str(p) for p in places if not here.is_relative_to(p))
         sys.addaudithook(self._hook)
 
     def _hook(self, event: str, arguments: tuple) -> None:
