@@ -20,7 +20,7 @@ class ExactSounds(AnalyticPrior):
     ):
         one, count = torch.ones(1, dtype=torch.float64), len(mean)
         law = mixture(one, [mean.double()], [cov.double()])
-        table = {name: law for name in ("y", "null", "neg")}
+        table = dict.fromkeys(("y", "null", "neg"), law)
         super().__init__(table, (1, 1, count), schedule or stable_diffusion_schedule())
         self.info = replace(self.info, media="audio", size=(1, count), rate=8000)
         self.codec = torch.eye(count, dtype=torch.float64) if codec is None else codec

@@ -172,7 +172,9 @@ def test_a_full_warmup_and_its_edges():
 
 def test_an_uneven_draw_begins_like_the_even_one():
     """Both halves of Box-Muller in order; integers are scaled uniforms."""
-    bits = torch.from_numpy(Streams(9)._raw(2, "x", (2,), 5, [7]).view("uint32")[0].astype("float64")) * 2.0**-32
+    bits = (
+        torch.from_numpy(Streams(9)._raw(2, "x", (2,), 5, [7]).view("uint32")[0].astype("float64")) * 2.0**-32
+    )
     radius, angle = (-2 * bits[:2].log()).sqrt(), 2 * torch.pi * bits[2:]
     expected = torch.cat([radius * angle.cos(), radius * angle.sin()]).float()
     torch.testing.assert_close(

@@ -179,7 +179,12 @@ def test_o10_a_linear_codec_scales_the_two_losses(prediction, seed, index, sched
 
 @pytest.mark.parametrize("name", ["magic3d-coarse", "magic3d-refine"])
 @pytest.mark.parametrize(
-    "kind", sorted(k for k, o in REPRESENTATIONS.choices().items() if "sound" not in o.forms and not k.startswith("edited"))
+    "kind",
+    sorted(
+        k
+        for k, o in REPRESENTATIONS.choices().items()
+        if "sound" not in o.forms and not k.startswith("edited")
+    ),
 )
 def test_magic3ds_guidance_serves_every_representation(name, kind):
     """A rule knows no scene: both uses of SDS take a step on a grid, a mesh, splats or a picture alike."""

@@ -29,12 +29,12 @@ f64 = torch.float64
 CONSTANT_TIMES = Times(constant(0.02), constant(0.98), "sd", False)
 CROSSED = "guidance.times: needs 0 <= low <= high <= 1, but at progress {:g} low is {:g} and high is {:g}."
 NO_NOISE = (
-    "guidance.times.low: at progress {:g} the bound `low` is the prior's t = 0, where it adds no noise, so that no prediction "
-    "of the noise exists. Use a bound above 0, such as 0.02."
+    "guidance.times.low: at progress {:g} the bound `low` is the prior's t = 0, where it adds no noise, so that no "
+    "prediction of the noise exists. Use a bound above 0, such as 0.02."
 )
 NO_SIGNAL = (
-    "guidance.times.high: at progress {:g} the bound `high` is the prior's t = 1, where it keeps no signal, so that the weight "
-    "kappa = sigma / alpha is infinite. Use a bound below it, or the weight sigma2."
+    "guidance.times.high: at progress {:g} the bound `high` is the prior's t = 1, where it keeps no signal, so that "
+    "the weight kappa = sigma / alpha is infinite. Use a bound below it, or the weight sigma2."
 )
 
 

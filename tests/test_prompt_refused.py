@@ -7,8 +7,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from web_cases import client, service_for
 from small_run import SMALL
+from web_cases import client, service_for
 
 from sds3d import generate
 from sds3d.cli import main as cli
