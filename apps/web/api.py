@@ -43,7 +43,7 @@ def _lists(router: APIRouter, service: Service) -> None:
     @router.get("/api/runs")
     def runs(request: Request, words: str = "", state: str = "") -> list[dict[str, Any]]:
         """Runs, newest change first."""
-        return [view.card(job) for job in service.list(who(request), words, state)]
+        return [view.card(job) for job in service.runs_of(who(request), words, state)]
 
     @router.post("/api/runs", status_code=201)
     def submit(

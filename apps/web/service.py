@@ -82,7 +82,7 @@ class Service:
         owner = ticket.owner if ticket else ""
         return owner == who or (owner == "" and self.limits.shared)
 
-    def list(self, who: str, words: str = "", state: str = "") -> list[Job]:
+    def runs_of(self, who: str, words: str = "", state: str = "") -> list[Job]:
         """This person's runs, newest change first.
 
         Args:

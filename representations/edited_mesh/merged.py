@@ -56,8 +56,8 @@ def merged(file: MeshOriginal, places: list[Tensor], frame: Frame) -> Merged:
     every = torch.cat(places)
     corner = torch.cat([p.faces + start for p, start in zip(file.parts, first, strict=False)])
     part = torch.arange(len(file.parts)).repeat_interleave(torch.tensor([len(p.faces) for p in file.parts]))
-    _, row = np.unique(every.numpy(), axis=0, return_inverse=True)
-    row = torch.from_numpy(row.reshape(-1)).long()
+    _, place = np.unique(every.numpy(), axis=0, return_inverse=True)
+    row = torch.from_numpy(place.reshape(-1)).long()
     world = torch.zeros(int(row.max()) + 1, 3)
     world[row] = frame.to_world(every).float()
     kept = (face_normals(world, row[corner]).norm(dim=1) > 0).nonzero()[:, 0]

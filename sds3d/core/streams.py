@@ -58,7 +58,7 @@ class Streams:
         for row, view_id in zip(raw, ids, strict=True):
             counter = [0, when, int(view_id) & 0xFFFFFFFFFFFFFFFF, 0]
             place = {"counter": np.array(counter, dtype=np.uint64), "key": philox_key}
-            bits.state = state | {"state": place, "buffer_pos": 4, "has_uint32": 0, "uinteger": 0}
+            bits.state = state | {"state": place, "buffer_pos": 4, "has_uint32": 0, "uinteger": 0}  # type: ignore[assignment]
             row[:] = bits.random_raw(count)
         return raw
 

@@ -159,7 +159,7 @@ class _Run:
         """Go on from a saved state."""
         self.step = state.step
         self.network.load_state_dict(_deep(state.representation))
-        self.averaged.load_state_dict(_deep(state.guidance))
+        self.averaged.load_state_dict(_deep(state.guidance or {}))
         own = self.optimizer.state_dict()
         own["state"] = {int(i): dict(moment) for i, moment in state.optimizer.items()}
         self.optimizer.load_state_dict(own)

@@ -33,7 +33,7 @@ def build(service: Service) -> None:
         return Path(path).read_text(errors="replace") if path else gr.skip()
 
     def on_go(text: str, priority: float, request: gr.Request) -> tuple[str, str]:
-        done, trouble = 0, []
+        done, trouble = 0, list[str]()
         try:
             for one in documents(text):
                 folders, refused = service.submit(page.who(request), one, int(priority))

@@ -88,7 +88,7 @@ def build(service: Service, blocks: Any, tabs: Any) -> None:
 
     def on_load(request: gr.Request) -> tuple[Any, Any]:
         who, wanted = page.who(request), request.query_params.get("edit", "")
-        names = [job.folder.path.name for job in service.list(who) if job.folder.assets()]
+        names = [job.folder.path.name for job in service.runs_of(who) if job.folder.assets()]
         known = wanted if wanted in names else None
         return gr.update(choices=names, value=known), gr.update(selected="edit") if known else gr.skip()
 
