@@ -22,8 +22,8 @@ from PIL import Image
 from sds3d import assetio
 from sds3d.assetio.original import sort_of, source_of
 from sds3d.assetio.original_mesh import Changes, open_mesh
-from sds3d.assetio.original_splats import Columns, open_splats
 from sds3d.core.errors import AssetError
+from sds3d.core.raw_splats import RawSplats, open_splats
 
 
 def open_scene(path):
@@ -31,8 +31,8 @@ def open_scene(path):
     return (open_splats if sort_of(source).form == "splats" else open_mesh)(source)
 
 
-def changed(columns: Columns, **values) -> Columns:
-    return Columns(**(columns.named() | values))
+def changed(columns: RawSplats, **values) -> RawSplats:
+    return RawSplats(**(columns.named() | values))
 
 
 @pytest.mark.parametrize("kind", ["3dgs", "splat", "glb", "ply"])

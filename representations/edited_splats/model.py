@@ -7,11 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sds3d.assetio.original import source_of
-from sds3d.assetio.original_splats import Columns, SplatsOriginal, open_splats
+from sds3d.assetio.original_splats import SplatsOriginal, open_splats
 from sds3d.core.assets import Asset, Box
 from sds3d.core.errors import AssetError, ConfigError
 from sds3d.core.frame import Axis, Frame
 from sds3d.core.look import Look, Render
+from sds3d.core.raw_splats import RawSplats
 from sds3d.core.schedules import Schedule
 from sds3d.core.streams import Streams
 from sds3d.core.tree import Tree
@@ -163,8 +164,8 @@ class EditedSplats:
         return out
 
     @torch.no_grad()
-    def _columns(self) -> Columns:
-        return Columns(**{name: v.detach().cpu() for name, v in self.parameters().named().items()})
+    def _columns(self) -> RawSplats:
+        return RawSplats(**{name: v.detach().cpu() for name, v in self.parameters().named().items()})
 
     def patched(self) -> bytes:
         """See Edited."""
@@ -178,7 +179,7 @@ class EditedSplats:
         """
         if kind != "splats":
             raise AssetError(f'edited splats export as "splats", not as "{kind}"')
-        return self._columns().to_splats(self.file.source.path.stem)
+        return self.parameters().to_splats(self.file.source.path.stem)
 
 
 def neighbours(means: Float[Tensor, "n 3"]) -> Int[Tensor, "p 2"]:

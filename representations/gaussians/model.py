@@ -20,7 +20,7 @@ from . import init, regularise, surfels
 from .densify import Densify
 from .mcmc import Mcmc
 from .options import Options
-from .parameters import Parameters, project, to_splats
+from .parameters import Parameters, project
 from .strategy import Between, Fixed, Strategy
 
 
@@ -144,7 +144,7 @@ class GaussianModel:
             AssetError: another kind is asked for, or nothing solid is there to make a mesh of.
         """
         if kind == "splats":
-            return to_splats(self.parameters)
+            return self.parameters.to_splats()
         if kind == "mesh":
             from .surface import to_mesh
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from sds3d.core.assets import Splats
+from sds3d.core.raw_splats import RawSplats
 
 from ..base import Moments
 
@@ -23,30 +24,8 @@ FLAT = 1e-4
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """N Gaussians before activation; every tensor is a leaf that Adam moves.
-
-    Args:
-        means: (N, 3) world positions.
-        log_scales: (N, 3) logarithms of the standard deviations.
-        rotations: (N, 4) quaternions w, x, y, z, normalised where they are used.
-        logit_opacities: (N,) log(o / (1 - o)).
-        sh_dc: (N, 3) harmonics of degree 0. sh_rest: (N, K - 1, 3) the higher ones.
-    """
-
-    means: Float[Tensor, "n 3"]
-    log_scales: Float[Tensor, "n 3"]
-    rotations: Float[Tensor, "n 4"]
-    logit_opacities: Float[Tensor, " n"]
-    sh_dc: Float[Tensor, "n 3"]
-    sh_rest: Float[Tensor, "n k 3"]
-
-    def __len__(self) -> int:
-        return len(self.means)
-
-    def named(self) -> dict[str, Tensor]:
-        """Name -> tensor."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+class Parameters(RawSplats):
+    """N Gaussians in world units; every tensor is a leaf that Adam moves."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Parameters:
         """Each tensor through a function."""
@@ -118,18 +97,6 @@ def from_splats(splats: Splats, sh_degree: int) -> Parameters:
         logit_opacities=logit(splats.opacities),
         sh_dc=splats.sh[:, 0].clone(),
         sh_rest=sh_rest,
-    )
-
-
-def to_splats(parameters: Parameters) -> Splats:
-    """The activated Gaussians as an asset."""
-    p = parameters.map(lambda value: value.detach().cpu())
-    return Splats(
-        means=p.means.clone(),
-        scales=p.scales,
-        rotations=torch.nn.functional.normalize(p.rotations, dim=1),
-        opacities=p.opacities,
-        sh=p.sh(1 + p.sh_rest.shape[1]).clone(),
     )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ..core.assets import Splats
 from ..core.errors import AssetError
+from ..core.raw_splats import RawSplats
 from .check import as_numpy, as_tensor
 from .color import to_bytes
 from .kinds import read
@@ -20,41 +19,6 @@ from .original import Source
 from .ply_format import Element, parse_header, parse_ply
 from .splat import ROW, SH_C0
 from .splats import OPACITY_MARGIN, encode_splats, is_splats
-
-
-@dataclass(frozen=True)
-class Columns:
-    """N Gaussians as files hold them, before activation, float32.
-
-    Args:
-        means: (N, 3). log_scales: (N, 3) natural logarithms. rotations: (N, 4) quaternions w, x, y, z of any length.
-        logit_opacities: (N,). sh_dc: (N, 3). sh_rest: (N, K, 3) the higher harmonics.
-    """
-
-    means: Float[Tensor, "n 3"]
-    log_scales: Float[Tensor, "n 3"]
-    rotations: Float[Tensor, "n 4"]
-    logit_opacities: Float[Tensor, " n"]
-    sh_dc: Float[Tensor, "n 3"]
-    sh_rest: Float[Tensor, "n k 3"]
-
-    def __len__(self) -> int:
-        return len(self.means)
-
-    def named(self) -> dict[str, Tensor]:
-        """Name -> tensor."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def to_splats(self, name: str) -> Splats:
-        """The activated Gaussians."""
-        return Splats(
-            self.means.clone(),
-            self.log_scales.exp(),
-            torch.nn.functional.normalize(self.rotations, dim=1),
-            torch.sigmoid(self.logit_opacities),
-            torch.cat([self.sh_dc[:, None], self.sh_rest], dim=1),
-            name,
-        )
 
 
 class SplatsOriginal(Protocol):
@@ -65,10 +29,10 @@ class SplatsOriginal(Protocol):
 
     source: Source
     kind: str
-    columns: Columns
+    columns: RawSplats
     notes: tuple[str, ...]
 
-    def patched(self, new: Columns) -> bytes:
+    def patched(self, new: RawSplats) -> bytes:
         """The file with the rows that differ from `columns` replaced."""
         ...
 
@@ -111,7 +75,7 @@ class PlyOriginal:
             return as_tensor(np.stack(values, axis=1) if values else np.zeros((vertex.count, 0), np.float32))
 
         higher = stacked(*(f"f_rest_{i}" for i in range(3 * self.rest))).reshape(vertex.count, 3, self.rest)
-        self.columns = Columns(
+        self.columns = RawSplats(
             stacked("x", "y", "z"),
             stacked(*(f"scale_{i}" for i in range(3))),
             stacked(*(f"rot_{i}" for i in range(4))),
@@ -127,13 +91,13 @@ class PlyOriginal:
             yield from (f"{prefix}_{i}" for i in range(count))
         yield "opacity"
 
-    def _values(self, columns: Columns) -> np.ndarray:
+    def _values(self, columns: RawSplats) -> np.ndarray:
         """(N, C) float32, a column a name."""
         c = columns
         parts = [c.means, c.log_scales, c.rotations, c.sh_dc, c.sh_rest.transpose(1, 2).flatten(1)]
         return np.concatenate([*(as_numpy(p) for p in parts), as_numpy(c.logit_opacities)[:, None]], axis=1)
 
-    def patched(self, new: Columns) -> bytes:
+    def patched(self, new: RawSplats) -> bytes:
         """See SplatsOriginal; of a row only the numbers that differ are written."""
         old, values = self._values(self.columns), self._values(new)
         return patched_ply(
@@ -173,7 +137,7 @@ class SplatOriginal:
     def __init__(self, source: Source, splats: Splats):
         self.source, self.columns = source, raw_columns(splats)
 
-    def patched(self, new: Columns) -> bytes:
+    def patched(self, new: RawSplats) -> bytes:
         """See SplatsOriginal."""
         out = bytearray(self.source.data)
         rows, old = np.frombuffer(out, ROW), self.columns
@@ -206,15 +170,15 @@ class Rewritten:
             f"{source.path.name} is packed or text: the result is written as a binary 3DGS PLY of the same numbers",
         )
 
-    def patched(self, new: Columns) -> bytes:
+    def patched(self, new: RawSplats) -> bytes:
         """See SplatsOriginal."""
         return encode_splats(new.to_splats(self.source.path.stem))
 
 
-def raw_columns(splats: Splats) -> Columns:
+def raw_columns(splats: Splats) -> RawSplats:
     """The columns behind activated Gaussians; opacities stay off 0 and 1, scales off 0."""
     opacity = splats.opacities.double().clamp(OPACITY_MARGIN, 1 - OPACITY_MARGIN)
-    return Columns(
+    return RawSplats(
         splats.means,
         splats.scales.clamp_min(1e-30).log(),
         splats.rotations,

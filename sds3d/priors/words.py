@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
-from ..core.errors import PromptError
+from ..core.errors import PromptError, Sds3dError
 
 _WORD = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
 
@@ -21,6 +23,44 @@ BIGGER = (
     "(its weights on this disk, in practice a GPU)."
 )
 """Where a prompt goes that a small model of pictures cannot read."""
+
+
+def read_vocabulary(folder: Path) -> tuple[set[str], int]:
+    """(words, tokens of a prompt) that a word-level tokenizer's folder tells, without loading it.
+
+    Raises:
+        Sds3dError: its files are missing or broken.
+    """
+    try:
+        words = json.loads((folder / "tokenizer.json").read_bytes())["model"]["vocab"]
+        room = int(json.loads((folder / "tokenizer_config.json").read_bytes())["model_max_length"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Sds3dError(f"{folder}: the model's word list cannot be read: {error}") from error
+    return set(words), room
+
+
+def check_texts(
+    texts: Iterable[str],
+    vocabulary: Collection[str],
+    max_tokens: int,
+    model: str,
+    empty: str,
+    bigger: str = BIGGER,
+) -> None:
+    """Refuse prompts, of which the first is the one that must not be empty; see `check_words`.
+
+    Args:
+        vocabulary: with the marks such as <pad>, which are no words. max_tokens: two of them open and close a sentence.
+        empty: what to say of an empty first prompt.
+
+    Raises:
+        PromptError: says which text and why.
+    """
+    known = {w for w in vocabulary if not w.startswith("<")}
+    for number, text in enumerate(texts):
+        if not number and not text.strip():
+            raise PromptError(empty)
+        check_words(text, known, max_tokens - 2, model, bigger)
 
 
 def check_words(

@@ -21,9 +21,9 @@ from ..core.streams import Streams
 from ..objects.colours import NAMED
 from ..objects.kind import Kind
 from ..objects.patterns import PATTERNS
-from ..priors.scorer import ImageTower, Scorer
+from ..priors.scorer import ImageTower, Scorer, load_scorer
 from .options import TextOptions
-from .words import WIDTH, half_copy, make_text_encoder, set_weights
+from .words import WIDTH, half_copy, make_text_encoder, make_tokenizer, set_weights
 
 MAX_SCALE = 60.0
 
@@ -145,6 +145,34 @@ def train_scorer(
             report(step + 1, sum(recent) / len(recent))
             recent.clear()
     return scorer.eval().requires_grad_(False)
+
+
+def scorer_of(
+    folder: Path,
+    words: Sequence[str],
+    batches: Callable[[], Captioned],
+    near: Near,
+    options: TextOptions,
+    say: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> Scorer:
+    """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge.
+
+    Args:
+        words: its vocabulary. batches: opens what it learns from. near: see Near.
+
+    Raises:
+        StopRequested: `should_stop` said so while it was trained.
+    """
+    if not (folder / "config.json").exists():
+        scorer = make_scorer(options, make_tokenizer(words))
+
+        def report(step: int, loss: float) -> None:
+            say(f"{folder.name} {step}/{options.steps} loss {loss:.3f}")
+
+        train_scorer(scorer, batches(), near, options, report, should_stop)
+        save_scorer(scorer, options, folder)
+    return load_scorer(folder)
 
 
 def save_scorer(scorer: Scorer, options: TextOptions, folder: Path) -> None:

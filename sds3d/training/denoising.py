@@ -80,7 +80,7 @@ class PixelLoss:
         o, drawn = self.options, self.noising.drawn(step)
         batch = self.batches.draw(step, o.batch)
         noised = self.noising.noised(batch.rgb * 2 - 1, drawn, step)
-        states, pooled = self._text(self.noising.captions(batch, drawn))
+        states, pooled = read_captions(self.tower, self.noising.captions(batch, drawn))
         view = self.features.encode(
             batch.azimuth_deg, batch.elevation_deg, batch.background,
             (drawn[:, 1] >= o.drop_camera).float(), (drawn[:, 2] >= o.drop_background).float(),
@@ -92,10 +92,11 @@ class PixelLoss:
             )
         return noised.loss(v)
 
-    @torch.no_grad()
-    def _text(self, captions: list[str]) -> tuple[Tensor, Tensor]:
-        """Token states and pooled text of captions."""
-        ids = token_ids(self.tower.tokenizer, captions)
-        states = self.tower.text_encoder(ids).last_hidden_state
-        end, layer = self.tower.tokenizer.eos_token_id, self.tower.text_projection
-        return states, pool_text(states, ids, end, layer.weight, layer.bias)
+
+@torch.no_grad()
+def read_captions(tower: Scorer | TextTower, captions: list[str]) -> tuple[Tensor, Tensor]:
+    """What a frozen tower makes of B captions: token states (B, L, D) and pooled text (B, D)."""
+    ids = token_ids(tower.tokenizer, captions)
+    states = tower.text_encoder(ids).last_hidden_state
+    end, layer = tower.tokenizer.eos_token_id, tower.text_projection
+    return states, pool_text(states, ids, end, layer.weight, layer.bias)

@@ -16,10 +16,10 @@ from ..objects.captions import vocabulary
 from ..priors.base import Prior
 from ..priors.kinds.embedded import Options as EmbeddedOptions
 from ..priors.kinds.embedded import load_folder
-from ..priors.scorer import Scorer, load_scorer
+from ..priors.scorer import Scorer
 from ..priors.views import VIEW_WORDS
 from .batches import Batches, Source
-from .contrast import make_scorer, one_word_away, save_scorer, train_scorer
+from .contrast import one_word_away, scorer_of
 from .denoising import PixelLoss
 from .latent import train_latent
 from .loop import fit, told
@@ -30,7 +30,7 @@ from .plan import learned_kinds
 from .render import open_set, render_set
 from .sampling import ddim
 from .start import Start, load_start
-from .words import TextTower, make_tokenizer
+from .words import TextTower
 
 PREVIEW_PROMPTS = (
     "a red cube", "a blue torus", "a yellow duck", "a green duck", "a purple cube", "a pink car", "a brown chair",
@@ -141,21 +141,16 @@ def prepare_scorer(
     Raises:
         StopRequested: `should_stop` said so while it was trained.
     """
-    if not (folder / "config.json").exists():
-        kinds = learned_kinds(options.pictures)
+    kinds = learned_kinds(options.pictures)
+
+    def batches() -> Batches:
         layers, pictures = open_set(options.pictures, options.parts_folder / "pictures")
-        batches = Batches(layers, pictures, Streams(text.seed), text.size, every_pair=text.every_pair)
-        scorer = make_scorer(text, make_tokenizer(vocabulary(kinds)))
-        train_scorer(
-            scorer,
-            batches,
-            lambda caption, numbers: one_word_away(caption, kinds, numbers),
-            text,
-            lambda s, loss: say(f"{folder.name} {s}/{text.steps} loss {loss:.3f}"),
-            should_stop,
-        )
-        save_scorer(scorer, text, folder)
-    return load_scorer(folder)
+        return Batches(layers, pictures, Streams(text.seed), text.size, every_pair=text.every_pair)
+
+    def near(caption: str, numbers: Sequence[float]) -> str:
+        return one_word_away(caption, kinds, numbers)
+
+    return scorer_of(folder, vocabulary(kinds), batches, near, text, say, should_stop)
 
 
 def preview_sheet(

@@ -12,7 +12,8 @@ from torch import Tensor
 from ..core.cameras import Cameras
 from ..core.look import Look
 from ..core.streams import Streams
-from ..priors.base import Cond, Prior, Prompts
+from ..priors.base import Cond, Prior, Prompts, concatenate
+from ..priors.noise_schedule import over
 
 CLAMP = 1.0
 
@@ -39,34 +40,23 @@ def ddim(
         )
         for i, text in enumerate(prompts)
     ]
-    conditions = _stack([b["y"] for b in branches]), _stack([b["null"] for b in branches])
-    z = torch.cat(
-        [
-            Streams(seed).normal((1, *prior.info.latent_shape), "ddim", ids=(i,))[0]
-            for i in range(len(prompts))
-        ]
-    )
+    conditions = [concatenate([b[name] for b in branches]) for name in ("y", "null")]
+    z = Streams(seed).normal(prior.info.latent_shape, "ddim", ids=range(len(prompts)))
+    return prior.decode(denoised(prior, z, *conditions, steps, cfg_scale))
+
+
+@torch.no_grad()
+def denoised(
+    prior: Prior, z: Float[Tensor, "b c h w"], told: Cond, untold: Cond, steps: int, cfg_scale: float
+) -> Float[Tensor, "b c h w"]:
+    """Latents of B conditions out of the noise z; the predicted latent is kept in [-CLAMP, CLAMP]."""
     times = torch.linspace(0.9995, 0.0, steps + 1, dtype=torch.float64)
     for now, after in pairwise(times):
         t, s = now.expand(len(z)), after.expand(len(z))
-        told, untold = (prior.predict(z, t, c).x0 for c in conditions)
-        x0 = (untold + cfg_scale * (told - untold)).clamp(-CLAMP, CLAMP)
-        a, b = _level(prior, t)
+        with_words, without = (prior.predict(z, t, c).x0 for c in (told, untold))
+        x0 = (without + cfg_scale * (with_words - without)).clamp(-CLAMP, CLAMP)
+        a, b = (over(level, z) for level in prior.schedule.levels(t))
         eps = (z - a * x0) / b
-        a, b = _level(prior, s)
+        a, b = (over(level, z) for level in prior.schedule.levels(s))
         z = a * x0 + b * eps if after > 0 else x0
-    return prior.decode(z)
-
-
-def _level(prior: Prior, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Signal and noise scale, (B, 1, 1, 1) float32."""
-    alpha, sigma = prior.schedule.levels(t)
-    return alpha.float()[:, None, None, None], sigma.float()[:, None, None, None]
-
-
-def _stack(conditions: Sequence[Cond]) -> Cond:
-    names = conditions[0].tensors
-    return Cond(
-        {name: torch.cat([c.tensors[name] for c in conditions]) for name in names},
-        torch.cat([c.weight for c in conditions]),
-    )
+    return z

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 
 from ..core.streams import Streams
-from ..priors.pixel_unet import pool_text
 from ..priors.scorer import Scorer
 from ..priors.sound_unet import sound_unet_output
 from ..priors.spectrogram import Codec
-from .denoising import Noising
+from .denoising import Noising, read_captions
 from .network import half_of, save_text_side
 from .sound_options import SoundNetworkOptions, SoundTrainOptions
 from .sounds import SoundBatches
-from .words import WIDTH, set_weights, token_ids
+from .words import WIDTH, set_weights
 
 
 def make_sound_unet(options: SoundNetworkOptions, seed: int) -> Any:
@@ -56,18 +55,10 @@ class SoundLoss:
         o, drawn = self.options, self.noising.drawn(step)
         batch = self.batches.draw(step, o.batch)
         noised = self.noising.noised(batch.z, drawn, step)
-        states, pooled = self._text(self.noising.captions(batch, drawn))
+        states, pooled = read_captions(self.tower, self.noising.captions(batch, drawn))
         with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bfloat16"):
             v = sound_unet_output(unet, o.network.unshuffle, noised.z_t, noised.index, states, pooled)
         return noised.loss(v)
-
-    @torch.no_grad()
-    def _text(self, captions: list[str]) -> tuple[Tensor, Tensor]:
-        """Token states and pooled text of captions."""
-        ids = token_ids(self.tower.tokenizer, captions)
-        states = self.tower.text_encoder(ids).last_hidden_state
-        end, layer = self.tower.tokenizer.eos_token_id, self.tower.text_projection
-        return states, pool_text(states, ids, end, layer.weight, layer.bias)
 
 
 def save_sound_model(unet: Any, tower: Scorer, options: SoundNetworkOptions, folder: Path) -> None:

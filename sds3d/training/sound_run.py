@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,17 @@ from ..assetio.pictures import contact_sheet
 from ..core.errors import StopRequested
 from ..core.look import Look
 from ..core.streams import Streams
-from ..priors.base import Cond, Prompts, concatenate
+from ..priors.base import Prompts, concatenate
 from ..priors.kinds.audio import AudioPrior, Options, load_folder
-from ..priors.noise_schedule import over
-from ..priors.scorer import Scorer, load_scorer
+from ..priors.scorer import Scorer
 from ..sounds.captions import SoundCaption, vocabulary
-from .contrast import make_scorer, save_scorer, train_scorer
+from .contrast import scorer_of
 from .loop import fit, told
 from .options import TextOptions
+from .sampling import denoised
 from .sound_network import SoundLoss, make_sound_unet, save_sound_model
 from .sound_options import SoundTrainOptions
 from .sounds import AsPictures, SoundBatches, learned_kinds, make_set, one_word_away
-from .words import make_tokenizer
 
 PREVIEW_PROMPTS = (
     "a bell", "a high bell", "a low bell", "a drum", "a low drum", "a beep", "a siren", "a fast siren",
@@ -87,20 +85,15 @@ def prepare_sound_scorer(
     Raises:
         StopRequested: `should_stop` said so while it was trained.
     """
-    if not (folder / "config.json").exists():
-        kinds = learned_kinds(options.sounds)
-        batches = SoundBatches(levels, captions, Streams(text.seed), text.every_pair)
-        scorer = make_scorer(text, make_tokenizer(vocabulary()))
-        train_scorer(
-            scorer,
-            AsPictures(batches, text.size),
-            lambda caption, numbers: one_word_away(caption, kinds, numbers),
-            text,
-            lambda step, loss: say(f"{folder.name} {step}/{text.steps} loss {loss:.3f}"),
-            should_stop,
-        )
-        save_scorer(scorer, text, folder)
-    return load_scorer(folder)
+    kinds = learned_kinds(options.sounds)
+
+    def batches() -> AsPictures:
+        return AsPictures(SoundBatches(levels, captions, Streams(text.seed), text.every_pair), text.size)
+
+    def near(caption: str, numbers: Sequence[float]) -> str:
+        return one_word_away(caption, kinds, numbers)
+
+    return scorer_of(folder, vocabulary(), batches, near, text, say, should_stop)
 
 
 @torch.no_grad()
@@ -118,19 +111,4 @@ def sample(
         for branch in ("y", "null")
     )
     z = Streams(seed).normal(prior.info.latent_shape, "ddim", ids=range(len(prompts)))
-    times = torch.linspace(0.9995, 0.0, steps + 1, dtype=torch.float64)
-    for now, after in pairwise(times):
-        t, s = now.expand(len(z)), after.expand(len(z))
-        x0 = _guided(prior, z, t, told, untold, cfg_scale).clamp(-1, 1)
-        eps = (z - over(prior.schedule.alpha(t), z) * x0) / over(prior.schedule.sigma(t), z)
-        z = (
-            over(prior.schedule.alpha(s), z) * x0 + over(prior.schedule.sigma(s), z) * eps
-            if after > 0
-            else x0
-        )
-    return z
-
-
-def _guided(prior: AudioPrior, z: Tensor, t: Tensor, told: Cond, untold: Cond, scale: float) -> Tensor:
-    with_words, without = (prior.predict(z, t, c).x0 for c in (told, untold))
-    return without + scale * (with_words - without)
+    return denoised(prior, z, told, untold, steps, cfg_scale)

@@ -6,7 +6,6 @@ and, through the class embedding, on its pooled text. How it was made, on what, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...config.options import Options as BaseOptions
-from ...core.errors import PromptError, Sds3dError
 from ...core.look import Look, Render
 from ..base import Cond, Conditioning, Embedded, Prediction, PriorInfo, Prompts
 from ..folder import Components, best_cpu_dtype, load_components
@@ -24,7 +22,7 @@ from ..noise_schedule import over
 from ..pixel_unet import pool_text
 from ..sound_unet import sound_unet_output
 from ..spectrogram import Codec
-from ..words import check_words
+from ..words import check_texts, read_vocabulary
 from .embedded import assets_folder
 
 _FALLING = {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"}
@@ -86,23 +84,13 @@ def check_prompts(
     Raises:
         PromptError: as `AudioPrior.prepare`. Sds3dError: the model's word list is missing or broken.
     """
-    folder = model_folder(options) / "tokenizer"
-    try:
-        words = json.loads((folder / "tokenizer.json").read_bytes())["model"]["vocab"]
-        room = int(json.loads((folder / "tokenizer_config.json").read_bytes())["model_max_length"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Sds3dError(f"{folder}: the model's word list cannot be read: {error}") from error
+    words, room = read_vocabulary(model_folder(options) / "tokenizer")
     _check(text, negative, words, room)
 
 
-def _check(text: str, negative: str, vocabulary: Collection[str], room: int) -> None:
-    if not text.strip():
-        raise PromptError(
-            'the prompt is empty; say what to hear, such as: sds3d run "a high bell" representation=fm'
-        )
-    known = {w for w in vocabulary if not w.startswith("<")}
-    for one in (text, negative):
-        check_words(one, known, room - 2, "audio", _BIGGER)  # two tokens open and close the sentence
+def _check(text: str, negative: str, vocabulary: Collection[str], max_tokens: int) -> None:
+    empty = 'the prompt is empty; say what to hear, such as: sds3d run "a high bell" representation=fm'
+    check_texts((text, negative), vocabulary, max_tokens, "audio", empty, _BIGGER)
 
 
 def create(options: Options, device: str = "cpu") -> AudioPrior:

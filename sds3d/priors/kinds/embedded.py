@@ -7,7 +7,6 @@ assets/README.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,6 @@ from torch import Tensor
 
 from ...config.options import Options as BaseOptions
 from ...core.cameras import Cameras
-from ...core.errors import PromptError, Sds3dError
 from ...core.look import Look, Render
 from ...core.streams import Streams
 from ..attention import EDITED, attention_maps, edited_branch, edited_tokens
@@ -31,7 +29,7 @@ from ..pixel_unet import ViewFeatures, pool_text, unet_output
 from ..pixels import decode_pixels, encode_pixels
 from ..scheduler_config import schedule_of
 from ..views import VIEW_WORDS, view_index
-from ..words import check_words
+from ..words import check_texts, read_vocabulary
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -122,24 +120,16 @@ def check_prompts(
     Raises:
         PromptError: as `EmbeddedPrior.prepare`. Sds3dError: the model's word list is missing or broken.
     """
-    folder = model_folder(options) / "tokenizer"
-    try:
-        words = json.loads((folder / "tokenizer.json").read_bytes())["model"]["vocab"]
-        room = int(json.loads((folder / "tokenizer_config.json").read_bytes())["model_max_length"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Sds3dError(f"{folder}: the model's word list cannot be read: {error}") from error
+    words, room = read_vocabulary(model_folder(options) / "tokenizer")
     if view_words is None:
         view_words = not options.condition_on_camera
-    _check_texts(Prompts(text, negative, view_words, source).texts(VIEW_WORDS), words, room)
+    _check(Prompts(text, negative, view_words, source), words, room)
 
 
-def _check_texts(texts: Mapping[str, str], vocabulary: Collection[str], max_tokens: int) -> None:
-    """Raise PromptError for the first text that is empty where it must not be, too long, or has unknown words."""
-    if not texts["y"].strip():
-        raise PromptError('the prompt is empty; say what to make, such as: sds3d run "a blue mushroom"')
-    known = {w for w in vocabulary if not w.startswith("<")}
-    for text in texts.values():
-        check_words(text, known, max_tokens - 2, "embedded")  # two tokens open and close the sentence
+def _check(prompts: Prompts, vocabulary: Collection[str], max_tokens: int) -> None:
+    empty = 'the prompt is empty; say what to make, such as: sds3d run "a blue mushroom"'
+    texts = [prompts.text, *prompts.texts(VIEW_WORDS).values()]
+    check_texts(texts, vocabulary, max_tokens, "embedded", empty)
 
 
 def outline(options: Options) -> tuple[PriorInfo, NoiseSchedule]:
@@ -203,10 +193,9 @@ class EmbeddedPrior:
         Raises:
             PromptError: empty, too long, or with words outside the vocabulary.
         """
-        texts = prompts.texts(VIEW_WORDS)
-        _check_texts(texts, self.tokenizer.get_vocab(), int(self.tokenizer.model_max_length))
+        _check(prompts, self.tokenizer.get_vocab(), int(self.tokenizer.model_max_length))
         out = {}
-        for name, text in texts.items():
+        for name, text in prompts.texts(VIEW_WORDS).items():
             out[f"{name}.states"], out[f"{name}.pooled"] = self._embed(text)
         if prompts.source:
             ends = frozenset(self.tokenizer.all_special_ids)
