@@ -22,8 +22,9 @@ from PIL import Image
 from sds3d import assetio
 from sds3d.assetio.original import sort_of, source_of
 from sds3d.assetio.original_mesh import Changes, open_mesh
+from sds3d.assetio.original_splats import open_splats
 from sds3d.core.errors import AssetError
-from sds3d.core.raw_splats import RawSplats, open_splats
+from sds3d.core.raw_splats import RawSplats
 
 
 def open_scene(path):
