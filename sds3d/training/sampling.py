@@ -40,9 +40,9 @@ def ddim(
         )
         for i, text in enumerate(prompts)
     ]
-    conditions = [concatenate([b[name] for b in branches]) for name in ("y", "null")]
+    told, untold = (concatenate([b[name] for b in branches]) for name in ("y", "null"))
     z = Streams(seed).normal(prior.info.latent_shape, "ddim", ids=range(len(prompts)))
-    return prior.decode(denoised(prior, z, *conditions, steps, cfg_scale))
+    return prior.decode(denoised(prior, z, told, untold, steps, cfg_scale))
 
 
 @torch.no_grad()
