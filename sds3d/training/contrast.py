@@ -23,7 +23,7 @@ from ..objects.kind import Kind
 from ..objects.patterns import PATTERNS
 from ..priors.scorer import ImageTower, Scorer, load_scorer
 from .options import TextOptions
-from .words import WIDTH, half_copy, make_text_encoder, make_tokenizer, set_weights
+from .words import WIDTH, TextTower, adopt, half_copy, make_text_encoder, make_tokenizer, set_weights
 
 MAX_SCALE = 60.0
 
@@ -155,17 +155,21 @@ def scorer_of(
     options: TextOptions,
     say: Callable[[str], None],
     should_stop: Callable[[], bool],
+    begin: TextTower | None = None,
 ) -> Scorer:
     """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge.
 
     Args:
         words: its vocabulary. batches: opens what it learns from. near: see Near.
+        begin: a tower whose text encoder it begins as.
 
     Raises:
         StopRequested: `should_stop` said so while it was trained.
     """
     if not (folder / "config.json").exists():
         scorer = make_scorer(options, make_tokenizer(words))
+        if begin is not None:
+            adopt(scorer.text_encoder, scorer.tokenizer, begin)
 
         def report(step: int, loss: float) -> None:
             say(f"{folder.name} {step}/{options.steps} loss {loss:.3f}")

@@ -130,11 +130,14 @@ class TrainOptions(FitOptions):
     )
     """The metric scorer: other seed, captions and architecture; it has seen every pair and relation."""
     network: NetworkOptions = NetworkOptions()
-    """The network; where `start` is given, that model's own takes its place."""
+    """The network; where `start` is given and not grown, that model's own takes its place."""
     autoencoder: AutoencoderOptions | None = None
     """Train a latent model, with this autoencoder: an ordinary StableDiffusionPipeline folder, told words alone."""
     start: str = ""
     """A finished model to go on from: prior32, prior64 or a model folder. Without it the weights are drawn."""
+    grow: bool = False
+    """With `start`: give that model what `network` has and it lacks (view maps, harmonics; at weight zero first), and
+    train its words on in a contrastive run. Off keeps the network's inputs, and its text side frozen."""
     data: Path | None = None
     """A folder of your own GLB, glTF, OBJ or PLY files; red_dragon.glb is "a red dragon", or see captions.yaml."""
     data_share: float = Field(0.5, gt=0, le=1)

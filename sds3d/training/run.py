@@ -29,7 +29,7 @@ from .own import Mixed, OwnAsset, OwnBatches, find_assets, own_words
 from .plan import learned_kinds
 from .render import open_set, render_set
 from .sampling import ddim
-from .start import Start, load_start
+from .start import Start, grown, load_start
 from .words import TextTower
 
 PREVIEW_PROMPTS = (
@@ -56,7 +56,9 @@ def train(
         render_set(options.pictures, place, workers, lambda d, n: say(f"pictures {d}/{n}"))
     own = [] if options.data is None else find_assets(options.data)
     start = _start(options, own, procedural)
-    if start is not None:
+    if options.grow and (start is None or own or options.autoencoder is not None):
+        raise Sds3dError("grow: it needs start=MODEL, procedural pictures alone and no autoencoder")
+    if start is not None and not options.grow:
         options = options.model_copy(update={"network": start.network})
     elif own:
         raise Sds3dError("data: your own pictures need a model to go on from; say start=prior64 (or --from)")
@@ -68,14 +70,19 @@ def train(
         return stopped
 
     (options.folder / "previews").mkdir(parents=True, exist_ok=True)
-    if start is not None:
+    if start is not None and not options.grow:
         _fit_pixels(options, batches, start.tower, start.unet, _own_prompts(own), stop, say)
     else:
-        tower = prepare_scorer(options, options.text, options.parts_folder / "tower", say, stop)
+        begin = start and start.tower
+        tower = prepare_scorer(options, options.text, options.parts_folder / "tower", say, stop, begin)
         if options.autoencoder is not None:
             train_latent(options, options.autoencoder, batches, tower, PREVIEW_PROMPTS, stop, say)
         else:
-            unet = make_unet(options.network, options.seed)
+            unet = (
+                make_unet(options.network, options.seed)
+                if start is None
+                else grown(start, options.network, options.seed)
+            )
             _fit_pixels(options, batches, tower, unet, PREVIEW_PROMPTS, stop, say)
     return None if stopped else options.folder / "model"
 
@@ -135,8 +142,12 @@ def prepare_scorer(
     folder: Path,
     say: Callable[[str], None],
     should_stop: Callable[[], bool] = lambda: False,
+    begin: TextTower | None = None,
 ) -> Scorer:
     """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge.
+
+    Args:
+        begin: a tower whose text encoder it begins as.
 
     Raises:
         StopRequested: `should_stop` said so while it was trained.
@@ -150,7 +161,7 @@ def prepare_scorer(
     def near(caption: str, numbers: Sequence[float]) -> str:
         return one_word_away(caption, kinds, numbers)
 
-    return scorer_of(folder, vocabulary(kinds), batches, near, text, say, should_stop)
+    return scorer_of(folder, vocabulary(kinds), batches, near, text, say, should_stop, begin)
 
 
 def preview_sheet(

@@ -1,4 +1,8 @@
-"""Going on from a finished model: its network, and its text tower with room for new words."""
+"""Going on from a finished model: its network, and its text tower with room for new words.
+
+A start is either kept as it is (fine-tuning), or grown: the network gets inputs that it lacked, at weight zero, so
+that it begins as the same function, and the text encoder is the beginning of a contrastive run of its own.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,9 @@ from ..core.streams import Streams
 from ..priors.folder import load_components
 from ..priors.kinds.embedded import assets_folder
 from ..priors.pixel_unet import ViewFeatures
-from .network import SCHEDULE
+from .network import SCHEDULE, make_unet, view_features
 from .options import NetworkOptions
-from .words import TextTower, tokenizer_of
+from .words import WIDTH, TextTower, tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,55 @@ def widen(text_encoder: Any, tokenizer: Any, words: Sequence[str], streams: Stre
     rows = text_encoder.get_input_embeddings().weight.requires_grad_(False)
     rows[count:] = streams.normal((len(fresh), rows.shape[1]), "new words")[0].float() * spread
     return tokenizer_of(Tokenizer.from_str(json.dumps(table)), int(tokenizer.model_max_length))
+
+
+@torch.no_grad()
+def grown(start: Start, options: NetworkOptions, seed: int) -> Any:
+    """The network of `options`, beginning as the same function as the started one.
+
+    Harmonics and view maps that the started network was not shown have weight zero; what it was shown is scaled by
+    the change of the gain.
+
+    Raises:
+        Sds3dError: the two differ in more than how they are told camera and background.
+    """
+    told = ("azimuth_harmonics", "elevation_harmonics", "camera_gain", "view_maps")
+    has, wants = (
+        o.model_copy(update={name: getattr(NetworkOptions(), name) for name in told})
+        for o in (start.network, options)
+    )
+    differ = [name for name in NetworkOptions.model_fields if getattr(has, name) != getattr(wants, name)]
+    before, after = view_features(start.network), view_features(options)
+    differ += [
+        name
+        for name in ("azimuth_harmonics", "elevation_harmonics", "maps")
+        if getattr(before, name) > getattr(after, name)
+    ]
+    if differ:
+        raise Sds3dError(
+            f"grow: the network differs from the started one in {', '.join(differ)}; a started network gains "
+            f"harmonics and view maps only. It has {has}"
+        )
+    unet = make_unet(options, seed)
+    weights = {name: value.clone() for name, value in start.unet.state_dict().items()}
+    own = unet.state_dict()
+    stem, view = "conv_in.weight", "class_embedding.linear_1.weight"
+    wide = torch.zeros_like(own[stem])
+    wide[:, : weights[stem].shape[1]] = weights[stem]
+    told_by = torch.zeros_like(own[view])
+    place = columns(before, after)
+    told_by[:, place] = weights[view]
+    told_by[:, place[: before.camera_width]] *= before.gain / after.gain
+    weights |= {stem: wide, view: told_by}
+    unet.load_state_dict(weights)
+    return unet
+
+
+def columns(before: ViewFeatures, after: ViewFeatures) -> list[int]:
+    """Where in the class labels of `after` each number of `before` lies, the pooled text included."""
+    start = 2 * after.azimuth_harmonics
+    camera = [*range(2 * before.azimuth_harmonics), *range(start, start + 2 * before.elevation_harmonics)]
+    return [*camera, *range(after.camera_width - 1, after.width + WIDTH)]
 
 
 def _described(index: dict[str, Any], unet: Any) -> NetworkOptions:

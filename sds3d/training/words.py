@@ -83,6 +83,25 @@ def half_copy(text_encoder: Any) -> Any:
 
 
 @torch.no_grad()
+def adopt(text_encoder: Any, tokenizer: Any, tower: TextTower) -> None:
+    """Begin a text encoder, in place, as the tower's: its layers, its words' vectors, its first positions.
+
+    Words and positions that the tower lacks stay as they are.
+    """
+    theirs, known = tower.text_encoder.state_dict(), tower.tokenizer.get_vocab()
+    shared = [(row, known[word]) for word, row in tokenizer.get_vocab().items() if word in known]
+    for name, mine in text_encoder.state_dict().items():
+        other = theirs[name]
+        if name.endswith("token_embedding.weight"):
+            mine[[row for row, _ in shared]] = other[[row for _, row in shared]]
+        elif name.endswith("position_embedding.weight"):
+            count = min(len(mine), len(other))
+            mine[:count] = other[:count]
+        elif not name.endswith("position_ids"):
+            mine.copy_(other)
+
+
+@torch.no_grad()
 def set_weights(module: torch.nn.Module, streams: Streams, tag: str, matrix_std: float | None = None) -> None:
     """Redraw every weight that a library drew from torch's global numbers.
 
