@@ -41,19 +41,42 @@ def seen_captions(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str]
     return list(out)
 
 
-def held_out_pairs(kinds: Sequence[Kind]) -> list[str]:
-    """Every caption "a colour kind" that training never showed."""
-    return [with_article(f"{c} {k.name}") for k in kinds for c in NAMED if pair_is_held_out(c, k)]
+def held_out_pairs(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str]:
+    """Captions of one object in a colour that training never showed on it, plain ones first.
+
+    Every "a colour kind" that is held out; then, up to `count`, such pairs with a part in another colour, shining,
+    or by the kind's other names.
+    """
+    streams, pairs = Streams(seed), [(c, k) for k in kinds for c in NAMED if pair_is_held_out(c, k)]
+    out = dict.fromkeys(with_article(f"{c} {k.name}") for c, k in pairs)
+    for number in range(40 * len(pairs)):
+        if len(out) >= count:
+            break
+        colour, kind = pairs[number % len(pairs)]
+        drawn = streams.uniform((NUMBERS_NEEDED,), "eval held out", ids=(number,))[0].tolist()
+        drawn[0] = (list(NAMED).index(colour) + 0.5) / len(NAMED)
+        caption = draw_caption(Subject((kind,)), drawn, every_pair=True)
+        if caption.colours["main"] == colour:
+            out[caption.text] = None
+    return list(out)[:count]
 
 
-def held_out_relations(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str]:
-    """Captions of two objects in a relation that training never showed; their colours it did."""
+def held_out_relations(
+    kinds: Sequence[Kind], count: int, new: Sequence[Kind] | None = None, seed: int = 0
+) -> list[str]:
+    """Captions of two objects in a relation that training never showed; their colours it did.
+
+    Args:
+        new: of the two, at least one is among these; without it any pair will do.
+    """
     streams, names = Streams(seed), {k.name for k in kinds}
+    fresh = names if new is None else {k.name for k in new}
     triples = [
         (a, relation, b)
         for relation in RELATIONS
         for a, b in related(relation)
-        if a.name in names and b.name in names and relation_is_held_out(a, relation, b)
+        if a.name in names and b.name in names and {a.name, b.name} & fresh
+        if relation_is_held_out(a, relation, b)
     ]
     order = streams.uniform((len(triples),), "eval relations")[0].argsort().tolist()
     out = []

@@ -21,6 +21,7 @@ from .options import TrainOptions
 from .plan import learned_kinds
 from .render import open_set
 from .run import prepare_scorer
+from .start import load_start
 
 
 def evaluate_run(
@@ -29,16 +30,20 @@ def evaluate_run(
     """Retrieval by the judge (trained first where it is missing) and prediction errors.
 
     Args:
-        captions: how many seen captions, and at most how many of each held-out sort.
+        captions: how many seen captions, and at most how many of each held-out sort. A model that went on from
+            another is asked for held-out captions of those kinds alone whose names that one could not read: which
+            pairs it was shown is not known here.
         seeds: samples of each caption; the spread over them is reported.
     """
     kinds = learned_kinds(options.pictures)
     judge = prepare_scorer(options, options.judge, options.parts_folder / "judge", say)
     prior = load_folder(options.folder / "model", Options())
+    known = set(load_start(options.start, [], 0).tower.tokenizer.get_vocab()) if options.start else set()
+    unknown = [k for k in kinds if not set(k.name.split()) <= known]
     groups = {
         "seen": seen_captions(kinds, captions),
-        "held-out pairs": held_out_pairs(kinds)[:captions],
-        "held-out relations": held_out_relations(kinds, captions),
+        "held-out pairs": held_out_pairs(unknown, captions),
+        "held-out relations": held_out_relations(kinds, captions, unknown),
     }
     out: dict[str, Any] = {}
     for name, asked in groups.items():
