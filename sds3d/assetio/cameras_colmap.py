@@ -7,6 +7,7 @@ up of its own; sds3d's axes go out as they are. points3D holds the surface point
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,16 @@ import torch
 
 from ..core.assets import PointCloud
 from ..core.errors import AssetError
+from ..core.lenses import COLMAP, Lens, of_colmap
 from .cameras import MAX_VIEWS, Shots, shots_of
 from .check import as_numpy, as_tensor
 from .color import to_bytes
-from .files import read_bytes
+from .files import read_bytes, shown
 from .provenance import NOTHING, Provenance, comments
 
 _FLIP = np.diag([1.0, -1.0, -1.0])
-_PINHOLE, _SIMPLE = 1, 0
-_MODELS = {"SIMPLE_PINHOLE": 3, "PINHOLE": 4}
+_PINHOLE = 1
+_NAMES = tuple(COLMAP)
 _POINT = struct.Struct("<QdddBBBdQ")
 
 
@@ -67,37 +69,76 @@ def encode_colmap(
     return {f"{name}.txt": ("\n".join([*origin, *rows]) + "\n").encode() for name, rows in lines.items()}
 
 
-def read_colmap(folder: str | Path) -> tuple[Shots, PointCloud | None]:
-    """The cameras and points of a folder that holds cameras and images, .bin or .txt.
+@dataclass(frozen=True)
+class Model:
+    """A COLMAP model as its files have it.
+
+    Args:
+        lenses: number of a camera -> its lens. images: the pictures, in the order of the file.
+        points: the sparse cloud, None where there is none. file: that names the pictures, for messages.
+    """
+
+    lenses: dict[int, Lens]
+    images: list[Image]
+    points: PointCloud | None
+    file: Path
+
+    def c2w(self) -> np.ndarray:
+        """(B, 4, 4) float64, OpenGL axes.
+
+        Raises:
+            AssetError: a rotation or a place is none; the text names the picture.
+        """
+        return _camera_to_world(self.images, self.file)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture: quaternion w x y z and translation of the world in its camera, number of the camera, file name."""
+
+    turn: list[float]
+    move: list[float]
+    camera: int
+    name: str
+
+
+def read_model(folder: str | Path) -> Model:
+    """What a folder that holds cameras and images, .bin or .txt, says.
 
     Raises:
-        AssetError: files are missing, cut off or malformed, of a camera model with lens distortion, or of pictures of
-            several sizes.
+        AssetError: files are missing, cut off or malformed, or of a camera model without a formula here.
     """
     folder = Path(folder)
     binary = (folder / "images.bin").exists()
     ending = "bin" if binary else "txt"
     files = {name: folder / f"{name}.{ending}" for name in ("cameras", "images", "points3D")}
-    cameras = (_cameras_bin if binary else _cameras_txt)(read_bytes(files["cameras"]), files["cameras"])
-    rows = (_images_bin if binary else _images_txt)(read_bytes(files["images"]), files["images"])
-    unknown = [row for row in rows if row[2] not in cameras]
-    if not rows or unknown:
+    lenses = (_cameras_bin if binary else _cameras_txt)(read_bytes(files["cameras"]), files["cameras"])
+    images = (_images_bin if binary else _images_txt)(read_bytes(files["images"]), files["images"])
+    unknown = [image for image in images if image.camera not in lenses]
+    if not images or unknown:
         raise AssetError(f"{files['images']}: names no cameras, or one that the cameras file lacks.")
-    sizes = {cameras[row[2]][:2] for row in rows}
+    points = None
+    if files["points3D"].exists():
+        points = (_points_bin if binary else _points_txt)(read_bytes(files["points3D"]), files["points3D"])
+    return Model(lenses, images, points, files["images"])
+
+
+def read_colmap(folder: str | Path) -> tuple[Shots, PointCloud | None]:
+    """The cameras and points of a folder that holds cameras and images, .bin or .txt.
+
+    Raises:
+        AssetError: as `read_model`; a lens that bends, or pictures of several sizes.
+    """
+    model = read_model(folder)
+    lenses = [model.lenses[image.camera] for image in model.images]
+    if not all(lens.straight for lens in lenses):
+        raise AssetError(f"{folder}: a camera's lens bends lines, and cameras of views have none that does.")
+    sizes = {(lens.height, lens.width) for lens in lenses}
     if len(sizes) != 1:
         raise AssetError(f"{folder}: its pictures have {len(sizes)} sizes; sds3d reads one.")
-    c2w = _camera_to_world(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]), folder)
-    focal = np.array([cameras[row[2]][2] for row in rows])
-    shots = shots_of(c2w, focal, sizes.pop(), [row[3] for row in rows], files["images"])
-    if not files["points3D"].exists():
-        return shots, None
-    return shots, (_points_bin if binary else _points_txt)(read_bytes(files["points3D"]), files["points3D"])
-
-
-_Camera = tuple[int, int, float]
-"""Height, width, vertical focal length in pixels."""
-_Image = tuple[list[float], list[float], int, str]
-"""Quaternion w x y z, translation, camera, name."""
+    focal = np.array([lens.fy for lens in lenses])
+    names = [image.name for image in model.images]
+    return shots_of(model.c2w(), focal, sizes.pop(), names, model.file), model.points
 
 
 def _words(*values: object) -> str:
@@ -108,70 +149,83 @@ def _cut(path: Path) -> AssetError:
     return AssetError(f"{path}: is cut off or malformed. Copy or export it again.")
 
 
-def _camera(model: str, height: int, width: int, values: list[float], path: Path) -> _Camera:
-    if model not in _MODELS or len(values) != _MODELS[model]:
+def _lens(model: str, width: int, height: int, values: list[float], path: Path) -> Lens:
+    try:
+        lens = of_colmap(model, width, height, values)
+    except ValueError as error:
         raise AssetError(
-            f"{path}: a camera is of the model {model[:40]}; sds3d reads {' and '.join(_MODELS)}."
-        )
-    return height, width, values[1 if model == "PINHOLE" else 0]
+            f"{path}: a camera {error}. Make pictures of a plain lens with: colmap image_undistorter "
+            f"--image_path IMAGES --input_path {path.parent} --output_path UNDISTORTED"
+        ) from error
+    if not np.isfinite(lens.numbers).all() or min(lens.fx, lens.fy, width, height) <= 0:
+        raise AssetError(f"{path}: a camera has a size or a focal length that no camera has.")
+    return lens
 
 
-def _cameras_bin(data: bytes, path: Path) -> dict[int, _Camera]:
-    out: dict[int, _Camera] = {}
+def _cameras_bin(data: bytes, path: Path) -> dict[int, Lens]:
+    out: dict[int, Lens] = {}
     try:
         (count,), at = struct.unpack_from("<Q", data), 8
-        for _ in range(min(count, MAX_VIEWS)):
-            key, model, width, height = struct.unpack_from("<IiQQ", data, at)
-            name = {_SIMPLE: "SIMPLE_PINHOLE", _PINHOLE: "PINHOLE"}.get(model, f"number {model}")
-            size = _MODELS.get(name, 0)
-            values = list(struct.unpack_from(f"<{size}d", data, at + 24))
-            out[key] = _camera(name, height, width, values, path)
-            at += 24 + 8 * size
+        for _ in range(_few(count, path)):
+            key, number, width, height = struct.unpack_from("<IiQQ", data, at)
+            name = _NAMES[number] if 0 <= number < len(_NAMES) else f"number {number}"
+            values = list(struct.unpack_from(f"<{COLMAP.get(name, 0)}d", data, at + 24))
+            out[key] = _lens(name, width, height, values, path)
+            at += 24 + 8 * len(values)
     except struct.error as error:
         raise _cut(path) from error
     return out
 
 
-def _cameras_txt(data: bytes, path: Path) -> dict[int, _Camera]:
-    out: dict[int, _Camera] = {}
+def _cameras_txt(data: bytes, path: Path) -> dict[int, Lens]:
+    out: dict[int, Lens] = {}
     for line in _lines(data):
         if line:
             try:
                 key, model, width, height, *values = line.split()
-                out[int(key)] = _camera(model, int(height), int(width), [float(v) for v in values], path)
+                numbers = [float(v) for v in values]
+                out[int(key)] = _lens(model, int(width), int(height), numbers, path)
             except ValueError as error:
                 raise _cut(path) from error
     return out
 
 
-def _images_bin(data: bytes, path: Path) -> list[_Image]:
-    out: list[_Image] = []
+def _few(count: int, path: Path) -> int:
+    """The count of a file, which has to be one that can be meant."""
+    if count > MAX_VIEWS:
+        raise AssetError(f"{path}: claims {count} entries; more than {MAX_VIEWS} are not read.")
+    return count
+
+
+def _images_bin(data: bytes, path: Path) -> list[Image]:
+    out: list[Image] = []
     try:
         (count,), at = struct.unpack_from("<Q", data), 8
-        for _ in range(min(count, MAX_VIEWS)):
+        for _ in range(_few(count, path)):
             _, *numbers, camera = struct.unpack_from("<I4d3dI", data, at)
             end = data.index(b"\0", at + 64)
             name = data[at + 64 : end].decode("utf-8", errors="replace")
             (marks,) = struct.unpack_from("<Q", data, end + 1)
             at = end + 9 + 24 * marks
-            out.append((numbers[:4], numbers[4:], camera, name))
+            out.append(Image(numbers[:4], numbers[4:], camera, name))
     except (struct.error, ValueError, OverflowError) as error:
         raise _cut(path) from error
     return out
 
 
-def _images_txt(data: bytes, path: Path) -> list[_Image]:
-    out: list[_Image] = []
+def _images_txt(data: bytes, path: Path) -> list[Image]:
+    out: list[Image] = []
     try:
         for line in _lines(data)[::2]:  # every second line lists points
             if line:
                 _, *numbers, camera, name = line.split(None, 9)
                 values = [float(v) for v in numbers]
-                out.append((values[:4], values[4:], int(camera), name))
+                out.append(Image(values[:4], values[4:], int(camera), name))
     except ValueError as error:
         raise _cut(path) from error
-    if any(len(row[1]) != 3 for row in out):
+    if any(len(image.move) != 3 for image in out):
         raise _cut(path)
+    _few(len(out), path)
     return out
 
 
@@ -220,12 +274,17 @@ def _world_to_camera(c2w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.roll(xyzw, 1, axis=1), -(rotation @ c2w[:, :3, 3:])[:, :, 0]
 
 
-def _camera_to_world(wxyz: np.ndarray, move: np.ndarray, path: Path) -> np.ndarray:
+def _camera_to_world(images: list[Image], path: Path) -> np.ndarray:
     from scipy.spatial.transform import Rotation
 
-    length = np.linalg.norm(wxyz, axis=1)
-    if not np.isfinite(wxyz).all() or (length < 1e-12).any():
-        raise AssetError(f"{path}: an image's rotation is none.")
+    wxyz, move = np.array([image.turn for image in images]), np.array([image.move for image in images])
+    good = np.isfinite(wxyz).all(1) & np.isfinite(move).all(1)
+    good &= np.linalg.norm(np.where(good[:, None], wxyz, 0.0), axis=1) >= 1e-12
+    if not good.all():
+        bad = images[int(np.argmin(good))]
+        raise AssetError(
+            f"{path}: the pose of the picture {shown(bad.name)} is none: rotation {bad.turn}, translation {bad.move}."
+        )
     rotation = Rotation.from_quat(np.roll(wxyz, -1, axis=1)).as_matrix()
     out = np.zeros((len(wxyz), 4, 4))
     out[:, :3, :3] = (_FLIP @ rotation).transpose(0, 2, 1)

@@ -18,6 +18,7 @@ from . import (
     doctor,
     edit,
     export,
+    fit,
     fork,
     history,
     import_,
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 for module in (
     run,
+    fit,
     edit,
     history,
     undo,

@@ -64,6 +64,13 @@ class Frame:
         c2w[:, :3, 3] = cameras.c2w.new_tensor(self.centre) + self.scale * cameras.position @ turn.T
         return replace(cameras, c2w=c2w, distance=cameras.distance * self.scale)
 
+    def poses_in_world(self, c2w: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
+        """(B, 4, 4) float64: the poses in our world of cameras that stand in the asset's space."""
+        out = c2w.double().clone()
+        out[:, :3, :3] = torch.tensor(self.turn, dtype=torch.float64).T @ c2w.double()[:, :3, :3]
+        out[:, :3, 3] = self.to_world(c2w[:, :3, 3])
+        return out
+
 
 def upright(up: Axis, front_deg: float = 0.0) -> tuple[Vector, Vector, Vector]:
     """The turn for an asset of that up axis.
@@ -72,7 +79,24 @@ def upright(up: Axis, front_deg: float = 0.0) -> tuple[Vector, Vector, Vector]:
         front_deg: azimuth, in degrees as our cameras count, from which the asset shows its front.
     """
     above, front = (torch.tensor(v, dtype=torch.float64) for v in _AXES[up])
-    base = torch.stack([torch.linalg.cross(above, front), above, front], dim=1)
+    return about_up(torch.stack([torch.linalg.cross(above, front), above, front], dim=1), front_deg)
+
+
+def upright_along(up: Float[Tensor, " 3"], front_deg: float = 0.0) -> tuple[Vector, Vector, Vector]:
+    """The turn for an asset whose up is any direction; its front is that of the nearest axis, made level.
+
+    Args:
+        up: float64, not zero. front_deg: as for `upright`.
+    """
+    above = torch.nn.functional.normalize(up, dim=0)
+    axes = {name: torch.tensor(pair, dtype=torch.float64) for name, pair in _AXES.items()}
+    front = max(axes.values(), key=lambda pair: float(pair[0] @ above))[1]
+    front = torch.nn.functional.normalize(front - (front @ above) * above, dim=0)
+    return about_up(torch.stack([torch.linalg.cross(above, front), above, front], dim=1), front_deg)
+
+
+def about_up(base: Float[Tensor, "3 3"], front_deg: float) -> tuple[Vector, Vector, Vector]:
+    """A turn for an asset that shows its front from an azimuth, in degrees, given the one for azimuth 0."""
     angle = math.radians(front_deg)
     c, s = math.cos(angle), math.sin(angle)
     about = torch.tensor([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]], dtype=torch.float64)

@@ -26,8 +26,8 @@ def fill(document: Document) -> None:
 
     A document that is malformed where this would look is left as it is: validation reports it.
     """
-    if not isinstance(document.data, dict):
-        return
+    if not isinstance(document.data, dict) or document.data.get("capture") is not None:
+        return  # photographs ask no prior
     _hear(document.data)
     _complete(document.data, RunConfig.model_fields)
     stages = document.data.get("stages")

@@ -1,0 +1,188 @@
+"""Photographs as pictures of one size that a pinhole took, with square pixels and the axis in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ..core.errors import AssetError
+from ..core.lenses import Lens
+from ..core.resize import resize
+from .capture import Photo
+from .files import read_bytes, shown
+from .image_bytes import MAX_PIXELS
+
+MAX_HELD = 4 << 30
+"""Bytes of all photographs together at the size that they are fitted in."""
+
+
+@dataclass(frozen=True)
+class Photos:
+    """N photographs of one size.
+
+    Args:
+        rgb: (N, 3, H, W) sRGB. alpha: (N, 1, H, W), all 255 where a photograph has none. weight: (N, 1, H, W), 0 where
+            it has no pixel or its mask says so.
+        fov_y_deg: (N,) vertical angle of view of the whole picture.
+    """
+
+    rgb: UInt8[Tensor, "n 3 h w"]
+    alpha: UInt8[Tensor, "n 1 h w"]
+    weight: UInt8[Tensor, "n 1 h w"]
+    fov_y_deg: Float[Tensor, " n"]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.rgb.shape[-2], self.rgb.shape[-1]
+
+    @property
+    def transparent(self) -> bool:
+        """Whether any of them has pixels that show nothing."""
+        return bool((self.alpha < 255).any())
+
+    def rows(self, index: Tensor | list[int]) -> Photos:
+        """Some of them."""
+        return Photos(self.rgb[index], self.alpha[index], self.weight[index], self.fov_y_deg[index])
+
+
+def size_of(file: Path) -> tuple[int, int]:
+    """(width, height) of a picture file, by its head.
+
+    Raises:
+        AssetError: it is no picture.
+    """
+    with _opened(file, pixels=False) as image:
+        return image.width, image.height
+
+
+def common_size(lenses: Sequence[Lens], side: int) -> tuple[int, int]:
+    """(height, width) that all pictures fit into when their longest sides are `side`, or their own where smaller."""
+    side = min(side, max(max(lens.width, lens.height) for lens in lenses))
+    sizes = [(lens.height, lens.width) for lens in lenses]
+    scaled = [(max(1, round(side * h / max(h, w))), max(1, round(side * w / max(h, w)))) for h, w in sizes]
+    return max(h for h, _ in scaled), max(w for _, w in scaled)
+
+
+def load_photos(photos: Sequence[Photo], size: tuple[int, int]) -> Photos:
+    """The pictures, as a pinhole would have taken them.
+
+    Args:
+        size: (height, width) in pixels, see `common_size`.
+
+    Raises:
+        AssetError: a picture cannot be read or is not as wide as its camera says; all together are too large.
+    """
+    if len(photos) * size[0] * size[1] * 5 > MAX_HELD:
+        raise AssetError(
+            f"{len(photos)} photographs of {size[1]} x {size[0]} pixels are more than the {MAX_HELD >> 30} GB that "
+            "sds3d holds at once: set capture.size to less."
+        )
+    rows = [_straightened(photo, size) for photo in photos]
+    rgb, alpha, weight = (torch.stack([row[k] for row in rows]) for k in range(3))
+    return Photos(rgb, alpha, weight, torch.tensor([row[3] for row in rows], dtype=torch.float32))
+
+
+def focal_of(lens: Lens, size: tuple[int, int]) -> float:
+    """Focal length in pixels with which a picture of `size` shows about what the lens does."""
+    return lens.fx * max(size) / max(lens.width, lens.height)
+
+
+def _straightened(photo: Photo, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, float]:
+    """rgb, alpha, weight as bytes, and the vertical angle of view in degrees."""
+    layers = _layers(photo)  # (5, h, w): rgb, alpha, weight
+    focal = focal_of(photo.lens, size)
+    shrunk = _shrunk(layers, focal / photo.lens.fx)
+    lens = photo.lens.resized(shrunk.shape[-1], shrunk.shape[-2])
+    height, width = size
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=torch.float64) + 0.5,
+        torch.arange(width, dtype=torch.float64) + 0.5,
+        indexing="ij",
+    )
+    rays = torch.stack([(x - width / 2) / focal, (y - height / 2) / focal], dim=-1)
+    pixel = lens.bent(rays) * rays.new_tensor([lens.fx, lens.fy]) + rays.new_tensor([lens.cx, lens.cy])
+    span = pixel.new_tensor([lens.width, lens.height])
+    inside = ((pixel >= -1e-6) & (pixel <= span + 1e-6)).all(-1)
+    grid = (2 * pixel / span - 1).float()[None]
+    # colours are mixed by their alpha, so that what shows nothing does not bleed into the outline
+    layers = shrunk.clone()
+    layers[:3] *= layers[3:4]
+    found = torch.nn.functional.grid_sample(
+        layers[None], grid, mode="bilinear", padding_mode="border", align_corners=False
+    )[0]
+    found[:3] /= found[3:4].clamp_min(1e-6)
+    found[4] *= inside
+    found = (255 * found).round().clamp(0, 255).to(torch.uint8)
+    weight = torch.where(found[4:] > 127, 255, 0).to(torch.uint8)
+    fov = float(np.degrees(2 * np.arctan(0.5 * height / focal)))
+    return found[:3], found[3:4], weight, fov
+
+
+def _shrunk(layers: Float[Tensor, "5 h w"], factor: float) -> Float[Tensor, "5 hh ww"]:
+    """The layers at about that factor of their size where it is below 1, by area."""
+    if factor >= 1.0:
+        return layers
+    height, width = (max(1, round(n * factor)) for n in layers.shape[-2:])
+    mixed = layers.clone()
+    mixed[:3] *= mixed[3:4]
+    mixed = resize(mixed[None], (height, width))[0]
+    mixed[:3] /= mixed[3:4].clamp_min(1e-6)
+    return mixed
+
+
+def _layers(photo: Photo) -> Float[Tensor, "5 h w"]:
+    """rgb, alpha and weight in [0, 1] of the file's own size.
+
+    Raises:
+        AssetError: the picture has other proportions than its camera, or its mask than the picture.
+    """
+    with _opened(photo.file) as image:
+        width, height = image.width, image.height
+        clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+        pixels = np.asarray(image.convert("RGBA" if clear else "RGB"), dtype=np.float32) / np.float32(255)
+    _check_size(photo.file, (width, height), photo.lens)
+    out = torch.ones(5, height, width)
+    out[: pixels.shape[2]] = torch.from_numpy(pixels).permute(2, 0, 1)
+    if photo.mask is not None:
+        with _opened(photo.mask) as image:
+            _check_size(photo.mask, (image.width, image.height), photo.lens)
+            grey = image.convert("L").resize((width, height))
+        out[4] = torch.from_numpy(np.asarray(grey, dtype=np.float32) / np.float32(255))
+    return out
+
+
+def _check_size(file: Path, found: tuple[int, int], lens: Lens) -> None:
+    """Pictures may be smaller than their cameras say, as images_2 and images_4 are, but not of other proportions."""
+    width, height = found
+    if abs(width * lens.height - height * lens.width) > max(lens.width, lens.height) * 1.5:
+        raise AssetError(
+            f"{file}: is {width} x {height} pixels, and its camera takes pictures of {lens.width} x {lens.height}: "
+            "the proportions differ, so that it is not the picture that is meant."
+        )
+
+
+def _opened(file: Path, pixels: bool = True) -> Any:
+    """The image of a file, whose size was looked at before its pixels are decoded, if they are asked for."""
+    import io
+
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(read_bytes(file)))
+        if image.width * image.height > MAX_PIXELS:
+            raise AssetError(
+                f"{file}: is {image.width} x {image.height} pixels, more than the {MAX_PIXELS} that sds3d reads."
+            )
+        if pixels:
+            image.load()
+        return image
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise AssetError(f"{file}: cannot be read as a picture: {shown(error, 200)}.") from error
