@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from sds3d.core.errors import Sds3dError
 from sds3d.core.streams import Streams
 from sds3d.priors.pixel_unet import unet_output
+from sds3d.training.contrast import begin_as, make_scorer, save_scorer
 from sds3d.training.network import make_unet, view_features
-from sds3d.training.options import NetworkOptions
-from sds3d.training.start import Start, grown
+from sds3d.training.options import NetworkOptions, TextOptions
+from sds3d.training.precision import arithmetic
+from sds3d.training.start import Start, grown, lengthen, load_start
 from sds3d.training.words import WIDTH, TextTower, adopt, make_text_encoder, make_tokenizer, token_ids
 
 SMALL = NetworkOptions(
@@ -89,3 +91,56 @@ def test_an_adopted_encoder_reads_shared_words_alike():
     with torch.no_grad():
         assert torch.allclose(states(new, "red duck"), states(old, "red duck"), atol=1e-6)
         assert not torch.allclose(states(new, "red whale"), states(new, "red zebra"), atol=1e-2)
+
+
+def test_a_longer_tower_reads_short_sentences_alike():
+    short, long = load_start("prior64", ["zorbian"], 0), load_start("prior64", ["zorbian"], 0, 24)
+    assert long.tower.tokenizer.model_max_length == 24 > short.tower.tokenizer.model_max_length
+    same = lengthen(short.tower.text_encoder, short.tower.tokenizer, 16).model_max_length
+    assert same == 16
+    length = 16
+    said = "a red cube on top of a green cylinder next to a blue cone , side"
+    states = [
+        t.tower.text_encoder(token_ids(t.tower.tokenizer, [text])).last_hidden_state[0, :length]
+        for t in (short, long)
+        for text in ("a red cube", said + " view")
+    ]
+    with torch.no_grad():
+        assert torch.allclose(states[0], states[2], atol=1e-6)
+    ends = [
+        int(
+            (token_ids(t.tower.tokenizer, [said + " view"])[0] == t.tower.tokenizer.eos_token_id)
+            .int()
+            .argmax()
+        )
+        for t in (short, long)
+    ]
+    assert ends == [15, 18], "the long tower hears the whole sentence"
+
+
+def test_a_scorer_goes_on_from_a_finished_one(tmp_path):
+    options = TextOptions(size=16, channels=(8, 8), strides=(2, 2))
+    first = make_scorer(options, make_tokenizer(["red", "cube"]))
+    save_scorer(first, options, tmp_path / "first")
+    second = make_scorer(options.model_copy(update={"seed": 5}), make_tokenizer(["duck", "cube", "red"]))
+    pictures = Streams(0).uniform((2, 3, 16, 16), "pictures")[0].float()
+    begin_as(second, str(tmp_path / "first"))
+    with torch.no_grad():
+        assert torch.allclose(second.embed_images(pictures), first.embed_images(pictures), atol=1e-3)
+        assert torch.allclose(second.embed_texts(["red cube"]), first.embed_texts(["red cube"]), atol=1e-2)
+    other = make_scorer(options.model_copy(update={"channels": (8, 16)}), make_tokenizer(["red"]))
+    with pytest.raises(Sds3dError, match="channels"):
+        begin_as(other, str(tmp_path / "first"))
+
+
+def test_bfloat16_only_where_the_cpu_computes_with_it(monkeypatch):
+    """On a CPU without it a step took minutes."""
+    x = torch.ones(4, 4)
+    for best in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr("sds3d.training.precision.best_cpu_dtype", lambda best=best: best)
+        with arithmetic("auto"):
+            assert (x @ x).dtype == best
+        with arithmetic("float32"):
+            assert (x @ x).dtype == torch.float32
+        with arithmetic("bfloat16"):
+            assert (x @ x).dtype == torch.bfloat16

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..core.streams import Streams
 from .batches import Source
 from .options import AutoencoderOptions
+from .precision import arithmetic
 from .words import set_weights
 
 
@@ -45,7 +46,7 @@ class AutoencoderLoss:
         """The loss of a step's pictures."""
         o = self.options
         x = self.batches.draw(step, o.batch).rgb * 2 - 1
-        with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bfloat16"):
+        with arithmetic(o.precision):
             q = vae.encode(x).latent_dist
             spread = q.std.float()
             noise = self.streams.normal(tuple(spread.shape), "autoencoder", step=step)[0]

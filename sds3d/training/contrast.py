@@ -16,14 +16,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ..core.errors import StopRequested
+from ..core.errors import Sds3dError, StopRequested
 from ..core.streams import Streams
 from ..objects.colours import NAMED
 from ..objects.kind import Kind
 from ..objects.patterns import PATTERNS
+from ..priors.kinds.embedded import assets_folder
 from ..priors.scorer import ImageTower, Scorer, load_scorer
 from .options import TextOptions
-from .words import WIDTH, TextTower, adopt, half_copy, make_text_encoder, make_tokenizer, set_weights
+from .precision import arithmetic
+from .words import WIDTH, adopt, half_copy, make_text_encoder, make_tokenizer, set_weights
 
 MAX_SCALE = 60.0
 
@@ -57,6 +59,27 @@ def make_scorer(options: TextOptions, tokenizer) -> Scorer:
     with torch.no_grad():
         scorer.log_scale.fill_(math.log(10.0))
     return scorer
+
+
+def begin_as(scorer: Scorer, start: str) -> None:
+    """Give a scorer, in place, the weights of a finished one; words that that one lacks stay as drawn.
+
+    Args:
+        start: "scorer", the bundled one, or a folder.
+
+    Raises:
+        Sds3dError: there is no such scorer, or its picture tower is of another shape.
+    """
+    folder = Path(start) if Path(start).is_dir() else assets_folder() / start
+    theirs = load_scorer(folder)
+    shapes = [[tuple(v.shape) for v in s.image.state_dict().values()] for s in (scorer, theirs)]
+    if shapes[0] != shapes[1] or scorer.image_size != theirs.image_size:
+        raise Sds3dError(f"start: the picture tower of {folder} has other channels, strides or size")
+    adopt(scorer.text_encoder, scorer.tokenizer, theirs)
+    for part in ("image", "text_projection"):
+        getattr(scorer, part).load_state_dict(getattr(theirs, part).state_dict())
+    with torch.no_grad():
+        scorer.log_scale.copy_(theirs.log_scale)
 
 
 def one_word_away(caption: str, kinds: Sequence[Kind], numbers: Sequence[float]) -> str:
@@ -132,7 +155,7 @@ def train_scorer(
         numbers = streams.uniform((options.batch, 2), "one word", step=step)[0].tolist()
         wrong = [near(c, n) for c, n in zip(batch.captions, numbers, strict=True)]
         rgb = augment(batch.rgb, streams, step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with arithmetic("auto"):
             images = F.normalize(scorer.image(rgb * 2 - 1).float(), dim=-1)
             texts = scorer.text_vectors([*batch.captions, *wrong])
         scale = scorer.log_scale.exp().clamp(max=MAX_SCALE)
@@ -155,21 +178,19 @@ def scorer_of(
     options: TextOptions,
     say: Callable[[str], None],
     should_stop: Callable[[], bool],
-    begin: TextTower | None = None,
 ) -> Scorer:
     """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge.
 
     Args:
         words: its vocabulary. batches: opens what it learns from. near: see Near.
-        begin: a tower whose text encoder it begins as.
 
     Raises:
         StopRequested: `should_stop` said so while it was trained.
     """
     if not (folder / "config.json").exists():
         scorer = make_scorer(options, make_tokenizer(words))
-        if begin is not None:
-            adopt(scorer.text_encoder, scorer.tokenizer, begin)
+        if options.start:
+            begin_as(scorer, options.start)
 
         def report(step: int, loss: float) -> None:
             say(f"{folder.name} {step}/{options.steps} loss {loss:.3f}")

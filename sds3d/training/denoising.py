@@ -13,6 +13,7 @@ from ..priors.scorer import Scorer
 from .batches import Batch, Source
 from .network import alphas_cumprod, view_features
 from .options import TrainOptions
+from .precision import arithmetic
 from .sound_options import SoundTrainOptions
 from .sounds import SoundBatch
 from .words import TextTower, token_ids
@@ -86,7 +87,7 @@ class PixelLoss:
             (drawn[:, 1] >= o.drop_camera).float(), (drawn[:, 2] >= o.drop_background).float(),
         )  # fmt: skip
         labels = torch.cat([view, pooled], dim=-1)
-        with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bfloat16"):
+        with arithmetic(o.precision):
             v = unet_output(
                 unet, self.features, o.network.unshuffle, noised.z_t, noised.index, states, labels
             )

@@ -21,6 +21,7 @@ from .denoising import Noising
 from .loop import fit, told
 from .network import SCHEDULE, half_of
 from .options import AutoencoderOptions, TrainOptions
+from .precision import arithmetic
 from .words import WIDTH, half_copy, set_weights, token_ids
 
 
@@ -58,7 +59,7 @@ class LatentLoss:
         """The loss of a step's pictures."""
         o, drawn = self.options, self.noising.drawn(step)
         batch = self.batches.draw(step, o.batch)
-        with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bfloat16"):
+        with arithmetic(o.precision):
             with torch.no_grad():
                 z = self.vae.encode(batch.rgb * 2 - 1).latent_dist.mode().float()
                 ids = token_ids(self.tower.tokenizer, self.noising.captions(batch, drawn))

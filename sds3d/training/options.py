@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
 from ..config.options import Options
+from .precision import Precision
 
 
 class PictureOptions(Options):
@@ -50,6 +50,8 @@ class TextOptions(Options):
     """Their strides."""
     size: int = 32
     """Side of the pictures that it sees."""
+    start: str = ""
+    """A finished scorer to go on from, of the same picture tower: "scorer", the bundled one, or a folder."""
     every_pair: bool = False
     """Show held-out pairs and relations too: for the judge, never for the prior's tower or a reward."""
 
@@ -88,8 +90,9 @@ class FitOptions(Options):
     """AdamW's rate after the warm-up of 200 steps."""
     ema: float = Field(0.9995, ge=0, lt=1)
     """Decay of the averaged weights, which are what is saved."""
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Arithmetic of the network's forward and backward; weights and moments stay float32."""
+    precision: Precision = "auto"
+    """Arithmetic of the network's forward and backward; auto is bfloat16 where the CPU has it. Weights and moments stay
+    float32."""
     save_every_s: float = Field(180.0, gt=0)
     """Seconds between checkpoints."""
     preview_every_s: float = Field(600.0, gt=0)
@@ -137,7 +140,7 @@ class TrainOptions(FitOptions):
     """A finished model to go on from: prior32, prior64 or a model folder. Without it the weights are drawn."""
     grow: bool = False
     """With `start`: give that model what `network` has and it lacks (view maps, harmonics; at weight zero first), and
-    train its words on in a contrastive run. Off keeps the network's inputs, and its text side frozen."""
+    room for longer sentences. Off keeps the network's inputs as they are."""
     data: Path | None = None
     """A folder of your own GLB, glTF, OBJ or PLY files; red_dragon.glb is "a red dragon", or see captions.yaml."""
     data_share: float = Field(0.5, gt=0, le=1)

@@ -30,7 +30,7 @@ from .plan import learned_kinds
 from .render import open_set, render_set
 from .sampling import ddim
 from .start import Start, grown, load_start
-from .words import TextTower
+from .words import MAX_TOKENS, TextTower
 
 PREVIEW_PROMPTS = (
     "a red cube", "a blue torus", "a yellow duck", "a green duck", "a purple cube", "a pink car", "a brown chair",
@@ -56,8 +56,8 @@ def train(
         render_set(options.pictures, place, workers, lambda d, n: say(f"pictures {d}/{n}"))
     own = [] if options.data is None else find_assets(options.data)
     start = _start(options, own, procedural)
-    if options.grow and (start is None or own or options.autoencoder is not None):
-        raise Sds3dError("grow: it needs start=MODEL, procedural pictures alone and no autoencoder")
+    if options.grow and start is None:
+        raise Sds3dError("grow: there is nothing to grow without start=MODEL")
     if start is not None and not options.grow:
         options = options.model_copy(update={"network": start.network})
     elif own:
@@ -70,19 +70,15 @@ def train(
         return stopped
 
     (options.folder / "previews").mkdir(parents=True, exist_ok=True)
-    if start is not None and not options.grow:
-        _fit_pixels(options, batches, start.tower, start.unet, _own_prompts(own), stop, say)
+    if start is not None:
+        unet = grown(start, options.network, options.seed) if options.grow else start.unet
+        _fit_pixels(options, batches, start.tower, unet, _own_prompts(own), stop, say)
     else:
-        begin = start and start.tower
-        tower = prepare_scorer(options, options.text, options.parts_folder / "tower", say, stop, begin)
+        tower = prepare_scorer(options, options.text, options.parts_folder / "tower", say, stop)
         if options.autoencoder is not None:
             train_latent(options, options.autoencoder, batches, tower, PREVIEW_PROMPTS, stop, say)
         else:
-            unet = (
-                make_unet(options.network, options.seed)
-                if start is None
-                else grown(start, options.network, options.seed)
-            )
+            unet = make_unet(options.network, options.seed)
             _fit_pixels(options, batches, tower, unet, PREVIEW_PROMPTS, stop, say)
     return None if stopped else options.folder / "model"
 
@@ -120,7 +116,7 @@ def _start(options: TrainOptions, own: Sequence[OwnAsset], procedural: bool) -> 
     words = [*own_words(own), *(" ".join(VIEW_WORDS).split() if own else [])]
     if procedural:
         words += vocabulary(learned_kinds(options.pictures))
-    return load_start(options.start, words, options.seed)
+    return load_start(options.start, words, options.seed, MAX_TOKENS if options.grow else 0)
 
 
 def _batches(options: TrainOptions, own: Sequence[OwnAsset], procedural: bool) -> Source:
@@ -142,12 +138,8 @@ def prepare_scorer(
     folder: Path,
     say: Callable[[str], None],
     should_stop: Callable[[], bool] = lambda: False,
-    begin: TextTower | None = None,
 ) -> Scorer:
     """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge.
-
-    Args:
-        begin: a tower whose text encoder it begins as.
 
     Raises:
         StopRequested: `should_stop` said so while it was trained.
@@ -161,7 +153,7 @@ def prepare_scorer(
     def near(caption: str, numbers: Sequence[float]) -> str:
         return one_word_away(caption, kinds, numbers)
 
-    return scorer_of(folder, vocabulary(kinds), batches, near, text, say, should_stop, begin)
+    return scorer_of(folder, vocabulary(kinds), batches, near, text, say, should_stop)
 
 
 def preview_sheet(

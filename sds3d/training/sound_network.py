@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..core.streams import Streams
@@ -15,6 +14,7 @@ from ..priors.sound_unet import sound_unet_output
 from ..priors.spectrogram import Codec
 from .denoising import Noising, read_captions
 from .network import half_of, save_text_side
+from .precision import arithmetic
 from .sound_options import SoundNetworkOptions, SoundTrainOptions
 from .sounds import SoundBatches
 from .words import WIDTH, set_weights
@@ -56,7 +56,7 @@ class SoundLoss:
         batch = self.batches.draw(step, o.batch)
         noised = self.noising.noised(batch.z, drawn, step)
         states, pooled = read_captions(self.tower, self.noising.captions(batch, drawn))
-        with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bfloat16"):
+        with arithmetic(o.precision):
             v = sound_unet_output(unet, o.network.unshuffle, noised.z_t, noised.index, states, pooled)
         return noised.loss(v)
 

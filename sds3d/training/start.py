@@ -1,7 +1,7 @@
 """Going on from a finished model: its network, and its text tower with room for new words.
 
 A start is either kept as it is (fine-tuning), or grown: the network gets inputs that it lacked, at weight zero, so
-that it begins as the same function, and the text encoder is the beginning of a contrastive run of its own.
+that it begins as the same function.
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ class Start:
     network: NetworkOptions
 
 
-def load_start(word: str, new_words: Sequence[str], seed: int) -> Start:
+def load_start(word: str, new_words: Sequence[str], seed: int, max_tokens: int = 0) -> Start:
     """A shipped model (prior32, prior64) or a model folder, its vocabulary widened by the words it lacks.
 
     A new word's vector is drawn with the spread of the known ones; the text tower stays frozen, the network learns
     what the word means.
+
+    Args:
+        max_tokens: length of the longest sentence, where it is more than the model's own.
 
     Raises:
         Sds3dError: there is no such model, or its pictures' noise schedule is not the one that training uses.
@@ -56,6 +59,8 @@ def load_start(word: str, new_words: Sequence[str], seed: int) -> Start:
     projection = torch.nn.Linear(*weights["weight"].shape[::-1])
     projection.load_state_dict({name: value.float() for name, value in weights.items()})
     tokenizer = widen(parts.text_encoder, parts.tokenizer, new_words, Streams(seed))
+    if max_tokens > int(tokenizer.model_max_length):
+        tokenizer = lengthen(parts.text_encoder, tokenizer, max_tokens)
     tower = TextTower(parts.text_encoder, tokenizer, projection.requires_grad_(False))
     return Start(parts.unet, tower, _described(parts.index, parts.unet))
 
@@ -126,6 +131,19 @@ def columns(before: ViewFeatures, after: ViewFeatures) -> list[int]:
     start = 2 * after.azimuth_harmonics
     camera = [*range(2 * before.azimuth_harmonics), *range(start, start + 2 * before.elevation_harmonics)]
     return [*camera, *range(after.camera_width - 1, after.width + WIDTH)]
+
+
+@torch.no_grad()
+def lengthen(text_encoder: Any, tokenizer: Any, max_tokens: int) -> Any:
+    """A tokenizer for sentences of `max_tokens`; the encoder reads the places that are new, in place, as its last."""
+    embeddings = text_encoder.text_model.embeddings if hasattr(text_encoder, "text_model") else None
+    embeddings = embeddings or text_encoder.embeddings
+    old = embeddings.position_embedding.weight
+    wide = torch.cat([old, old[-1:].expand(max_tokens - len(old), -1)])
+    embeddings.position_embedding = torch.nn.Embedding.from_pretrained(wide, freeze=True)
+    embeddings.position_ids = torch.arange(max_tokens)[None]
+    text_encoder.config.max_position_embeddings = max_tokens
+    return tokenizer_of(tokenizer.backend_tokenizer, max_tokens)
 
 
 def _described(index: dict[str, Any], unet: Any) -> NetworkOptions:
