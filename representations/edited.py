@@ -21,6 +21,7 @@ from sds3d.core.look import Look, Render
 
 from .base import Representation
 from .painted_mask import lifted
+from .placed import Placed
 from .region import Region, parse_region
 
 RADIUS = 0.75
@@ -46,6 +47,9 @@ class SceneEdit(Options):
     """Azimuth in degrees from which the object shows its front, as cameras count: counter-clockwise from above."""
     fit: bool = True
     """Centre the cameras on the object and stand as far away as its size asks; false: it lies in sds3d's own world."""
+    placed: Placed | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Where our world lies in the file, as the fit of a capture says; `up` and `fit` do not matter then. Default: it
+    follows from the file."""
 
     def parsed_region(self, render: Callable[[Look], Render], frame: Frame) -> Region:
         """What may change.
@@ -61,17 +65,32 @@ class SceneEdit(Options):
         except ValueError as error:
             raise ConfigError(str(error), key="edit.region") from error
 
-    def frame(self, points: Float[Tensor, "n 3"], up: Axis, share: float = 1.0) -> Frame:
+    def frame(
+        self,
+        points: Float[Tensor, "n 3"],
+        up: Axis,
+        share: float = 1.0,
+        weights: Float[Tensor, " n"] | None = None,
+    ) -> Frame:
         """Where our world lies among the points of an asset, whose up axis is `up` unless the options say otherwise.
+
+        Args:
+            share, weights: as for `fitted_frame`.
 
         Raises:
             AssetError: the points lie at one place.
         """
-        turn = upright(up if self.up == "auto" else self.up, self.front_deg)
-        if not self.fit:
-            return Frame(turn=turn)
+        if self.placed is not None:
+            said = self.placed.frame(self.front_deg)
+            if self.placed.whole:
+                return said
+            turn = said.turn
+        else:
+            turn = upright(up if self.up == "auto" else self.up, self.front_deg)
+            if not self.fit:
+                return Frame(turn=turn)
         try:
-            return fitted_frame(points, turn, RADIUS, share)
+            return fitted_frame(points, turn, RADIUS, share, weights)
         except ValueError as error:
             raise AssetError(f"{self.file}: cannot be looked at: {error}.") from error
 

@@ -210,7 +210,10 @@ def create(options: Options, streams: Streams, edit: SceneEdit | None = None) ->
     file = open_splats(source_of(edit.file, edit.sha256))
     c = file.columns
     seen = torch.sigmoid(c.logit_opacities) > FAINT
-    frame = edit.frame(c.means[seen] if bool(seen.any()) else c.means, up_of(file), COUNTED)
+    # of a capture's object a smooth part has few Gaussians, large ones, and counts by what they cover
+    cover = torch.sigmoid(c.logit_opacities) * c.log_scales.sort(dim=1).values[:, 1:].sum(1).exp()
+    rows = seen.nonzero()[:, 0] if bool(seen.any()) else torch.arange(len(seen))
+    frame = edit.frame(c.means[rows], up_of(file), COUNTED, cover[rows] if edit.placed else None)
     free: tuple[str, ...] = {"nothing": SHAPE + COLOUR, "shape": COLOUR, "colour": SHAPE}[edit.keep]
     region = edit.parsed_region(EditedSplats(options, file, frame, {}).render, frame)
     rows = region.holds(Asked(c.means, 0.5 + SH_0 * c.sh_dc)).nonzero()[:, 0]

@@ -22,7 +22,7 @@ from .cameras import MAX_VIEWS
 from .cameras_nerfstudio import FILE
 from .files import shown
 
-MODELS = ("sparse/0", "sparse", "colmap/sparse/0", ".")
+MODELS = ("sparse/0", "sparse", "colmap/sparse/0", "0", ".")
 """Where in a folder the files of a COLMAP model are looked for."""
 
 MAX_SIDE = 1 << 16

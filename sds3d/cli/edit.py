@@ -16,7 +16,9 @@ EPILOG = (
 
 def command(
     source: str = typer.Argument(
-        ..., metavar="FILE|RUN", help="A mesh or splat file, or a run, whose asset is meant."
+        ...,
+        metavar="FILE|RUN|CAPTURE",
+        help="A mesh or splat file, a run, whose asset is meant, or photographs, which are fitted first.",
     ),
     words: list[str] = typer.Argument(None, metavar="[KEY=VALUE]...", help="Options of the run."),
     to: str = typer.Option(..., "--to", metavar="WORDS", help="What it shall become."),
@@ -44,14 +46,16 @@ def command(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
     as_json: bool = typer.Option(False, "--json", help="Print the outcome as JSON; no progress."),
 ) -> int:
-    """Change a mesh, splats or a run's asset by words."""
+    """Change a mesh, splats, a run's asset or a captured scene by words."""
     from ..jobs import configs
     from ..jobs.batch import create_folder
+    from .fit import fit_first
     from .lint import tell as warn
     from .work import carry_out
 
+    fitted, words = fit_first(source, words or [], quiet or as_json)
     asked: dict[str, Any] = {
-        "edit.source": source,
+        "edit.source": fitted,
         "edit.prompt": from_,
         "edit.keep": {"color": "colour"}.get(keep, keep),
         "edit.strength": strength,
@@ -61,7 +65,7 @@ def command(
     }
     given = {key: value for key, value in asked.items() if value not in (None, "")}
     given |= {"edit.region": list(region)} if region else {}
-    config = configs.from_words([*(words or [])], {"prompt": to, **given})
+    config = configs.from_words(words, {"prompt": to, **given})
     warn(config)
     if preview_strip is not None:
         from ..jobs.strip import write_strip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 import typer
 
 EPILOG = (
@@ -40,3 +43,48 @@ def command(
     values = {key: value for key, value in asked.items() if value not in (None, "")}
     folder = create_folder(configs.from_words([*(words or [])], values))
     return carry_out([folder], quiet, as_json)
+
+
+def fit_first(source: str, words: Sequence[str], quiet: bool) -> tuple[str, list[str]]:
+    """The run to edit in the place of a capture: its newest fit, or one that is made now; other sources as they are.
+
+    Args:
+        words: overrides; those that begin with `capture.` are about the fit, and only a fit that was made with the same
+            will do then.
+
+    Returns:
+        The source, and the words that are left for the edit.
+
+    Raises:
+        StopRequested: Ctrl-C; the fit goes on when the command is given again. Sds3dError: it failed.
+    """
+    from sds3d.apps.report import write_report
+
+    from ..jobs.batch import create_folder, run_batch
+    from ..jobs.interrupt import stop_on_signals
+    from ..jobs.photographed import is_capture
+    from . import progress
+
+    if not is_capture(source):
+        return source, list(words)
+    from ..jobs import configs
+    from ..jobs.fits import latest
+
+    about = [word for word in words if word.startswith("capture.")]
+    rest = [word for word in words if word not in about]
+    where = [word for word in rest if word.startswith(("runs=", "device=", "threads="))]
+    config = configs.from_words([*about, *where], {"capture.source": source})
+    folder = latest(config, exact=bool(about))
+    if folder is None:
+        folder = create_folder(config)
+    if folder.status().state != "finished":
+        with stop_on_signals() as flag:
+            outcome = run_batch([folder], lambda one: progress.shown(one, flag, quiet), [write_report])[0]
+        if outcome.error is not None:
+            raise outcome.error
+    from ..jobs.fitting import held_out_psnr
+
+    found = held_out_psnr(folder)
+    told = "" if found is None else f", PSNR {found:.2f} dB on views that were not fitted"
+    print(f"{source}: fitted by {folder.path}{told}", file=sys.stderr)
+    return str(folder.path), rest

@@ -48,12 +48,16 @@ def carry_out(
 def as_dict(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON values."""
     folder = outcome.folder
+    from ..jobs.fitting import held_out_psnr
+
+    found = held_out_psnr(folder)
     return {
         "run": str(folder.path),
         "prompt": folder.config().prompt,
         "state": outcome.state,
         "reason": outcome.reason,
         "assets": {kind: str(path) for kind, path in folder.assets().items()},
+        **({} if found is None else {"psnr_held_out": round(found, 3)}),
     }
 
 
@@ -74,6 +78,8 @@ def _tell_refused(refused: Sequence[Refusal]) -> None:
 
 
 def _tell(outcome: Outcome) -> None:
+    from ..jobs.fitting import held_out_psnr
+
     folder = outcome.folder
     if outcome.state == "finished":
         others = [p for p in (folder.turntable, folder.contact, folder.report) if p.is_file()]
@@ -81,6 +87,8 @@ def _tell(outcome: Outcome) -> None:
             typer.echo(path)
         for path in others:
             typer.echo(path)
+        if (found := held_out_psnr(folder)) is not None:
+            print(f"{folder.path}: PSNR {found:.2f} dB on views that were not fitted", file=sys.stderr)
         return
     print(f"{folder.path}: {outcome.state}: {outcome.reason}", file=sys.stderr)
     if outcome.state in ("stopped", "queued") or any(folder.checkpoints.glob("*.safetensors")):

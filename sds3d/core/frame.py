@@ -105,25 +105,38 @@ def about_up(base: Float[Tensor, "3 3"], front_deg: float) -> tuple[Vector, Vect
 
 
 def fitted_frame(
-    points: Float[Tensor, "n 3"], turn: tuple[Vector, Vector, Vector], radius: float, share: float = 1.0
+    points: Float[Tensor, "n 3"],
+    turn: tuple[Vector, Vector, Vector],
+    radius: float,
+    share: float = 1.0,
+    weights: Float[Tensor, " n"] | None = None,
 ) -> Frame:
     """The frame in which points are centred by their box and reach as far as `radius`.
 
     Args:
         points: at least one. radius: world units. share: of the points that count, the others (floaters of a
             capture) may lie outside: ends of the box and the reach are quantiles.
+        weights: how much each point counts, >= 0 and not all 0; by default all the same.
 
     Raises:
         ValueError: the points have no extent.
     """
     p = points.double()
     cut = (1.0 - share) / 2
-    rank = p.sort(dim=0).values
-    low, high = rank[round(cut * (len(p) - 1))], rank[round((1 - cut) * (len(p) - 1))]
+    w = torch.ones(len(p), dtype=p.dtype) if weights is None else weights.double()
+    low, high = (torch.stack([_quantile(p[:, k], w, q) for k in range(3)]) for q in (cut, 1 - cut))
     centre = 0.5 * (low + high)
-    reach = (p - centre).norm(dim=1).sort().values
-    far = float(reach[round(share * (len(p) - 1))])
+    far = float(_quantile((p - centre).norm(dim=1), w, share))
     if far <= 0.0:
         raise ValueError("all points lie at one place")
     x, y, z = centre.tolist()
     return Frame(far / radius, turn, (x, y, z))
+
+
+def _quantile(values: Float[Tensor, " n"], weights: Float[Tensor, " n"], share: float) -> Float[Tensor, ""]:
+    """The value below which that share of the weights lies; of equal weights the nearest rank."""
+    ranked, order = values.sort()
+    before = weights[order].cumsum(0) - weights[order]
+    span = float(before[-1])
+    place = int((before - share * span).abs().argmin()) if span > 0.0 else 0
+    return ranked[place]

@@ -18,12 +18,24 @@ SEEN = DEFAULT_DISTANCE * math.tan(math.radians(DEFAULT_FOV_Y_DEG / 2))
 _MARGIN = 5.0
 _SHARE = 0.9
 _GAP = 90.0
+_SPREAD = 0.02
 
 
-def mean_up(c2w: Float[Tensor, "b 4 4"]) -> Float[Tensor, " 3"]:
-    """The direction that is up in the pictures, on the average; (0, 0, 0) where they contradict each other."""
-    mean = c2w[:, :3, 1].double().mean(0)
-    return mean if float(mean.norm()) > 0.05 else torch.zeros_like(mean)
+def common_up(c2w: Float[Tensor, "b 4 4"]) -> Float[Tensor, " 3"]:
+    """(3,) float64: the direction that is up for cameras, which most people hold level.
+
+    The one that is across to what is right in all pictures, where these point in several directions of one plane, else
+    what is up in the pictures on the average; (0, 0, 0) where they contradict each other.
+    """
+    right, mean = c2w[:, :3, 0].double(), c2w[:, :3, 1].double().mean(0)
+    if float(mean.norm()) <= 0.05:
+        return torch.zeros_like(mean)
+    found = torch.linalg.eigh(right.T @ right / len(right))
+    least, middle, _ = found.eigenvalues.tolist()
+    if middle > _SPREAD and least < 0.1 * middle:
+        level = found.eigenvectors[:, 0]
+        return level if float(level @ mean) > 0 else -level
+    return mean
 
 
 def looked_at(c2w: Float[Tensor, "b 4 4"]) -> Float[Tensor, " 3"] | None:

@@ -31,7 +31,7 @@ from ..optimize.timing import Stopwatch, TimedPrior
 from ..priors import registry, text_cache
 from ..priors.base import Prior, Prompts
 from ..priors.models.resolve import ensure, resolved
-from . import configs, editing
+from . import configs, editing, fitting
 from .device import device_of
 from .drawing import file_renderer
 from .schema import PRIORS, REPRESENTATIONS, Alone, RunConfig, TermsOptions
@@ -137,7 +137,7 @@ def build_representation(config: RunConfig, prior: Callable[[], Prior] | None = 
     options = config.representation
     create = module_of(REPRESENTATIONS.package, options.kind, REPRESENTATIONS.group).create  # type: ignore[attr-defined]
     asked = inspect.signature(create).parameters
-    extras: dict[str, Any] = {"edit": config.edit} if "edit" in asked else {}
+    extras: dict[str, Any] = {name: getattr(config, name) for name in ("edit", "capture") if name in asked}
     if "canvas" in asked:
         extras["canvas"] = functools.cache(
             lambda: PriorCanvas(prior() if prior else load_prior(config.prior))
@@ -202,6 +202,8 @@ def assemble(
     loaded: PriorCache = {} if cache is None else cache
     timed: dict[int, TimedPrior] = {}
     device = device_of(config)
+    if config.capture is not None:
+        return _fit(config, device, place)
 
     def prior_of(one: RunConfig) -> Prior:
         prior = load_prior(one.prior, loaded, device)
@@ -222,6 +224,13 @@ def assemble(
         terms.append(Term(term.name, stage, term.factor, term.chance))
     first = replace(terms[0].stage, options=config.optimize, streams=Streams(config.seed))
     return replace(first, terms=tuple(terms), mix=guidance.mix, index=place.index)
+
+
+def _fit(config: RunConfig, device: torch.device, place: Place) -> Stage:
+    """The stage of a fit, which loads no prior."""
+    scene = place.scene or build_representation(config)
+    scene.to(device)
+    return fitting.fit_stage(config, scene, device, place.config_hash or configs.hash_of(config))
 
 
 def original_of(config: RunConfig, scene: Representation) -> Original | None:

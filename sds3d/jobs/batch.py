@@ -17,6 +17,7 @@ from .device import device_of
 from .editing import check_edit
 from .execute import Finisher, execute
 from .export import wanted
+from .fitting import check_capture
 from .runfolder import RunFolder
 from .schema import RunConfig
 
@@ -54,7 +55,7 @@ def create_folder(config: RunConfig) -> RunFolder:
         RunFolderError: the place cannot be written.
     """
     check_choices(config)
-    for index, stage in enumerate(config.in_stages()):
+    for index, stage in enumerate(() if config.capture else config.in_stages()):
         check_prompt(stage)
         with _stage_named(config, index):
             check_model(stage)
@@ -103,12 +104,14 @@ def check_choices(config: RunConfig, here: bool = True) -> None:
     """
     check_stages(config)
     check_edit(config)
+    check_capture(config)
     stages = config.in_stages()
     for index, stage in enumerate(stages):
         if here:
             device_of(stage)
         with _stage_named(config, index):
-            check_guidance(stage)
+            if stage.capture is None:
+                check_guidance(stage)
             _check_files(stage)
     wanted(config.export, stages[-1].representation)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import dump, load, overrides, source
 from ..core.errors import ConfigError
-from . import editing, recommend, staging
+from . import editing, photographed, recommend, staging
 from .schema import RunConfig
 
 NO_VALUES: Mapping[str, Any] = MappingProxyType({})
@@ -35,9 +35,10 @@ def from_words(words: Iterable[str], values: Mapping[str, Any] = NO_VALUES) -> R
     for key, value in values.items():
         overrides.set_value(document, RunConfig, tuple(key.split(".")), value)
     # which options a representation has is known once the file that is edited is
-    about = [word for word in words if word.startswith(("edit.", "runs="))]
+    about = [word for word in words if word.startswith(("edit.", "capture.", "runs="))]
     overrides.apply(document, RunConfig, about)
     editing.complete(document)
+    photographed.complete(document)
     overrides.apply(document, RunConfig, [word for word in words if word not in about])
     return from_document(document)
 
@@ -79,6 +80,7 @@ def from_document(document: source.Document) -> RunConfig:
     """
     _refuse_comparison(document)
     editing.complete(document)
+    photographed.complete(document)
     staging.unfold(document)
     recommend.fill(document)
     return load.validate(RunConfig, document)
@@ -105,11 +107,14 @@ def to_yaml(config: RunConfig) -> str:
 
 def hash_of(config: RunConfig) -> str:
     """32 hex digits over all that can change the result; where it is written and what computes it left out."""
-    if config.edit is None:
-        return dump.config_hash(config, _WHERE_ONLY | {"edit"})
-    # where the file lies may change, its hash may not
-    edit = config.edit.model_copy(update={"source": "", "file": None})
-    return dump.config_hash(config.model_copy(update={"edit": edit}), _WHERE_ONLY)
+    # where a file lies may change, its hash may not; what a run has not is left out, as before there was such a thing
+    absent = {name for name in ("edit", "capture") if getattr(config, name) is None}
+    change: dict[str, Any] = {}
+    if config.edit is not None:
+        change["edit"] = config.edit.model_copy(update={"source": "", "file": None})
+    if config.capture is not None:
+        change["capture"] = config.capture.model_copy(update={"source": "", "file": None, "images": None})
+    return dump.config_hash(config.model_copy(update=change), _WHERE_ONLY | absent)
 
 
 def hash_of_stage(config: RunConfig, index: int) -> str:
@@ -121,7 +126,7 @@ def hash_of_stage(config: RunConfig, index: int) -> str:
         return hash_of(config)
     # every stage holds its sections whole: the run's own have no say any more
     known = config.model_copy(update={"stages": config.stages[: index + 1]})
-    return dump.config_hash(known, _WHERE_ONLY.union(staging.SECTIONS, {"edit"}))
+    return dump.config_hash(known, _WHERE_ONLY.union(staging.SECTIONS, {"edit", "capture"}))
 
 
 def schema() -> dict:

@@ -9,6 +9,7 @@ from typing import Any
 from sds3d.guidance.options import GuidanceOptions
 from sds3d.guidance.registry import preset
 
+from ..assetio.capture import place_of
 from ..assetio.kinds import KINDS
 from ..assetio.original import Sort, sort_of, source_of
 from ..config import source
@@ -57,6 +58,9 @@ def complete(document: Document) -> None:
     data["guidance"] = guidance
     if not edit.get("file") or not edit.get("sha256"):
         _take(edit, str(data.get("runs", "runs")))
+        seen = _seen(Path(edit["file"]).parent / "config.yaml")
+        if isinstance(data.get("cameras") or {}, dict) and seen:
+            data["cameras"] = {**seen, **(data.get("cameras") or {})}
     drawn = data.get("representation") or {}
     if data.get("export") is None or (isinstance(drawn, dict) and REPRESENTATIONS.key not in drawn):
         sort = _sort(edit["file"])
@@ -70,7 +74,10 @@ def _take(edit: dict[str, Any], runs: str) -> None:
     try:
         edit.setdefault("file", str(found(edit["source"], runs)))
         edit.setdefault("sha256", source_of(edit["file"]).sha256)
-        for key, value in _stance(Path(edit["file"]).parent / "config.yaml").items():
+        stance = _stance(Path(edit["file"]).parent / "config.yaml")
+        if edit.get("up") is not None:
+            stance.pop("placed", None)
+        for key, value in stance.items():
             edit.setdefault(key, value)
     except ConfigError:
         raise
@@ -79,14 +86,31 @@ def _take(edit: dict[str, Any], runs: str) -> None:
 
 
 def _stance(config: Path) -> dict[str, Any]:
-    """How the asset of a run stands: as the edit that made it said, else upright; {} for a file of no run."""
+    """How the asset of a run stands: as the fit or edit that made it said, else upright; {} for a file of no run."""
     if not config.is_file():
         return {}
-    data = source.read(config).data
-    before = data.get("edit") if isinstance(data, dict) else None
-    if not isinstance(before, dict):
+    before, capture = (_section(config, name) for name in ("edit", "capture"))
+    if capture and capture.get("frame"):
+        return {"placed": capture["frame"]}
+    if not before:
         return {"up": "+y"}
-    return {key: before[key] for key in ("up", "front_deg", "fit") if key in before}
+    return {key: before[key] for key in ("up", "front_deg", "fit", "placed") if key in before}
+
+
+def _seen(config: Path) -> dict[str, Any]:
+    """From where an edit of an asset that goes back to a capture looks: from where the photographs were taken."""
+    if not config.is_file():
+        return {}
+    edit = _section(config, "edit")
+    told = _section(config, "cameras" if edit.get("placed") else "capture")
+    return {key: told[key] for key in ("azimuth_deg", "elevation_deg") if told.get(key)}
+
+
+def _section(config: Path, name: str) -> dict[str, Any]:
+    """A section of a run's config; {} where there is none."""
+    data = source.read(config).data
+    found = data.get(name) if isinstance(data, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _sort(file: str) -> Sort:
@@ -106,6 +130,12 @@ def found(word: str, runs: str = "runs") -> Path:
     folder = next((p for p in (path, Path(runs) / word) if (p / "config.yaml").is_file()), None)
     if path.is_file():
         return path.resolve()
+    if folder is None and place_of(path) is not None:
+        raise ConfigError(
+            f"{word} is a capture, which is fitted before it is edited.",
+            key="edit.source",
+            hint=f"Fit it with: sds3d fit {word}, and name that run; `sds3d edit {word}` does both.",
+        )
     if folder is None:
         raise ConfigError(
             f"there is no file and no run called {word!r}.",

@@ -22,6 +22,7 @@ from .assemble import Place, PriorCache, assemble, priors_of, weight_files
 from .conversion import check_stages, converted
 from .device import device_of
 from .export import drop_others, wanted, write_assets
+from .fitting import judge_of
 from .pictures import write_before_after, write_pictures
 from .record import Leg, Recorder
 from .runfolder import RunFolder, Status
@@ -102,7 +103,10 @@ def _carry_out(folder: RunFolder, status: Status, watcher: Monitor, cache: Prior
             _note_provenance(folder, own, stage, state, names[index])
             leg = Leg(_steps_before(stages, index), config.total_steps(), names[index])
             recorder = Recorder(folder, writer, watcher, status, leg)
-            train(stage, store, recorder, state, watch)
+            judge = judge_of(own, stage.representation, stage.device, recorder)
+            train(stage, store, judge or recorder, state, watch)
+            if judge is not None:
+                judge.sheet(folder.held_out)
             status, state, scene = recorder.status, None, stage.representation
             _write_results(folder, stage, own, names[index], export if own is stages[-1] else None)
     return replace(status, step=config.total_steps())
@@ -180,9 +184,9 @@ def _note_provenance(
     folder: RunFolder, config: RunConfig, stage: Stage, start: RunState | None, name: str
 ) -> None:
     judges = [one.config.prior for one in config.apart()]
-    facts = provenance.collect(stage.prior.info, weight_files(judges[0]))
+    facts = provenance.collect(stage.prior.info, [] if config.capture else weight_files(judges[0]))
     facts["hardware"]["device"] = str(stage.device)
-    if len(priors_of(config)) > 1:
+    if config.capture is None and len(priors_of(config)) > 1:
         infos = {term.name: term.stage.prior.info for term in stage.terms}
         facts["priors"] = {
             term: provenance.of_prior(info, weight_files(prior))

@@ -18,7 +18,7 @@ from ..config.source import Document
 from ..core.cameras import Cameras
 from ..core.errors import AssetError, ConfigError, Sds3dError
 from ..core.frame import Frame, upright, upright_along
-from ..core.photographed import coverage, frame_seen, looked_at, mean_up
+from ..core.photographed import common_up, coverage, frame_seen, looked_at
 from .recommend import merged
 
 RECOMMENDED: dict[str, Any] = {
@@ -75,6 +75,11 @@ def complete(document: Document) -> None:
         data["representation"] = merged({"kind": "captured", **drawn}, more)
 
 
+def is_capture(word: str) -> bool:
+    """Whether a word means photographs, and no run."""
+    return not (Path(word) / "config.yaml").is_file() and place_of(word) is not None
+
+
 def named(source: str) -> str:
     """What a capture is called: the folder of its cameras, or the one above a COLMAP model."""
     path = Path(source).absolute()
@@ -122,7 +127,7 @@ def frame_of(capture: Capture, asked: dict[str, Any]) -> Frame:
     """
     c2w, up, front = capture.c2w(), asked.get("up") or "auto", float(asked.get("front_deg") or 0.0)
     if up == "auto" and capture.kind == "colmap":
-        above = mean_up(c2w)
+        above = common_up(c2w)
         if not bool(above.any()):
             raise AssetError(
                 f"{capture.path}: its pictures do not agree on what is up. Say it with capture.up=+y."

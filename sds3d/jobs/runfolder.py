@@ -5,6 +5,7 @@ provenance.json  versions, weights, hardware       metrics.jsonl  one line a ste
 previews/        pictures during the run           checkpoints/   states to resume from
 asset*.*         the result, one a particle        turntable.mp4, contact.png, report.html
 before_after.png the original over the result of an edit
+held_out.png     photographs that were kept back over what a fit shows from there
 stages/NAME/     the result of each stage
 """
 
@@ -80,6 +81,9 @@ class RunFolder:
     contact = property(lambda self: self.path / "contact.png", doc="Views of the asset on one sheet.")
     before_after = property(
         lambda self: self.path / "before_after.png", doc="Of an edit: the original above, the result below."
+    )
+    held_out = property(
+        lambda self: self.path / "held_out.png", doc="Of a fit: photographs kept back above, the scene below."
     )
     report = property(lambda self: self.path / "report.html", doc="Self-contained page about the run.")
 

@@ -25,6 +25,7 @@ from ..optimize.options import OptimizeOptions, Side
 from ..optimize.terms import Mix, check_terms
 from ..priors import registry as prior_registry
 from ..priors.models import resolve as models
+from .capture_options import CaptureOptions
 from .edit_options import EditOptions
 from .output_options import BakingOptions, DebugOptions, PictureOptions
 
@@ -262,6 +263,8 @@ class RunConfig(Options):
     """The loop."""
     edit: EditOptions | None = None
     """What is edited, and how far it may change. Default: something new is made."""
+    capture: CaptureOptions | None = None
+    """Photographs that are fitted; no prior and no guidance has a say then. Default: something new is made."""
     stages: Annotated[tuple[StageOptions, ...], Field(max_length=16)] = ()
     """Stages one after another, each starting from what the one before it made: a name, and what differs from the run's
     own options. Default: the run is one stage."""
@@ -292,6 +295,8 @@ class RunConfig(Options):
             raise ValueError("has an empty prompt; say what to make, such as a blue mushroom")
         if self.edit is not None and (self.stages or self.particles > 1):
             raise ValueError("edits something: that takes neither stages nor particles")
+        if self.capture is not None and (self.stages or self.particles > 1 or self.edit is not None):
+            raise ValueError("fits photographs: that takes no stages, particles or edit")
         names = [stage.name.lower() for stage in self.stages]
         for index, name in enumerate(names):
             if (first := names.index(name)) < index:

@@ -1,0 +1,408 @@
+"""Fits of photographs: good on pictures that were kept back, resumed to the bit, exported where the capture lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from capture_cases import ELSEWHERE, write_capture, write_png
+from sds3d.guidance.base import Views
+from sds3d.guidance.reconstruction import EDGE, Reconstruction
+from sds3d.representations.raster.gaussians import rasterize_gaussians
+from small_run import StopAt
+
+from sds3d import assetio
+from sds3d.assetio.capture import read_capture
+from sds3d.cli import main as cli
+from sds3d.core.backgrounds import random_backgrounds
+from sds3d.core.errors import AssetError, ConfigError, RunFolderError, StopRequested
+from sds3d.core.look import Look
+from sds3d.core.streams import Streams
+from sds3d.evaluate.pictures import psnr
+from sds3d.jobs import configs, fits
+from sds3d.jobs.batch import create_folder
+from sds3d.jobs.execute import execute
+from sds3d.jobs.export import load_representation
+from sds3d.jobs.fitting import Judge, held_out_psnr, kept_back, shown
+from sds3d.jobs.photographed import cameras_of, is_capture, named
+from sds3d.jobs.schema import RunConfig
+from sds3d.optimize.checkpoint import CheckpointStore
+
+SMALL = {
+    "optimize.steps": 40,
+    "optimize.views": 2,
+    "optimize.checkpoint_steps": 15,
+    "optimize.preview_steps": 0,
+    "representation.init.count": 300,
+    "representation.densify.every": 20,
+    "representation.densify.cap": 600,
+    "pictures": {"turntable_frames": 0, "contact_views": 2, "contact_size": 16},
+    "threads": 1,
+}
+
+
+def fit_config(folder: Path, runs: Path, **changes) -> RunConfig:
+    """A fit that takes a second; `capture__size=16` sets `capture.size`."""
+    given = {k.replace("__", "."): v for k, v in changes.items()}
+    return configs.from_words([], {"capture.source": str(folder), "runs": str(runs), **SMALL, **given})
+
+
+def done(config: RunConfig):
+    folder = create_folder(config)
+    execute(folder)
+    return folder
+
+
+def bytes_of(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def from_the_file(folder, capture_folder: Path) -> torch.Tensor:
+    """PSNR of the exported file, drawn by the capture's own cameras in the capture's own space."""
+    splats = assetio.read(folder.assets()["3dgs"]).splats
+    config = folder.config().capture
+    back = shown(config, read_capture(capture_folder), kept_back(9, 4)[1])
+    frame = config.frame.frame()
+    cameras = frame.cameras(back.cameras)
+    white = torch.ones(len(cameras), 3)
+    drawn = rasterize_gaussians(
+        splats.means,
+        splats.scales,
+        splats.rotations,
+        splats.opacities,
+        splats.sh,
+        cameras,
+        back.photos.size,
+        white,
+        near=0.01 * frame.scale,
+    ).rgb
+    wanted = back.photos.rgb.float() / 255
+    return psnr(drawn.clamp(0, 1), wanted).mean()
+
+
+@pytest.mark.parametrize("kind", ["nerfstudio", "bin"])
+def test_a_fit_learns_and_its_file_lies_in_the_captures_space(tmp_path: Path, kind: str) -> None:
+    write_capture(tmp_path / "it", kind, 9, (24, 24), ELSEWHERE)
+    before = bytes_of(tmp_path / "it")
+    folder = done(fit_config(tmp_path / "it", tmp_path / "runs", capture__holdout=4))
+    assert bytes_of(tmp_path / "it") == before, "a capture is never written"
+    found = held_out_psnr(folder)
+    assert found is not None
+    assert found > 17.0
+    assert folder.held_out.is_file()
+    assert float(from_the_file(folder, tmp_path / "it")) == pytest.approx(found, abs=0.05)
+    splats = assetio.read(folder.assets()["3dgs"]).splats
+    centre = torch.tensor(ELSEWHERE.centre)
+    if kind == "nerfstudio":  # whose files have +z up
+        centre = torch.stack([centre[0], -centre[2], centre[1]])
+    assert float((splats.means.median(0).values - centre).norm()) < ELSEWHERE.scale
+    assert float((splats.means - centre).norm(dim=1).max()) > 0.5 * ELSEWHERE.scale
+    frame = folder.config().capture.frame
+    assert frame.scale == pytest.approx(ELSEWHERE.scale, rel=1e-3)
+    assert frame.centre == pytest.approx(centre.tolist(), abs=1e-3)
+    assert not frame.whole, "what is behind is of one colour"
+
+
+def test_resumed_is_uninterrupted(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", "bin", 9, (16, 16))
+    quick = {"optimize__steps": 30, "representation__init__count": 100}
+    whole = done(fit_config(tmp_path / "it", tmp_path / "a", **quick))
+    parted = create_folder(fit_config(tmp_path / "it", tmp_path / "b", **quick))
+    for step in (11, 22):
+        with pytest.raises(StopRequested):
+            execute(parted, StopAt(step))
+    execute(parted)
+    a, b = (CheckpointStore(f.checkpoints).latest().hash() for f in (whole, parted))
+    assert a == b
+    assert whole.assets()["3dgs"].read_bytes() == parted.assets()["3dgs"].read_bytes()
+    assert held_out_psnr(whole) == held_out_psnr(parted)
+
+
+def test_a_capture_that_was_changed_is_not_gone_on_with(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=9, size=(16, 16))
+    folder = create_folder(fit_config(tmp_path / "it", tmp_path / "runs"))
+    with pytest.raises(StopRequested):
+        execute(folder, StopAt(3))
+    write_png(tmp_path / "it" / "images" / "003.png", torch.rand(3, 16, 16))
+    with pytest.raises(AssetError, match="is not the capture that this fit began with"):
+        execute(folder)
+
+
+def test_a_fits_config_is_read_without_its_capture(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=9, size=(16, 16))
+    folder = create_folder(fit_config(tmp_path / "it", tmp_path / "runs"))
+    (tmp_path / "it").rename(tmp_path / "gone")
+    again = folder.config()
+    assert again.capture is not None
+    assert again.capture.background == (1.0, 1.0, 1.0)
+    moved = again.model_copy(
+        update={
+            "capture": again.capture.model_copy(update={"file": str(tmp_path / "gone" / "transforms.json")})
+        }
+    )
+    assert configs.hash_of(moved) == configs.hash_of(again), "where it lies does not matter"
+
+
+def test_alpha_and_surroundings_are_told_apart(tmp_path: Path) -> None:
+    write_capture(tmp_path / "alpha", count=9, size=(16, 16), alpha=True)
+    clear = fit_config(tmp_path / "alpha", tmp_path / "runs")
+    assert clear.capture is not None
+    assert clear.capture.background == "none"
+    write_capture(tmp_path / "room", count=9, size=(16, 16))
+    for k in range(9):
+        write_png(
+            tmp_path / "room" / "images" / f"{k:03d}.png", Streams(k).uniform((3, 16, 16), "room")[0].float()
+        )
+    room = fit_config(tmp_path / "room", tmp_path / "runs")
+    assert room.capture is not None
+    assert room.capture.background == (0.0, 0.0, 0.0)
+    assert room.capture.frame is not None
+    assert room.capture.frame.whole
+    assert room.representation.half_extent == 30.0  # type: ignore[attr-defined]
+    assert clear.representation.half_extent == 1.5  # type: ignore[attr-defined]
+
+
+def test_pictures_with_alpha_are_fitted_over_any_background(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=9, size=(24, 24), alpha=True)
+    folder = done(fit_config(tmp_path / "it", tmp_path / "runs"))
+    scene, _ = load_representation(folder)
+    capture = folder.config().capture
+    assert capture is not None
+    seen = shown(capture, read_capture(tmp_path / "it"), [0, 3])
+    backgrounds = random_backgrounds(Streams(3), 0, [0, 1], 0.0)
+    target = Reconstruction(seen.photos.rgb, seen.photos.alpha, seen.photos.weight)
+    wanted, _ = target.wanted(torch.arange(2), backgrounds)
+    with torch.no_grad():
+        found = scene.render(Look(seen.cameras, seen.photos.size, backgrounds))["rgb"]
+    assert float(psnr(found, wanted).min()) > 16.0
+
+
+def test_the_step_is_the_gradient_of_its_loss() -> None:
+    """Of Huber's loss, over the pixels that count; what is equal asks for nothing."""
+    u = Streams(0).uniform((4, 5, 6, 7), "pictures")[0]
+    rgb, weight = (255 * u[:, :3]).round().to(torch.uint8), (255 * (u[:, 3:4] > 0.3)).to(torch.uint8)
+    alpha = (255 * u[:, 4:]).round().to(torch.uint8)
+    guidance = Reconstruction(rgb, alpha, weight)
+    from sds3d.core.cameras import orbit
+
+    ids = torch.tensor([2, 0])
+    background = torch.rand(2, 3, generator=torch.Generator().manual_seed(1))
+    look = Look(orbit([0.0, 1.0], 0.0, ids=ids), (6, 7), background)
+    wanted, counts = guidance.wanted(ids, background)
+    x = (wanted + 0.3 * (u[:2, :3].float() - 0.5)).requires_grad_(True)
+    away = counts * (x - wanted)
+    small = away.abs() <= EDGE
+    loss = torch.where(small, 0.5 * away**2, EDGE * (away.abs() - 0.5 * EDGE)).sum() / 2
+    loss.backward()
+
+    def asked(shown):
+        views = Views(look, {"rgb": shown}, shown, {})
+        return guidance.guide(views, 0, Streams(0), {})
+
+    cotangents, state, log = asked(x.detach())
+    assert torch.allclose(cotangents["rgb"], x.grad)
+    assert state == {}
+    assert float(asked(wanted)[0]["rgb"].abs().max()) == 0.0
+    assert log["psnr"] > 10
+
+
+def test_what_is_kept_back() -> None:
+    assert kept_back(17, 8) == ([k for k in range(17) if k not in (0, 8, 16)], [0, 8, 16])
+    assert kept_back(3, 0) == ([0, 1, 2], [])
+    with pytest.raises(ConfigError, match="none is left"):
+        kept_back(1, 8)
+
+
+def test_names_of_captures(tmp_path: Path) -> None:
+    write_capture(tmp_path / "garden", "bin", 2, (8, 8))
+    for source in ("garden", "garden/sparse/0", "garden/sparse"):
+        assert named(str(tmp_path / source)) == "garden"
+        assert is_capture(str(tmp_path / source))
+    assert not is_capture(str(tmp_path))
+
+
+def test_mistakes_are_told_before_anything_is_made(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=2, size=(8, 8))
+    runs = tmp_path / "runs"
+    with pytest.raises(ConfigError, match="holds no capture") as none:
+        fit_config(tmp_path, runs)
+    assert "capture.source" in str(none.value)
+    with pytest.raises(ConfigError, match="grid fits no photographs"):
+        create_folder(fit_config(tmp_path / "it", runs, representation={"kind": "grid"}))
+    with pytest.raises(ConfigError, match="config names none"):
+        create_folder(
+            configs.from_mapping({"prompt": "a cube", "representation": "captured", "runs": str(runs)})
+        )
+    with pytest.raises(ConfigError, match="holdout"):
+        create_folder(fit_config(tmp_path / "it", runs, capture__holdout=1))
+    with pytest.raises(ConfigError, match="Did you mean size"):
+        fit_config(tmp_path / "it", runs, capture__sise=32)
+    with pytest.raises(ConfigError, match="is a capture, which is fitted before"):
+        configs.from_mapping({"prompt": "a cube", "edit.source": str(tmp_path / "it"), "runs": str(runs)})
+    assert not list(runs.glob("*/config.yaml"))
+
+
+def test_cameras_side_by_side_ask_for_a_centre(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=3, size=(8, 8))
+    path = tmp_path / "it" / "transforms.json"
+    document = json.loads(path.read_text())
+    for k, frame in enumerate(document["frames"]):
+        frame["transform_matrix"] = [[1, 0, 0, k], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]
+    path.write_text(json.dumps(document))
+    with pytest.raises(ConfigError, match=r"capture\.centre"):
+        fit_config(tmp_path / "it", tmp_path / "runs")
+    config = fit_config(
+        tmp_path / "it", tmp_path / "runs", capture__centre=[1.0, 0.0, 0.0], capture__radius=2.0
+    )
+    assert config.capture is not None
+    assert config.capture.frame is not None
+    assert config.capture.frame.centre == (1.0, 0.0, 0.0)
+
+
+def test_the_command_tells_how_good_it_is(tmp_path: Path, capsys, monkeypatch) -> None:
+    write_capture(tmp_path / "it", count=9, size=(16, 16))
+    monkeypatch.chdir(tmp_path)
+    words = [f"{k}={json.dumps(v)}" for k, v in SMALL.items()]
+    with pytest.raises(SystemExit) as end:
+        cli.main(
+            [
+                "fit",
+                "it",
+                "--steps",
+                "20",
+                "--json",
+                *[w for w in words if not w.startswith("optimize.steps")],
+            ]
+        )
+    assert end.value.code == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["state"] == "finished"
+    assert told["psnr_held_out"] > 10
+    with pytest.raises(SystemExit) as end:
+        cli.main(["fit", "nowhere"])
+    assert end.value.code == 2
+
+
+def test_an_edit_of_a_capture_fits_it_once(tmp_path: Path, capsys, monkeypatch) -> None:
+    """The second edit takes the fit that there is; both come back in the capture's space and look from where it was
+    photographed."""
+    from edit_cases import CONDITIONS
+
+    write_capture(tmp_path / "it", "bin", 9, (16, 16), ELSEWHERE)
+    before = bytes_of(tmp_path / "it")
+    monkeypatch.chdir(tmp_path)
+    prior = json.dumps({"kind": "analytic", "shape": [3, 8, 8], "conditions": CONDITIONS})
+    edit = ["edit", "it", "--from", "a red thing", "--to", "a blue thing", "--keep", "shape", "-q"]
+    edit += [f"prior={prior}", "optimize.steps=2", "pictures={turntable_frames: 0, contact_views: 2}"]
+    quick = {"optimize.steps": 30, "representation.init.count": 200}
+    made = done(
+        fit_config(tmp_path / "it", tmp_path / "runs", **{k.replace(".", "__"): v for k, v in quick.items()})
+    )
+    for seed in (0, 1):
+        with pytest.raises(SystemExit) as end:
+            cli.main([*edit, f"seed={seed}"])
+        assert end.value.code == 0
+        assert made.path.name in capsys.readouterr().err
+    runs = sorted(p.parent for p in (tmp_path / "runs").glob("*/config.yaml"))
+    assert len(runs) == 3
+    from sds3d.jobs.runfolder import RunFolder
+
+    edited = [RunFolder(p) for p in runs if p.name != made.path.name]
+    fit = made.config().capture
+    assert fit is not None
+    for one in edited:
+        config = one.config()
+        assert config.edit is not None
+        assert config.edit.placed == fit.frame
+        assert config.cameras.elevation_deg == fit.elevation_deg
+        a, b = (assetio.read(f.assets()["3dgs"]).splats for f in (made, one))
+        assert torch.equal(a.means, b.means)
+        assert not torch.equal(a.sh, b.sh)
+    # an edit of the edit stands as that did
+    again = configs.from_words(
+        [], {"prompt": "a thing", "edit.source": str(edited[0].path), "edit.prompt": "x"}
+    )
+    assert again.edit is not None
+    assert again.edit.placed == fit.frame
+    assert again.cameras.elevation_deg == fit.elevation_deg
+    assert bytes_of(tmp_path / "it") == before
+
+
+def test_a_fit_is_known_again_by_its_photographs(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=9, size=(16, 16))
+    quick = {"optimize__steps": 5, "representation__init__count": 50}
+    config = fit_config(tmp_path / "it", tmp_path / "runs", **quick)
+    assert fits.latest(config) is None
+    stopped = create_folder(config)
+    with pytest.raises(StopRequested):
+        execute(stopped, StopAt(2))
+    found = fits.latest(config)
+    assert found is not None
+    assert found.path == stopped.path, "it goes on"
+    execute(stopped)
+    other = fit_config(tmp_path / "it", tmp_path / "runs", capture__size=16, seed=5, **quick)
+    assert fits.latest(other) is not None
+    assert fits.latest(other, exact=True) is None
+    write_png(tmp_path / "it" / "images" / "003.png", torch.rand(3, 16, 16))
+    assert fits.latest(fit_config(tmp_path / "it", tmp_path / "runs", **quick)) is None
+
+
+def test_a_judge_sees_a_perfect_scene(tmp_path: Path) -> None:
+    """Its PSNR is that of the pictures that it is shown; a scene that shows the photographs themselves has no error."""
+    write_capture(tmp_path / "it", count=9, size=(16, 16))
+    capture = fit_config(tmp_path / "it", tmp_path / "runs").capture
+    assert capture is not None
+    seen = shown(capture, read_capture(tmp_path / "it"), [0, 8])
+
+    class Perfect:
+        def render(self, look: Look):
+            k = [0, 1][int((seen.cameras.azimuth_deg - look.cameras.azimuth_deg).abs().argmin())]
+            return {"rgb": seen.photos.rgb[[k]].float() / 255}
+
+    from sds3d.optimize.events import Silent
+
+    judge = Judge(Perfect(), seen, torch.device("cpu"), Silent())  # type: ignore[arg-type]
+    assert bool((judge.psnr() > 100).all())
+    judge.sheet(tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").is_file()
+
+
+@pytest.mark.parametrize("kind", ["nerfstudio", "bin"])
+def test_an_unknown_checkpoint_is_refused(tmp_path: Path, kind: str) -> None:
+    write_capture(tmp_path / "it", kind, 9, (16, 16))
+    folder = done(fit_config(tmp_path / "it", tmp_path / "runs", optimize__steps=2))
+    text = folder.config_file.read_text().replace("holdout: 8", "holdout: 4")
+    folder.config_file.write_text(text)
+    with pytest.raises(RunFolderError, match=r"config\.yaml was changed"):
+        execute(folder)
+
+
+def test_cameras_of_photographs_are_those_that_took_them(tmp_path: Path) -> None:
+    cameras = write_capture(tmp_path / "it", "bin", 9, (16, 16), ELSEWHERE)
+    found = cameras_of(read_capture(tmp_path / "it").photos, ELSEWHERE, cameras.fov_y_deg)
+    assert torch.allclose(found.c2w, cameras.c2w, atol=1e-5)
+    turn = torch.remainder(found.azimuth_deg - cameras.azimuth_deg + 180, 360) - 180
+    assert float(turn.abs().max()) < 1e-2
+    assert torch.allclose(found.elevation_deg, cameras.elevation_deg, atol=1e-2)
+    assert torch.allclose(found.distance, cameras.distance, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nerfstudio", "bin"])
+def test_a_known_object_is_fitted_well(tmp_path: Path, kind: str) -> None:
+    """At least 27 dB on pictures that were kept back."""
+    write_capture(tmp_path / "it", kind, 40, (96, 96), ELSEWHERE)
+    folder = done(
+        configs.from_words(
+            ["optimize.steps=400"], {"capture.source": str(tmp_path / "it"), "runs": str(tmp_path)}
+        )
+    )
+    found = held_out_psnr(folder)
+    assert found is not None
+    assert found >= 27.0
