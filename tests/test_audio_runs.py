@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from PIL import Image
 from sds3d.apps.report import write_report
 
 from sds3d.assetio import read, write
@@ -12,8 +15,9 @@ from sds3d.core.streams import Streams
 from sds3d.jobs import configs
 from sds3d.jobs.assemble import check_prompt
 from sds3d.jobs.execute import execute
+from sds3d.jobs.plan import count_calls
 from sds3d.jobs.runfolder import RunFolder
-from sds3d.jobs.separating import separation
+from sds3d.jobs.separating import heard, separation
 from sds3d.optimize.checkpoint import CheckpointStore
 from sds3d.optimize.events import Silent
 from sds3d.priors.base import Prompts
@@ -119,12 +123,39 @@ def test_a_recording_is_taken_apart_by_words(trained, tmp_path):
     parts = [read(folder.path / name).sound.samples for name in ("asset.wav", "asset_2.wav")]
     assert float((sum(parts) - mixture.samples).abs().max()) < 1e-3
     assert folder.report.read_text().count("data:audio/wav;base64,") == 2
+    width, height = Image.open(folder.contact).size  # a row a source, three times as wide as high
+    assert (width, height // 2) == (3 * 192, 193)
     with pytest.raises(PromptError, match="castle"):
         check_prompt(
             separation(
                 tmp_path / "mix.wav", ["a beep", "a castle"], [f"prior.folder={trained.folder / 'model'}"]
             )
         )
+
+
+def test_calls_of_a_method_that_hears_are_counted():
+    """A dry run counted on pictures, and told that it could not."""
+    config = configs.from_mapping(
+        {"prompt": "a high bell", "representation": "fm", "guidance": "audiosds", "guidance.moves": 3}
+    )
+    assert count_calls(config) == (6, "")
+    longest = configs.from_mapping(
+        {
+            "prompt": "a high bell",
+            "representation": "impact",
+            "guidance": "audiosds",
+            "guidance.windows": [16384],
+        }
+    )
+    assert count_calls(longest) == (8, "")
+
+
+def test_what_is_heard_is_told_in_words():
+    said = {"representation": "fm", "prompt": "a high bell"}
+    assert heard(configs.from_mapping(said)) == ("a high bell",)
+    assert heard(configs.from_mapping(said | {"particles": 2})) == ("a high bell",) * 2
+    assert heard(separation(Path("mix.wav"), ["a beep", "a bell", "rain"])) == ("a beep", "a bell", "rain")
+    assert heard(configs.from_mapping({"prompt": "a red car"})) == ()
 
 
 def test_sounds_ask_for_the_prior_that_hears():

@@ -59,6 +59,32 @@ def test_a_finished_run_offers_its_files(service):
     assert "<svg" in anna.get(f"/api/runs/{name}/curves").json()[0]
 
 
+def test_every_particle_is_offered_and_sounds_by_their_words(service):
+    anna = client(service, browser="anna")
+    (name,) = submit(anna, small_yaml(particles=2))
+    folder = RunFolder(service.runs / name)
+    for file in ("asset.glb", "asset_2.glb"):
+        (folder.path / file).write_bytes(b"glTF")
+    folder.set_status(Status("finished", step=8, steps=8))
+    told = anna.get(f"/api/runs/{name}").json()
+    assert [f["name"] for f in told["files"]] == ["asset.glb", "asset_2.glb", "config.yaml"]
+    assert (told["hears"], told["sounds"]) == (False, [])
+    (name,) = submit(anna, dump({"prompt": "a high bell", "representation": "fm", "particles": 2}))
+    folder = RunFolder(service.runs / name)
+    for file in ("asset.wav", "asset_2.wav"):
+        (folder.path / file).write_bytes(b"RIFF")
+    assert anna.get(f"/api/runs/{name}").json()["sounds"] == []  # while it waits
+    folder.set_status(Status("finished", step=8, steps=8))
+    told = anna.get(f"/api/runs/{name}").json()
+    assert [(s["name"], s["words"]) for s in told["sounds"]] == [
+        ("asset.wav", "a high bell"),
+        ("asset_2.wav", "a high bell"),
+    ]
+    assert anna.get(told["sounds"][1]["url"]).headers["content-type"] in ("audio/x-wav", "audio/wav")
+    assert told["actions"] == ["more", "fork"]
+    assert told["model"] is None
+
+
 def test_nobody_sees_or_touches_the_runs_of_others(service):
     anna, berta = client(service, browser="anna"), client(service, browser="berta")
     (name,) = submit(anna, small_yaml())

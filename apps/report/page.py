@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from sds3d.jobs import metrics
 from sds3d.jobs.runfolder import RunFolder
+from sds3d.jobs.separating import heard, sound_files
 
 from .curves import line_chart, split_bar, thin
 
@@ -57,7 +59,7 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "contact": data_uri(folder.contact),
         "before_after": data_uri(folder.before_after),
         "turntable": data_uri(folder.turntable),
-        "sounds": sounds(folder),
+        "sounds": sounds(folder, heard(config)),
         "previews": [(p.stem, data_uri(p)) for p in _some(sorted(folder.previews.glob("*render*.png")), 8)],
         "gradients": [
             (p.stem, data_uri(p))
@@ -67,17 +69,28 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "curves": [*curves(rows), *by_time(rows)],
         "timings": timings(rows),
         "calls": network_calls(rows),
-        "assets": [(p.name, f"{p.stat().st_size / 1e6:.2f} MB") for p in folder.assets().values()],
+        "assets": [
+            (p.name, f"{p.stat().st_size / 1e6:.2f} MB")
+            for files in folder.particles()
+            for p in files.values()
+        ],
         "config": folder.config_file.read_text(),
         "provenance": _flat(folder.provenance()),
     }
 
 
-def sounds(folder: RunFolder) -> list[tuple[str, str]]:
-    """The name and the data URI of every sound that was made, in the first of its formats."""
-    each = ([p for p in files.values() if p.suffix in (".wav", ".flac")] for files in folder.particles())
-    shown = [files[0] for files in each if files]
-    return [(p.name, data_uri(p)) for p in shown if p.stat().st_size <= _LONGEST_SOUND]
+def sounds(folder: RunFolder, words: Sequence[str]) -> list[tuple[str, str, str]]:
+    """The name, the data URI and the words of every sound that was made.
+
+    Args:
+        words: what each of them is; see jobs.separating.heard.
+    """
+    shown = zip_longest(sound_files(folder), words, fillvalue="")
+    return [
+        (p.name, data_uri(p), said)
+        for p, said in shown
+        if isinstance(p, Path) and p.stat().st_size <= _LONGEST_SOUND
+    ]
 
 
 def data_uri(path: Path) -> str:

@@ -8,17 +8,19 @@ from pathlib import Path
 
 from sds3d.core.errors import Sds3dError
 from sds3d.jobs.runfolder import RunFolder
+from sds3d.jobs.separating import heard
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Prompt, seed, kind of representation and method of a run, and whether it edits something."""
+    """Prompt, seed, kind of representation and method of a run, whether it edits something, and what is heard in it."""
 
     prompt: str = ""
     seed: int = 0
     representation: str = ""
     method: str = ""
     edited: bool = False
+    sounds: tuple[str, ...] = ()
 
 
 def facts_of(folder: RunFolder) -> Facts:
@@ -39,4 +41,4 @@ def _read(path: Path, stamp: int) -> Facts:
         return Facts()
     kind = str(config.representation.kind)  # type: ignore[attr-defined]
     method = getattr(config.guidance, "method", "several")
-    return Facts(config.prompt or "", config.seed, kind, method, config.edit is not None)
+    return Facts(config.prompt or "", config.seed, kind, method, config.edit is not None, heard(config))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sds3d.apps.report.curves import line_chart, thin
+from sds3d.apps.report.page import named
 
 from sds3d.core.errors import Sds3dError
 from sds3d.jobs import history as edits
 from sds3d.jobs import metrics
 from sds3d.jobs.queue.queue import Job, State
 from sds3d.jobs.runfolder import RunFolder
+from sds3d.jobs.separating import sound_files
 
 from .facts import facts_of
 
@@ -30,6 +32,8 @@ ACTIONS: dict[State, tuple[str, ...]] = {
 }
 """What can be done with a run in a state: names of buttons."""
 _TAIL = 20_000
+_SOLID = ("glb", "3dgs", "splat")
+"""Kinds of assets that the page turns, and that can be edited."""
 
 
 def place(job: Job) -> dict[str, Any]:
@@ -72,7 +76,9 @@ def whole(job: Job) -> dict[str, Any]:
     known = facts_of(folder)
     done = job.state not in ("running", "stopping", "waiting")
     assets = folder.assets()
-    shown = [*assets.values(), folder.turntable, folder.contact, folder.report, folder.config_file]
+    solid = [assets[kind] for kind in _SOLID if kind in assets]
+    every = [path for files in folder.particles() for path in files.values()]
+    shown = [*every, folder.turntable, folder.contact, folder.report, folder.config_file]
     return told | {
         "seed": known.seed,
         "representation": known.representation,
@@ -86,17 +92,27 @@ def whole(job: Job) -> dict[str, Any]:
         "report": _address(folder, folder.report) if done else None,
         "before_after": _address(folder, folder.before_after) if done else None,
         "edited": known.edited,
-        "model": next((_address(folder, assets[k]) for k in ("glb", "3dgs", "splat") if k in assets), None),
+        "model": _address(folder, solid[0]) if solid else None,
+        "hears": bool(known.sounds),
+        "sounds": _sounds(folder, known.sounds) if done else [],
         "files": [_file(folder, p) for p in shown if p.is_file()] if done else [],
-        "actions": list(ACTIONS[job.state]),
+        "actions": [a for a in ACTIONS[job.state] if a != "edit" or solid],
     }
 
 
+def _sounds(folder: RunFolder, words: Sequence[str]) -> list[dict[str, Any]]:
+    """The sounds of a run, each with what it is."""
+    files = sound_files(folder)
+    said = [words[k] if k < len(words) else "" for k in range(len(files))]
+    return [_file(folder, path) | {"words": text} for path, text in zip(files, said, strict=True)]
+
+
 def curves(folder: RunFolder) -> list[str]:
-    """The charts that are watched: size of the residual, noise level, score; SVG."""
+    """The charts that are watched: size of the residual, noise level, score; of several guidances each; SVG."""
     rows = list(metrics.read(folder.metrics_file))
     charts = []
-    for key, log_scale in (("residual", True), ("t", False), ("alpha", False), ("score", False)):
+    wanted = (("residual", True), ("t", False), ("alpha", False), ("score", False))
+    for key, log_scale in ((key, log) for name, log in wanted for key in named(rows, name)):
         points = [(row["step"], row[key]) for row in rows if isinstance(row.get(key), int | float)]
         charts.append(line_chart(key, thin(points, 160), log_scale))
     return [c for c in charts if c]

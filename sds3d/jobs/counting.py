@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from sds3d.guidance.registry import preset
 
 from ..core.cameras import Cameras
 from ..core.streams import Streams
@@ -22,6 +26,9 @@ _BRANCHES = ("y", "null", "neg", "neg0", "neg1", "mix", "src", "skip")
 """Conditions that methods ask for."""
 _COUNTED = 24
 """Steps that are counted, evenly spread over a run or over several."""
+_SAMPLES = 16_384
+"""Of a free sound: the longest window of a method fits into it."""
+_PICTURES = {"kind": "grid", "resolutions": [3, 8], "samples": 8, "picture_samples": 8}
 
 
 def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
@@ -30,6 +37,7 @@ def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
     Raises:
         Sds3dError: the guidance needs what these have not.
     """
+    hears = any("audio" in preset(one.guidance.method)(one.guidance).needs.media for one in config.apart())
     small = configs.from_mapping(
         {
             # words that rewards know
@@ -37,14 +45,18 @@ def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
             "negative_prompt": "a gray cube",
             "seed": seed,
             "device": "cpu",
-            "prior": {"kind": "analytic", "shape": [3, 8, 8], "conditions": {name: {} for name in _BRANCHES}},
-            "representation": {"kind": "grid", "resolutions": [3, 8], "samples": 8, "picture_samples": 8},
+            "prior": {
+                "kind": "analytic",
+                "shape": [1, 1, _SAMPLES] if hears else [3, 8, 8],
+                "conditions": {name: {} for name in _BRANCHES},
+            },
+            "representation": "waveform" if hears else _PICTURES,
             "optimize.views": 4,
             "optimize.steps": steps,
         }
     )
     device = device_of(small)
-    prior = _Free(load_prior(small.prior, device=device))
+    prior = (_FreeSounds if hears else _Free)(load_prior(small.prior, device=device))
     asked = small.model_copy(update={"guidance": config.guidance})
     # methods that edit compare with an original: any will do
     place = Place(original=Original(build_representation(small), ""))
@@ -93,6 +105,15 @@ class _Free:
     def make_adapter(self, spec: LoraSpec) -> _Unchanged:
         """See priors.lora."""
         return _Unchanged(self)
+
+
+class _FreeSounds(_Free):
+    """The same of sounds (B, 1, T), whose latents (B, 1, 1, T) are their samples."""
+
+    def __init__(self, prior: Prior):
+        super().__init__(prior)
+        self.info = replace(prior.info, media="audio", size=(1, _SAMPLES), rate=_SAMPLES)
+        self.encode, self.decode = lambda media: media[:, :, None], lambda z: z[:, :, 0]
 
 
 class _Unchanged:

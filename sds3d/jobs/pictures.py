@@ -20,6 +20,8 @@ from .runfolder import RunFolder
 from .schema import RunConfig
 
 _AT_ONCE = 4
+_LONG = 3
+"""Width of a sound's picture over its height."""
 
 
 def render_views(
@@ -43,16 +45,18 @@ def write_pictures(
 ) -> None:
     """contact.png and turntable.mp4, as far as the options ask for them; no film of what is flat.
 
-    Several particles: rows of the sheet (of flat ones: its pictures), and one frame of the film shows all.
+    Several particles: rows of the sheet (of flat ones: its pictures; sounds lie one below the other), and one frame
+    of the film shows all.
     """
     options, members = config.pictures, members_of(representation)
     if config.representation.flat:
         if options.contact_views:
-            look = Look(None, (options.contact_size, options.contact_size), torch.ones(1, 3))
+            side, sounds = options.contact_size, "sound" in config.representation.forms
+            look = Look(None, (side, _LONG * side if sounds else side), torch.ones(1, 3))
             look = place_look(look, device)
             with torch.no_grad():
                 shown = [member.render(look)["rgb"][0].clamp(0, 1).cpu() for member in members]
-            pictures.contact_sheet(shown, folder.contact, overwrite=True)
+            pictures.contact_sheet(shown, folder.contact, 1 if sounds else 4, overwrite=True)
         return
     if options.contact_views:
         cameras = turntable(options.contact_views, options.elevation_deg)

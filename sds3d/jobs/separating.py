@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..core.errors import ConfigError
 from . import configs
+from .runfolder import RunFolder
 from .schema import RunConfig
 
 MOST = 8
@@ -14,6 +15,22 @@ MOST = 8
 TIMES = (0.2, 0.6)
 """Of the states that the prior is shown: what a source may be is heard there, and the recording is still in it. Noisier
 ones decide by the prior's taste, clearer ones leave things as they are."""
+
+
+def heard(config: RunConfig) -> tuple[str, ...]:
+    """What each sound of a run is, in words: a separation's sources in their order; () for a run without sounds."""
+    if "sound" not in config.representation.forms:
+        return ()
+    parts = {one.part: one.config.prompt or "" for one in config.apart()}
+    if len(parts) > 1:
+        return tuple(parts[k] for k in sorted(parts))
+    return (config.prompt or "",) * config.particles
+
+
+def sound_files(folder: RunFolder) -> list[Path]:
+    """The file of each sound of a run, in the first of its formats."""
+    each = ([p for p in files.values() if p.suffix in (".wav", ".flac")] for files in folder.particles())
+    return [files[0] for files in each if files]
 
 
 def separation(mixture: Path, sources: Sequence[str], words: Sequence[str] = ()) -> RunConfig:

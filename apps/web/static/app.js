@@ -74,19 +74,21 @@ class Live {
     this.buttons = make("div", { className: "buttons" });
     const [form, picture] = figure("As it forms", "render");
     const [seen, x0] = figure("What the prior sees in it", "pixels");
+    this.seen = seen;
     this.picture = picture;
     this.x0 = x0;
     this.film = make("video", { autoplay: true, loop: true, muted: true, playsInline: true, controls: true, hidden: true });
     this.film.setAttribute("aria-label", "Turntable");
     this.contact = make("img", { alt: "Views around the asset", hidden: true, className: "contact" });
     this.change = new Change();
+    this.sounds = make("div", { className: "sounds", hidden: true });
     this.tree = make("ul", { className: "tree", "aria-label": "Edits", hidden: true });
     this.curves = make("div", { className: "curves" });
     this.files = make("ul", { className: "files", "aria-label": "Downloads" });
     this.title = make("h3", { className: "prompt" });
     root.replaceChildren(
       this.title, this.status, this.bar, this.reason, this.buttons, make("div", { className: "pictures" }, form, seen),
-      this.change.node, this.film, this.contact, this.files, this.tree, this.curves,
+      this.change.node, this.sounds, this.film, this.contact, this.files, this.tree, this.curves,
     );
     this.told = "";
     this.ticks = 0;
@@ -120,7 +122,10 @@ class Live {
     this.reason.hidden = !run.reason;
     swap(this.picture, run.preview);
     swap(this.x0, run.x0);
-    swap(this.contact, run.contact);
+    if (run.hears) this.seen.querySelector("figcaption").textContent = "What the prior hears in it";
+    this.root.classList.toggle("hears", run.hears);
+    if (run.sounds.length) this.play(run);
+    else swap(this.contact, run.contact);
     this.change.show(run.before_after);
     if (run.film && this.film.dataset.shown !== run.film) {
       this.film.dataset.shown = run.film;
@@ -137,6 +142,21 @@ class Live {
         make("li", {}, make("a", { href: file.url, download: file.name, textContent: `${file.name} · ${size(file.bytes)}` }))),
       ...(run.files.length ? [make("li", {}, make("a", { href: `/runs/${encodeURIComponent(run.name)}.zip`, textContent: "everything as zip" }))] : []),
     );
+  }
+
+  // Every sound with its picture, a row of the sheet, above its player.
+  play(run) {
+    const told = JSON.stringify([run.sounds, run.contact]);
+    if (told === this.heard) return;
+    this.heard = told;
+    const last = Math.max(1, run.sounds.length - 1);
+    this.sounds.hidden = false;
+    this.sounds.replaceChildren(...run.sounds.map((sound, k) => {
+      const picture = make("div", { className: "spectrogram", role: "img", "aria-label": `Spectrogram and waveform of ${sound.name}` });
+      if (run.contact) picture.style.background = `#fff url("${run.contact}") 0 ${(100 * k) / last}% / 100% ${100 * run.sounds.length}%`;
+      return make("figure", {}, picture, make("audio", { controls: true, preload: "metadata", src: sound.url }),
+        make("figcaption", { textContent: [sound.words, sound.name].filter(Boolean).join(" · ") }));
+    }));
   }
 
   // What was made of what: to undo an edit is to go on from what was before it; nothing is ever lost.

@@ -8,6 +8,7 @@ from sds3d.jobs.schema import GUIDANCE, REPRESENTATIONS
 
 from .. import form, page
 from ..service import Service
+from .create import FROM_FILES
 
 MOST = 12
 
@@ -18,7 +19,8 @@ def build(service: Service) -> None:
 
     with gr.Row():
         prompt = gr.Textbox(label="Prompt", placeholder="a blue mushroom", scale=3)
-        kind = gr.Dropdown(list(REPRESENTATIONS.choices()), value="grid", label="Representation", scale=1)
+        kinds = [kind for kind in REPRESENTATIONS.choices() if kind not in FROM_FILES]
+        kind = gr.Dropdown(kinds, value="grid", label="Representation", scale=1)
     methods = gr.Dropdown(
         list(GUIDANCE.choices()), value=["sds", "csd"], multiselect=True, label="Methods",
         info="Each with its own defaults; `sds3d compare` gives all one budget of network calls.",

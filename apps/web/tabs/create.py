@@ -15,8 +15,10 @@ from .. import form, page, quality
 from ..service import NotThereError, Service
 
 EXAMPLES = ["a blue mushroom", "a red car", "a snowman with a black hat", "a yellow duck", "a purple teapot"]
-PRIORS = ("embedded", "analytic", "diffusers")
+PRIORS = ("embedded", "audio", "analytic", "diffusers")
 START = {"prior": "embedded", "guidance": "sds", "representation": "grid"}
+FROM_FILES = ("captured", "edited_mesh", "edited_splats", "separation")
+"""Representations that start from a file: the form takes them from a YAML only."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,18 @@ def build(service: Service, blocks: Any) -> None:
             known = form.from_yaml(text)
         except Sds3dError as error:
             return (*[gr.update()] * (len(f.basics) + 1), page.note(str(error)))
-        first = [
-            known.pop(k, d) for k, d in (("prompt", ""), ("negative_prompt", ""), ("seed", 0), *START.items())
-        ]
+        start = usual(str(known.get("representation", START["representation"])))
+        empty = {"prompt": "", "negative_prompt": "", "seed": 0} | start
+        first = [known.pop(key, value) for key, value in empty.items()]
         return (*first, "Standard", known, "")
 
+    def on_kind(kind: str, prior: str) -> tuple[Any, Any]:
+        start = usual(kind)
+        if {prior, start["prior"]} != {"embedded", "audio"}:
+            return gr.skip(), gr.skip()
+        return start["prior"], start["guidance"]
+
+    f.kind.input(on_kind, [f.kind, f.prior], [f.prior, f.method], **quiet)
     everything = [*f.basics, values]
     gr.on([w.change for w in everything], on_change, everything, [f.text, f.warning], **quiet)
     kinds = [f.prior, f.method, f.kind]
@@ -116,11 +125,13 @@ def _form(gr: Any, service: Service, values: Any, blocks: Any) -> Form:
         info="How many steps; the times are of runs like this one on this machine.",
     )  # fmt: skip
     with gr.Row():
-        methods, kinds = list(GUIDANCE.choices()), list(REPRESENTATIONS.choices())
+        methods = list(GUIDANCE.choices())
+        kinds = [kind for kind in REPRESENTATIONS.choices() if kind not in FROM_FILES]
         method = gr.Dropdown(methods, value="sds", label="Method", min_width=130, info="The guidance rule.")
         kind = gr.Dropdown(
-            kinds, value="grid", label="Representation", min_width=130, info="What the object is made of."
-        )
+            kinds, value="grid", label="Representation", min_width=130, elem_id="kind", allow_custom_value=True,
+            info="What the object is made of; fm, impact and waveform are sounds.",
+        )  # fmt: skip
     with gr.Group():
         seed = gr.Number(
             0, label="Seed", precision=0, minimum=0, info="The same seed makes the same object again."
@@ -131,7 +142,7 @@ def _form(gr: Any, service: Service, values: Any, blocks: Any) -> Form:
         negative = gr.Textbox(label="Negative prompt", placeholder="what to keep away from", max_lines=2)
         prior = gr.Dropdown(
             _priors(), value="embedded", label="Prior", allow_custom_value=True,
-            info="The model that judges; the embedded one is in the box.",
+            info="The model that judges; embedded (objects) and audio (sounds) are in the box.",
         )  # fmt: skip
     with gr.Accordion("Advanced: every option", open=False):
         _advanced(gr, values, (prior, method, kind), blocks)
@@ -247,6 +258,15 @@ def _values(
     if config is not None and speed != "Standard" and "optimize.steps" not in extra:
         out["optimize.steps"] = quality.steps(config, speed)
     return out
+
+
+def usual(kind: str) -> dict[str, str]:
+    """Prior, method and representation of the form where nothing but the last is chosen: a sound has its own."""
+    config = _config({"representation": kind})
+    if config is None:
+        return START | {"representation": kind}
+    prior = str(config.prior.kind)  # type: ignore[attr-defined]
+    return {"prior": prior, "guidance": str(config.guidance.method), "representation": kind}
 
 
 def _config(values: dict[str, Any]) -> RunConfig | None:
