@@ -15,7 +15,7 @@ from sds3d.jobs.separating import heard, sound_files
 
 from .curves import line_chart, split_bar, thin
 
-_CURVES = {"residual": True, "gradient": True, "t": False, "alpha": False}
+_CURVES = {"residual": True, "gradient": True, "t": False, "alpha": False, "reference_psnr": False}
 """Metrics drawn first, and whether on a logarithmic axis; losses follow."""
 
 _MIME = {
@@ -60,6 +60,7 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "before_after": data_uri(folder.before_after),
         "turntable": data_uri(folder.turntable),
         "sounds": sounds(folder, heard(config)),
+        "reference_view": data_uri(folder.reference_view),
         "previews": [(p.stem, data_uri(p)) for p in _some(sorted(folder.previews.glob("*render*.png")), 8)],
         "gradients": [
             (p.stem, data_uri(p))

@@ -31,7 +31,7 @@ from ..optimize.timing import Stopwatch, TimedPrior
 from ..priors import registry, text_cache
 from ..priors.base import Prior, Prompts
 from ..priors.models.resolve import ensure, resolved
-from . import configs, editing, fitting
+from . import configs, editing, fitting, referencing
 from .device import device_of
 from .drawing import file_renderer
 from .schema import PRIORS, REPRESENTATIONS, Alone, RunConfig, TermsOptions
@@ -275,6 +275,7 @@ def _stage(
         original=original,
         part=one.part,
     )
+        reference=referencing.reference_of(config.reference),
 
 
 def check_guidance(config: RunConfig) -> None:

@@ -18,6 +18,8 @@ from .editing import check_edit
 from .execute import Finisher, execute
 from .export import wanted
 from .fitting import check_capture
+from .referencing import check_reference
+from .regions import settled
 from .runfolder import RunFolder
 from .schema import RunConfig
 
@@ -113,6 +115,7 @@ def check_choices(config: RunConfig, here: bool = True) -> None:
             if stage.capture is None:
                 check_guidance(stage)
             _check_files(stage)
+            check_reference(stage)
     wanted(config.export, stages[-1].representation)
 
 

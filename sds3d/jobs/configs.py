@@ -9,7 +9,8 @@ from typing import Any
 
 from ..config import dump, load, overrides, source
 from ..core.errors import ConfigError
-from . import editing, photographed, recommend, staging
+from . import editing, photographed, recommend, referencing, staging
+from .reference_options import ReferenceOptions
 from .schema import RunConfig
 
 NO_VALUES: Mapping[str, Any] = MappingProxyType({})
@@ -17,7 +18,7 @@ _WHERE_ONLY = frozenset({"runs", "threads", "debug", "device"})
 
 
 def from_words(words: Iterable[str], values: Mapping[str, Any] = NO_VALUES) -> RunConfig:
-    """The config of a command line: a sentence or a YAML file first (optional), then overrides `a.b=c`.
+    """The config of a command line: a sentence, a picture or a YAML file first (optional), then overrides `a.b=c`.
 
     Args:
         values: what its options say, by dotted key; overrides win.
@@ -30,6 +31,8 @@ def from_words(words: Iterable[str], values: Mapping[str, Any] = NO_VALUES) -> R
     document = source.Document({}, {(): source.Mark(source.COMMAND_LINE)})
     if first is not None and is_file(first):
         document = source.read(first)
+    elif first is not None and referencing.is_picture(first):
+        overrides.set_value(document, RunConfig, ("reference", "image"), first)
     elif first is not None:
         overrides.set_value(document, RunConfig, ("prompt",), first)
     for key, value in values.items():
@@ -81,6 +84,7 @@ def from_document(document: source.Document) -> RunConfig:
     _refuse_comparison(document)
     editing.complete(document)
     photographed.complete(document)
+    referencing.complete(document)
     staging.unfold(document)
     recommend.fill(document)
     return load.validate(RunConfig, document)
@@ -108,13 +112,19 @@ def to_yaml(config: RunConfig) -> str:
 def hash_of(config: RunConfig) -> str:
     """32 hex digits over all that can change the result; where it is written and what computes it left out."""
     # where a file lies may change, its hash may not; what a run has not is left out, as before there was such a thing
-    absent = {name for name in ("edit", "capture") if getattr(config, name) is None}
+    absent = {name for name in ("edit", "capture", "reference") if getattr(config, name) is None}
     change: dict[str, Any] = {}
     if config.edit is not None:
         change["edit"] = config.edit.model_copy(update={"source": "", "file": None})
     if config.capture is not None:
         change["capture"] = config.capture.model_copy(update={"source": "", "file": None, "images": None})
+    change["reference"] = _known_by_hash(config.reference)
     return dump.config_hash(config.model_copy(update=change), _WHERE_ONLY | absent)
+
+
+def _known_by_hash(reference: ReferenceOptions | None) -> ReferenceOptions | None:
+    """A picture without where it lies and what was read in it, which the prompt holds."""
+    return None if reference is None else reference.model_copy(update={"image": "", "captions": ()})
 
 
 def hash_of_stage(config: RunConfig, index: int) -> str:
@@ -125,7 +135,11 @@ def hash_of_stage(config: RunConfig, index: int) -> str:
     if not config.stages:
         return hash_of(config)
     # every stage holds its sections whole: the run's own have no say any more
-    known = config.model_copy(update={"stages": config.stages[: index + 1]})
+    stages = (
+        stage.model_copy(update={"reference": _known_by_hash(stage.reference)})
+        for stage in config.stages[: index + 1]
+    )
+    known = config.model_copy(update={"stages": tuple(stages)})
     return dump.config_hash(known, _WHERE_ONLY.union(staging.SECTIONS, {"edit", "capture"}))
 
 

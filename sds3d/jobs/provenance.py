@@ -66,6 +66,7 @@ def origin(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:
         "method": str(chosen["guidance"].get("method", "terms")),
         "representation": str(chosen["representation"]["kind"]),
         "seed": str(config.seed),
+        "picture_sha256": (config.reference.sha256 if config.reference else None) or "",
         "model": str(prior.get("name", chosen["prior"]["kind"])),
         "model_sha256": hashlib.sha256("".join(weights).encode()).hexdigest() if weights else "",
         "licence": str(prior.get("licence", "")),

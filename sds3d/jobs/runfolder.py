@@ -6,6 +6,7 @@ previews/        pictures during the run           checkpoints/   states to resu
 asset*.*         the result, one a particle        turntable.mp4, contact.png, report.html
 before_after.png the original over the result of an edit
 held_out.png     photographs that were kept back over what a fit shows from there
+reference_*.*    the pictures that the run follows   reference_view.png   one of them, and the same view
 stages/NAME/     the result of each stage
 """
 
@@ -24,7 +25,7 @@ from typing import Any
 from ..assetio.files import write_atomic
 from ..config.suggest import nearest
 from ..core.errors import ConfigError, RunFolderError
-from . import configs
+from . import configs, referencing
 from .lock import is_locked, locked
 from .schema import RunConfig
 
@@ -85,6 +86,9 @@ class RunFolder:
     held_out = property(
         lambda self: self.path / "held_out.png", doc="Of a fit: photographs kept back above, the scene below."
     )
+    reference_view = property(
+        lambda self: self.path / "reference_view.png", doc="The picture that is followed, and the same view."
+    )
     report = property(lambda self: self.path / "report.html", doc="Self-contained page about the run.")
 
     @classmethod
@@ -110,7 +114,7 @@ class RunFolder:
                 f"{root}: no run folder can be made there: {error.strerror}. Choose another place with runs=FOLDER."
             ) from error
         folder = cls(path)
-        folder.write(folder.config_file, configs.to_yaml(config).encode())
+        folder.write(folder.config_file, configs.to_yaml(referencing.kept(config, path)).encode())
         folder.set_status(Status("queued", steps=config.total_steps()))
         return folder
 

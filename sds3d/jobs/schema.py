@@ -28,6 +28,7 @@ from ..priors.models import resolve as models
 from .capture_options import CaptureOptions
 from .edit_options import EditOptions
 from .output_options import BakingOptions, DebugOptions, PictureOptions
+from .reference_options import ReferenceOptions
 
 PRIORS = KindOf(
     prior_registry.PACKAGE,
@@ -224,6 +225,8 @@ class StageOptions(Options):
     """Training views. Keys that are left out are the run's."""
     optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
     """The loop. Keys that are left out are the run's."""
+    reference: ReferenceOptions | None = Field(default=None, exclude_if=lambda value: value is None)
+    """A picture to follow. Keys that are left out are the run's; weights of 0 leave it out."""
 
 
 class RunConfig(Options):
@@ -261,6 +264,8 @@ class RunConfig(Options):
     """Training views."""
     optimize: OptimizeOptions = Field(default_factory=OptimizeOptions)
     """The loop."""
+    reference: ReferenceOptions | None = None
+    """A picture of the object, which it is to look like from one camera. Default: words alone say what to make."""
     edit: EditOptions | None = None
     """What is edited, and how far it may change. Default: something new is made."""
     capture: CaptureOptions | None = None
@@ -288,7 +293,10 @@ class RunConfig(Options):
     @model_validator(mode="after")
     def _one_or_many(self) -> Self:
         if self.prompt is None and not self.prompts:
-            raise ValueError('needs a prompt, such as `prompt: a blue mushroom` (or several under "prompts")')
+            why = ": only what the embedded prior knows is read in a picture" if self.reference else ""
+            raise ValueError(
+                f'needs a prompt, such as `prompt: a blue mushroom` (or several under "prompts"){why}'
+            )
         if self.prompt is not None and self.prompts:
             raise ValueError("has both prompt and prompts; keep one")
         if any(not text.strip() for text in self.all_prompts()):

@@ -20,7 +20,7 @@ from .recommend import merged
 from .schema import JUDGES, PRIORS, REPRESENTATIONS
 
 _KINDS: dict[str, KindOf] = {"prior": PRIORS, "representation": REPRESENTATIONS, "guidance": JUDGES}
-SECTIONS = (*_KINDS, "cameras", "optimize")
+SECTIONS = (*_KINDS, "cameras", "optimize", "reference")
 """What a stage completes by the run's own."""
 
 

@@ -36,6 +36,7 @@ from .judging import (
 from .loss_scale import LossScaler
 from .out_of_memory import stopping
 from .placing import place_look, place_tree
+from .reference import compare
 from .sentinel import first_non_finite, stop_if_non_finite
 from .stage import Stage
 from .state import RunState
@@ -113,6 +114,8 @@ class Session:
         with section("regularise"):
             losses = stage.representation.regularise(render, stage.progress(step))
             losses |= fidelity(stage, step, found[0])
+        away, numbers = compare(stage, step, section)
+        losses |= away
         with section("backward"):
             self._pull_back(found, losses, params)
         grads = {k: p.grad for k, p in params.items() if p.grad is not None}
@@ -125,7 +128,8 @@ class Session:
             checked |= {one.name(f"guidance.{k}"): v for k, v in one.cotangents.items()}
         checked |= {f"regulariser.{k}": v for k, v in losses.items()}
         checked |= {f"gradient.{k}": v for k, v in grads.items()}
-        log, guidance = merged_log(stage, found), merged_state(stage, self.guidance_state, found)
+        log = merged_log(stage, found) | numbers
+        guidance = merged_state(stage, self.guidance_state, found)
         return Grads(grads, views, render, losses, log, guidance, checked, tuple(found))
 
     def _pull_back(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from ..core.streams import Streams
 from ..priors.base import Embedded, Prior
 from .needs import DRAWN, check_medium, check_needs, check_sees
 from .options import OptimizeOptions
+from .reference import Reference
 from .terms import Mix, Term, active, check_terms
 
 CPU = torch.device("cpu")
@@ -57,6 +58,7 @@ class Stage:
             first. mix: how they become one; see terms.
         part: which part of the scene is judged, where it has several; see Look.part.
         original: of an edit, what there was before: rendered from where the scene is rendered, never changed.
+        reference: a picture that the scene is to look like from one camera.
     """
 
     prior: Prior
@@ -76,6 +78,7 @@ class Stage:
     mix: Mix = "sum"
     original: Original | None = None
     part: int = 0
+    reference: Reference | None = None
 
     def __post_init__(self):
         if self.terms:
@@ -137,10 +140,7 @@ class Stage:
         views = self.options.views
         cameras = of_objects(self.sampler, self.streams, step, views, self.particles)
         ids, (height, width) = list(range(views * self.particles)), self.size(step)
-        jitter = offset = None
-        if self.options.jitter and self.backdrop is None:
-            u = self.streams.uniform((height, width, 3), "rays", step=step, ids=ids).float()
-            jitter, offset = u[..., :2] - 0.5, u[..., 2]
+        jitter, offset = self._ray_offsets(step, (height, width), ids)
         return Look(
             cameras,
             (height, width),
@@ -151,6 +151,25 @@ class Stage:
             group=self._objects(views),
             part=self.part,
         )
+
+    def reference_look(self, step: int) -> Look:
+        """The request for the reference's view of each particle, square: as pure a function as `look`, whose numbers
+        it leaves alone."""
+        assert self.reference is not None, "there is a reference"
+        side, first = self.size(step)[0], self.options.views * self.particles
+        ids = list(range(first, first + self.particles))
+        jitter, offset = self._ray_offsets(step, (side, side), ids)
+        look = self.reference.look(side, self._backgrounds(step, ids))
+        return replace(look, jitter=jitter, ray_offset=offset)
+
+    def _ray_offsets(
+        self, step: int, size: tuple[int, int], ids: list[int]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """(jitter, ray_offset) of training views, see Look."""
+        if not self.options.jitter or self.backdrop is not None:
+            return None, None
+        u = self.streams.uniform((*size, 3), "rays", step=step, ids=ids).float()
+        return u[..., :2] - 0.5, u[..., 2]
 
     def _backgrounds(self, step: int, ids: list[int]) -> Tensor:
         if self.backdrop is not None:
