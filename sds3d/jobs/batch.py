@@ -19,7 +19,6 @@ from .execute import Finisher, execute
 from .export import wanted
 from .fitting import check_capture
 from .referencing import check_reference
-from .regions import settled
 from .runfolder import RunFolder
 from .schema import RunConfig
 
