@@ -157,3 +157,11 @@ def test_metrics_on_a_full_disk_say_what_to_do(tmp_path):
     path.symlink_to("/dev/full")
     with pytest.raises(RunFolderError, match="Free some space"), metrics.MetricsWriter(path) as writer:
         writer.append({"step": 1})
+
+
+def test_the_texture_of_an_obj_is_no_asset_of_its_own(tmp_path):
+    folder = small_folder(tmp_path)
+    for name in ("asset.obj", "asset.mtl", "asset.png", "asset_2.png"):
+        (folder.path / name).write_bytes(b"")
+    assert list(folder.assets()) == ["obj"]
+    assert [list(files) for files in folder.particles()] == [["obj"], ["png"]]

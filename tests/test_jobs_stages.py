@@ -112,7 +112,8 @@ def test_stages_have_the_options_of_a_run():
         ("- {name: a, guidance: {cfg_scal: 3}}", 4, "cfg_scale"),
         ("- {name: a/b}", 4, "name"),
         ("- {representation: grid}", 4, "name"),
-        ("- {name: a}\n  - {name: A}", None, "stages[0] and stages[1] are both named 'A'"),
+        ("- {name: a}\n  - {name: A}", None, "stages[0] and stages[1] are named 'a' and 'A'"),
+        ("- {name: a}\n  - {name: a}", None, "stages[0] and stages[1] are both named 'a'"),
     ],
 )
 def test_errors_name_the_stage(stages, line, told):

@@ -1,5 +1,9 @@
 """report.html: self-contained, escaped, with its curves."""
 
+import base64
+import re
+from xml.etree import ElementTree
+
 import pytest
 from sds3d.apps.report import write_report
 from sds3d.apps.report.curves import line_chart, split_bar, thin
@@ -25,6 +29,35 @@ def test_a_report_of_a_run_that_failed(tmp_path):
     folder.set_status(Status("failed", "it broke", 3, 8))
     write_report(folder)
     assert "it broke" in folder.report.read_text()
+
+
+def test_the_report_shows_what_was_planned_and_where_stages_meet(tmp_path):
+    stages = [
+        {"name": "rough", "optimize": {"steps": 4}},
+        {"name": "fine", "optimize": {"steps": 3}, "guidance": {"cfg_scale": {"linear": [6, 2]}}},
+    ]
+    folder = small_folder(tmp_path, stages=stages)
+    execute(folder, finishers=[write_report])
+    page = folder.report.read_text()
+    (plan,) = re.findall('data:image/svg\\+xml;base64,([^"]+)"', page)
+    drawn = ElementTree.fromstring(base64.b64decode(plan))
+    words = [t.text for t in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"guidance.cfg_scale", "rough", "fine", "step 7"} <= set(words)
+    chart = page[page.index('aria-label="residual"') :]
+    chart = chart[: chart.index("</svg>")]
+    first, second = re.findall('<polyline points="([^"]+)"', chart)
+    assert (len(first.split()), len(second.split())) == (4, 3)
+    seams = re.findall('<line x1="([^"]+)"[^>]*class="seam"/><text[^>]*>([^<]+)<', chart)
+    assert [name for _, name in seams] == ["rough", "fine"]
+    assert second.startswith(seams[1][0] + ",")
+
+
+def test_a_curve_of_one_stage_alone_has_its_name():
+    chart = line_chart("x", [(5, 1.0), (6, 2.0)], seams=[("a", 1), ("b", 5), ("c", 7)])
+    assert chart.count("<polyline") == 1
+    assert ">b<" in chart
+    assert ">a<" not in chart
+    assert ">c<" not in chart
 
 
 def test_prompts_with_markup_stay_words(tmp_path):

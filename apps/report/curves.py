@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from html import escape
 
@@ -10,13 +11,18 @@ WIDTH, HEIGHT, MARGIN = 360, 150, 34
 
 
 def line_chart(
-    title: str, points: Sequence[tuple[float, float]], log_scale: bool = False, axis: str = "step"
+    title: str,
+    points: Sequence[tuple[float, float]],
+    log_scale: bool = False,
+    axis: str = "step",
+    seams: Sequence[tuple[str, float]] = (),
 ) -> str:
     """One curve with its range written at the axes.
 
     Args:
         points: (x, y) in order of x; non-finite ones are left out.
         log_scale: logarithmic y axis where all values are positive. axis: name of x.
+        seams: name and first x of each part; the curve is broken between them.
 
     Returns:
         An <svg> element, or "" when fewer than two points are left.
@@ -33,7 +39,6 @@ def line_chart(
         (MARGIN + (right - MARGIN) * (x - xs[0]) / span_x, bottom - (bottom - 24) * (y - low) / span_y)
         for x, y in zip(xs, ys, strict=True)
     ]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in place)
     ends = [10**v if use_log else v for v in (low, high)]
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">'
@@ -43,8 +48,25 @@ def line_chart(
         f'<text x="{MARGIN - 4}" y="28" class="tick end">{ends[1]:.3g}</text>'
         f'<text x="{MARGIN - 4}" y="{bottom}" class="tick end">{ends[0]:.3g}</text>'
         f'<text x="{right}" y="{HEIGHT - 6}" class="tick end">{escape(axis)} {xs[-1]:g}</text>'
-        f'<polyline points="{path}"/></svg>'
+        f"{_parts(place, xs, seams or [('', xs[0])])}</svg>"
     )
+
+
+def _parts(
+    place: Sequence[tuple[float, float]], xs: Sequence[float], seams: Sequence[tuple[str, float]]
+) -> str:
+    """The curve of each part by itself, under the part's name."""
+    out, starts = "", [bisect_left(xs, x) for _, x in seams]
+    for (name, _), first, last in zip(seams, starts, [*starts[1:], len(xs)], strict=True):
+        if first == last:
+            continue
+        at = place[first][0]
+        if name:
+            out += f'<line x1="{at:.1f}" y1="24" x2="{at:.1f}" y2="{HEIGHT - 20}" class="seam"/>'
+            out += f'<text x="{at + 2:.1f}" y="33" class="tick">{escape(name)}</text>'
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in place[first:last])
+        out += f'<polyline points="{path}"/>'
+    return out
 
 
 def thin(points: Sequence[tuple[float, float]], most: int = 400) -> list[tuple[float, float]]:

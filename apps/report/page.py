@@ -11,9 +11,11 @@ from typing import Any
 
 from sds3d.jobs import metrics
 from sds3d.jobs.runfolder import RunFolder
+from sds3d.jobs.schema import RunConfig
 from sds3d.jobs.separating import heard, sound_files
 
 from .curves import line_chart, split_bar, thin
+from .schedules import drawing, lengths, panels
 
 _CURVES = {"residual": True, "gradient": True, "t": False, "alpha": False, "reference_psnr": False}
 """Metrics drawn first, and whether on a logarithmic axis; losses follow."""
@@ -58,9 +60,9 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(status.updated)),
         "contact": data_uri(folder.contact),
         "before_after": data_uri(folder.before_after),
+        "reference_view": data_uri(folder.reference_view),
         "turntable": data_uri(folder.turntable),
         "sounds": sounds(folder, heard(config)),
-        "reference_view": data_uri(folder.reference_view),
         "previews": [(p.stem, data_uri(p)) for p in _some(sorted(folder.previews.glob("*render*.png")), 8)],
         "gradients": [
             (p.stem, data_uri(p))
@@ -68,6 +70,7 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
             for p in _some(sorted(folder.previews.glob(f"*_{name}.png")), 6)
         ],
         "curves": [*curves(rows), *by_time(rows)],
+        "planned": planned(config),
         "timings": timings(rows),
         "calls": network_calls(rows),
         "assets": [
@@ -98,7 +101,11 @@ def data_uri(path: Path) -> str:
     """A file as a data URI, "" when it is not there."""
     if not path.is_file():
         return ""
-    return f"data:{_MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return _uri(_MIME[path.suffix], path.read_bytes())
+
+
+def _uri(mime: str, data: bytes) -> str:
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
 
 
 def curves(rows: list[dict[str, Any]]) -> list[str]:
@@ -109,8 +116,27 @@ def curves(rows: list[dict[str, Any]]) -> list[str]:
     charts = []
     for key, log_scale in wanted:
         points = [(row["step"], row[key]) for row in rows if isinstance(row.get(key), int | float)]
-        charts.append(line_chart(key.removeprefix("loss_"), thin(points), log_scale))
+        charts.append(line_chart(key.removeprefix("loss_"), thin(points), log_scale, seams=seams(rows)))
     return [c for c in charts if c]
+
+
+def seams(rows: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    """Name and first step of each stage, for runs that have some."""
+    first: dict[str, float] = {}
+    for row in rows:
+        if "stage" in row:
+            first.setdefault(row["stage"], row["step"])
+    return list(first.items())
+
+
+def planned(config: RunConfig) -> str:
+    """What changes over the steps as an SVG picture's data URI; it has styles of its own, which an <img> keeps in.
+
+    "" where no guidance runs: of photographs that are fitted.
+    """
+    if config.capture is not None:
+        return ""
+    return _uri("image/svg+xml", drawing(panels(config), lengths(config)).encode())
 
 
 def by_time(rows: list[dict[str, Any]]) -> list[str]:

@@ -126,11 +126,17 @@ def _schedules(options: object, prefix: str) -> Iterator[tuple[str, Schedule]]:
             yield from _schedules(value, f"{prefix}.{name}")
 
 
+def lengths(config: RunConfig) -> list[tuple[str, int]]:
+    """Name, "" where there is one, and steps of each stage."""
+    names = config.stage_names()
+    return [(name, own.optimize.steps) for name, own in zip(names, config.in_stages(), strict=True)]
+
+
 def drawing(found: Sequence[Panel], stages: Sequence[tuple[str, int]]) -> str:
     """All panels as one SVG document.
 
     Args:
-        stages: name, "" where there is one, and steps of each.
+        stages: see `lengths`.
     """
     rows = math.ceil(len(found) / COLUMNS)
     width, height = COLUMNS * WIDTH, rows * HEIGHT

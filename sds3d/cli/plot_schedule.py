@@ -17,7 +17,7 @@ def command(
     out: Path | None = typer.Option(None, "--out", help="SVG file to write; any browser shows it."),
 ) -> None:
     """Draw t, its weight, guidance scale, resolution and learning rates over the steps; warn of bad combinations."""
-    from sds3d.apps.report.schedules import drawing, panels
+    from sds3d.apps.report.schedules import drawing, lengths, panels
 
     from ..assetio.files import write_atomic
     from ..core.errors import ConfigError
@@ -28,9 +28,7 @@ def command(
         raise ConfigError(f"writes SVG, so the file has to end in .svg, got {out}.", key="--out")
     config = configs.from_words(words)
     found = panels(config)
-    stages = [
-        (name, own.optimize.steps) for name, own in zip(config.stage_names(), config.in_stages(), strict=True)
-    ]
+    stages = lengths(config)
     columns = [
         (index, share) for index in range(len(stages)) for share in ((0.0, 1.0) if config.stages else SHARES)
     ]

@@ -242,7 +242,10 @@ class RunFolder:
 
         name = particle_name("asset", index)
         found = {kind: self.path / f"{name}{suffix}" for kind, suffix in KINDS.items()}
-        return {kind: path for kind, path in found.items() if path.is_file()}
+        there = {kind: path for kind, path in found.items() if path.is_file()}
+        if "obj" in there:  # the picture beside it is its texture
+            there.pop("png", None)
+        return there
 
 
 def particle_name(stem: str, index: int) -> str:

@@ -308,9 +308,11 @@ class RunConfig(Options):
         names = [stage.name.lower() for stage in self.stages]
         for index, name in enumerate(names):
             if (first := names.index(name)) < index:
+                one, other = self.stages[first].name, self.stages[index].name
+                alike = f"are both named {one!r}" if one == other else f"are named {one!r} and {other!r}"
                 raise ValueError(
-                    f"stages[{first}] and stages[{index}] are both named {self.stages[index].name!r}; give one another "
-                    "name, for its folder is called by it (capitals do not count)"
+                    f"stages[{first}] and stages[{index}] {alike}; give one another name: folders are called by them, "
+                    "and on many disks capitals do not count"
                 )
         return self
 
