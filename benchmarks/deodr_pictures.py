@@ -30,7 +30,7 @@ def ours(vertices: torch.Tensor, faces: torch.Tensor, colors: torch.Tensor, weig
     partners, cameras, side = topology(faces, len(vertices)), orbit([0.0], 0.0), weight.shape[0]
     start = time.thread_time()
     seen = rasterize(place, faces, cameras, (side, side))
-    shown = torch.where((seen.face >= 0)[..., None], interpolate(paint, seen, faces), 1.0)
+    shown = interpolate(paint, seen, faces) + (seen.face < 0)[..., None]  # white behind
     image = antialias(shown, seen, place, faces, cameras, partners=partners)
     middle = time.thread_time()
     (image[0] * weight).sum().backward()

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raster_cases import implementations
 from sds3d.representations.raster import triangles_texture_twin, triangles_twin
+from sds3d.representations.raster.dispatch import native_module
 from sds3d.representations.raster.triangles import Fragments, camera_positions, interpolate, rasterize
 from sds3d.representations.raster.triangles_texture import pyramid, texture
 from torch.autograd import gradcheck
@@ -40,6 +41,26 @@ def test_the_twins_barycentrics_and_depth_have_the_derivatives_of_finite_differe
     assert gradcheck(
         lambda p, f: triangles_twin.locate(p, faces, f, face), inputs, rtol=1e-4, atol=1e-6, fast_mode=True
     )
+
+
+@pytest.mark.skipif(native_module()[0] is None, reason=native_module()[1])
+@settings(max_examples=20)
+@given(seed=seeds, count=st.integers(0, 40))
+def test_vertices_are_placed_as_the_twin_does_to_the_last_bit(seed, count) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    vertices, upstream = (
+        torch.randn(count, 3, generator=generator),
+        torch.randn(2, count, 3, generator=generator),
+    )
+    placed, gradients = [], []
+    for choice, kind in (("twin", torch.float32), ("twin", torch.float64), ("native", torch.float32)):
+        cameras = views(seed)
+        leaves = [vertices.to(kind, copy=True).requires_grad_(), cameras.c2w.requires_grad_()]
+        placed.append(camera_positions(leaves[0], cameras, implementation=choice))
+        gradients.append(torch.autograd.grad((placed[-1] * upstream).sum(), leaves))
+    assert torch.equal(placed[0], placed[2])
+    for twin, native in zip(gradients[1], gradients[2], strict=True):
+        torch.testing.assert_close(native.double(), twin.double(), rtol=1e-6, atol=1e-6)
 
 
 @in_kernels

@@ -74,6 +74,19 @@ def gaussians_backward(
 # The triangle functions answer -1 when done, -2 for NaN or infinity, -3 for an index that fits no array. Pixels are
 # (B, H, W); positions (B, V, 3) are in camera axes; faces (F, 3).
 
+def triangles_place(vertices: Floats, c2w: Floats, positions: Floats, threads: int) -> None:
+    """Write positions (B, V, 3) of vertices (V, 3) seen by cameras (B, 4, 4)."""
+
+def triangles_place_backward(
+    vertices: Floats,
+    c2w: Floats,
+    upstream: Floats,
+    to_vertices: Floats | None,
+    to_c2w: Floats | None,
+    threads: int,
+) -> None:
+    """Write the gradients that are given."""
+
 def triangles_forward(
     positions: Floats,
     faces: NDArray[np.int64],

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int, Int32
 from torch import Tensor
 
 from sds3d.core.cameras import Cameras
 
 from . import triangles_native, triangles_nvdiffrast, triangles_twin
-from .dispatch import Implementation, RasterError
+from .dispatch import Implementation, RasterError, native_module
 from .triangles_checks import (
     call,
     check_faces,
@@ -82,7 +83,7 @@ def rasterize(
         raise RasterError(
             f"rasterize: {len(cameras)} cameras, image size {tuple(size)}, near {near}: all must be positive"
         )
-    positions, focal = seen_by(vertices, cameras, size)
+    positions, focal = seen_by(vertices, cameras, size, implementation)
 
     def check() -> None:
         check_place("rasterize", vertices, faces, cameras)
@@ -139,25 +140,25 @@ def interpolate(
     )
 
 
-def camera_positions(vertices: Float[Tensor, "v 3"], cameras: Cameras) -> Float[Tensor, "b v 3"]:
-    """(B, V, 3) vertices in camera axes right, down, forward; c2w is taken as rigid.
-
-    Element by element: vertices at the same place come to the same place, to the last bit, so that a mesh
-    whose vertices are doubled along a seam has no gaps there.
-    """
-    c2w = cameras.c2w.to(vertices.dtype)
-    offset = vertices[None] - c2w[:, None, :3, 3]
-    x, y, z = offset.split(1, dim=2)
-    rows = c2w[:, None, :3, :3]
-    upright = x * rows[:, :, 0] + y * rows[:, :, 1] + z * rows[:, :, 2]
-    return upright * upright.new_tensor([1.0, -1.0, -1.0])
+def camera_positions(
+    vertices: Float[Tensor, "v 3"], cameras: Cameras, *, implementation: Implementation = "auto"
+) -> Float[Tensor, "b v 3"]:
+    """(B, V, 3) vertices in camera axes right, down, forward, by the native kernel or, elsewhere, by the twin."""
+    by_kernel = implementation in ("auto", "native") and vertices.device.type == "cpu"
+    if by_kernel and vertices.dtype == torch.float32 and native_module()[0] is not None:
+        return triangles_native.place(vertices, cameras.c2w.float())
+    return triangles_twin.place(vertices, cameras.c2w.to(vertices.dtype))
 
 
 def seen_by(
-    vertices: Float[Tensor, "v 3"], cameras: Cameras, size: tuple[int, int]
+    vertices: Float[Tensor, "v 3"],
+    cameras: Cameras,
+    size: tuple[int, int],
+    implementation: Implementation = "auto",
 ) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, " b"]]:
     """What the kernels take: vertices in camera axes and focal lengths in pixels."""
-    return camera_positions(vertices, cameras), cameras.focal(size[0]).to(vertices.dtype)
+    positions = camera_positions(vertices, cameras, implementation=implementation)
+    return positions, cameras.focal(size[0]).to(vertices.dtype)
 
 
 def check_place(function: str, vertices: Tensor, faces: Tensor, cameras: Cameras) -> None:

@@ -96,7 +96,7 @@ def antialias(
         partners = topology(faces, len(vertices), implementation=implementation)
     if partners.shape != faces.shape:
         raise RasterError(f"antialias: partners is {tuple(partners.shape)}, faces {tuple(faces.shape)}")
-    positions, focal = seen_by(vertices, cameras, (face.shape[1], face.shape[2]))
+    positions, focal = seen_by(vertices, cameras, (face.shape[1], face.shape[2]), implementation)
 
     def check() -> None:
         check_place("antialias", vertices, faces, cameras)

@@ -18,6 +18,11 @@ from sds3d.core.errors import NonFiniteError
 from .dispatch import RasterError, instruction_level, native_module
 
 
+def place(vertices: Tensor, c2w: Tensor) -> Tensor:
+    """See triangles_twin.place."""
+    return _Place.apply(vertices, c2w)
+
+
 def rasterize(
     positions: Tensor, faces: Tensor, focal: Tensor, size: tuple[int, int], near: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,6 +84,25 @@ def _run(function: str, *arguments: Any) -> None:
         raise NonFiniteError("a triangle function got NaN or infinity")
     if status == -3:
         raise RasterError("a triangle function got an index that fits no array")
+
+
+class _Place(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, vertices, c2w):
+        positions = torch.empty(len(c2w), *vertices.shape)
+        _run("triangles_place", vertices, c2w, positions, torch.get_num_threads())
+        ctx.save_for_backward(vertices, c2w)
+        return positions
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream):
+        inputs = ctx.saved_tensors
+        needed = [
+            torch.empty(t.shape) if n else None for t, n in zip(inputs, ctx.needs_input_grad, strict=True)
+        ]
+        _run("triangles_place_backward", *inputs, upstream, *needed, torch.get_num_threads())
+        return tuple(needed)
 
 
 class _Rasterize(torch.autograd.Function):

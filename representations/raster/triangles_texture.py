@@ -90,7 +90,7 @@ def mip_level(
         if uv.ndim == 2:
             check_faces("mip_level", faces, len(vertices))
             uv = uv[faces.long()]
-        positions, focal = seen_by(vertices, cameras, (face.shape[1], face.shape[2]))
+        positions, focal = seen_by(vertices, cameras, (face.shape[1], face.shape[2]), implementation)
         return call(
             "mip_level",
             implementation,

@@ -169,6 +169,7 @@ static int64_t forward(In positions, Faces faces, In focal, IntOut face, Out bar
 
 void register_triangles_pixels(nb::module_ &m);
 void register_triangles_edges(nb::module_ &m);
+void register_triangles_place(nb::module_ &m);
 void register_triangles_texture(nb::module_ &m);
 
 void register_triangles(nb::module_ &m) {
@@ -176,6 +177,7 @@ void register_triangles(nb::module_ &m) {
     m.def("triangles_forward", &triangles::forward, "positions"_a, "faces"_a, "focal"_a, "face"_a, "barycentric"_a,
           "depth"_a, "near"_a, "threads"_a, "level"_a,
           "Draw into face, barycentric and depth. -1: done; -2: not finite; -3: an index is wrong.");
+    register_triangles_place(m);
     register_triangles_pixels(m);
     register_triangles_edges(m);
     register_triangles_texture(m);

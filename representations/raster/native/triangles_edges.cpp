@@ -62,42 +62,44 @@ struct Picture {
     Scene scene;
     const int64_t *partners;  // (F, 3)
     const float *depth;       // (B, H, W)
-    // What follows from the others, by `prepare`. (B, F): 1 where corners run clockwise in the image, -1 where
-    // counter-clockwise, 0 edge-on; (B, F, 3): the face beyond an edge inside the surface, else -1.
+    // (B, F): 1 where corners run clockwise in the image, -1 where counter-clockwise, 0 edge-on. Found when asked for:
+    // few faces lie at an outline. Threads that ask for the same one write the same.
     std::vector<int8_t> facing = {};
-    std::vector<int32_t> inner = {};
 
-    void prepare(int threads) {
-        const int64_t count = scene.face_count;
-        facing.resize(size_t(scene.views) * count);
-        inner.resize(3 * facing.size());
-#pragma omp parallel for schedule(dynamic) num_threads(std::min(threads, scene.views)) if (threads > 1 && scene.views > 1)
-        for (int view = 0; view < scene.views; view++) {
-            int8_t *sign = facing.data() + view * count;
-            for (int64_t f = 0; f < count; f++) {
-                Vec p[3];
-                for (int i = 0; i < 3; i++) p[i] = Vec::of(scene.position(view, scene.faces[3 * f + i]));
-                const double volume = at(cross(p[1], p[2]), p[0]);
-                sign[f] = volume > 0 ? 1 : volume < 0 ? -1 : 0;
-            }
-            int32_t *beyond = inner.data() + 3 * view * count;
-            for (int64_t h = 0; h < 3 * count; h++) {
-                const int64_t partner = partners[h], f = h / 3, other = partner < 0 ? f : partner / 3;
-                // neighbours that are wound alike run along their edge in opposite directions
-                const bool alike = partner >= 0 && scene.faces[3 * f + (h + 1) % 3] == scene.faces[3 * other + (partner + 2) % 3];
-                const int product = sign[f] * sign[other];
-                beyond[h] = partner >= 0 && (alike ? product > 0 : product < 0) ? int32_t(other) : -1;
-            }
-        }
+    static constexpr int8_t kUnknown = 2;
+
+    void prepare() { facing.assign(size_t(scene.views) * scene.face_count, kUnknown); }
+
+    int side(int view, int64_t face) {
+        int8_t &known = facing[view * scene.face_count + face];
+        const int8_t found = __atomic_load_n(&known, __ATOMIC_RELAXED);
+        if (found != kUnknown) return found;
+        Vec p[3];
+        for (int i = 0; i < 3; i++) p[i] = Vec::of(scene.position(view, scene.faces[3 * face + i]));
+        const double volume = at(cross(p[1], p[2]), p[0]);
+        const int8_t sign = volume > 0 ? 1 : volume < 0 ? -1 : 0;
+        __atomic_store_n(&known, sign, __ATOMIC_RELAXED);
+        return sign;
     }
 
-    bool neighbours(int view, int64_t face1, int64_t face2) const {
-        const int32_t *beyond = inner.data() + 3 * (view * scene.face_count + face1);
-        return beyond[0] == face2 || beyond[1] == face2 || beyond[2] == face2;
+    // Whether the edge at `half` lies inside the surface as it is seen: the face beyond it looks the same way.
+    bool goes_on(int view, int64_t half) {
+        const int64_t partner = partners[half], f = half / 3, other = partner / 3;
+        if (partner < 0) return false;
+        // neighbours that are wound alike run along their edge in opposite directions
+        const bool alike = scene.faces[3 * f + (half + 1) % 3] == scene.faces[3 * other + (partner + 2) % 3];
+        const int product = side(view, f) * side(view, other);
+        return alike ? product > 0 : product < 0;
+    }
+
+    bool neighbours(int view, int64_t face1, int64_t face2) {
+        for (int64_t half = 3 * face1; half < 3 * face1 + 3; half++)
+            if (partners[half] >= 0 && partners[half] / 3 == face2 && goes_on(view, half)) return true;
+        return false;
     }
 
     // Pixel (y, x) and its right (axis 0) or lower (axis 1) neighbour; the caller has seen that their faces differ.
-    Crossing crossing(int view, int y, int x, int axis) const {
+    Crossing crossing(int view, int y, int x, int axis) {
         const int64_t first = view * scene.plane() + int64_t(y) * scene.width + x;
         const int64_t second = first + (axis ? scene.width : 1);
         const int64_t face1 = scene.face[first], face2 = scene.face[second];
@@ -109,16 +111,16 @@ struct Picture {
         if (c.second_near) std::swap(near, far);
         for (int step = 0; step < kSteps; step++) {
             const int64_t *corner = scene.faces + 3 * c.face;
-            const double side = facing[view * scene.face_count + c.face] > 0 ? 1 : -1;
+            const double sign = side(view, c.face) > 0 ? 1 : -1;
             Vec p[3], n = {0, 0, 0};
             for (int i = 0; i < 3; i++) p[i] = Vec::of(scene.position(view, corner[i]));
             double best = INFINITY;
             for (int i = 0; i < 3; i++) {  // not through the edge it came in by: that one rises
                 const Vec m = cross(p[(i + 1) % 3], p[(i + 2) % 3]);
                 const double at_far = at(m, far);
-                if (side * at_far > 0) continue;
+                if (sign * at_far > 0) continue;
                 const double at_near = at(m, near);
-                if (!(side * (at_near - at_far) > 0)) continue;
+                if (!(sign * (at_near - at_far) > 0)) continue;
                 const double t = at_near / (at_near - at_far);
                 if (!(t < best)) continue;
                 best = t;
@@ -128,12 +130,11 @@ struct Picture {
                 c.far = at_far;
             }
             if (!(best < INFINITY)) return c;
-            const int64_t next = inner[3 * (view * scene.face_count + c.face) + c.edge];
-            if (next < 0) {
+            if (!goes_on(view, 3 * c.face + c.edge)) {
                 c.found = axis ? std::abs(n.y) > std::abs(n.x) : std::abs(n.x) >= std::abs(n.y);
                 return c;
             }
-            c.face = next;
+            c.face = partners[3 * c.face + c.edge] / 3;
         }
         return c;
     }
@@ -146,7 +147,7 @@ struct Picture {
 
 // How much of its neighbour each pixel of a pair takes: share[(pixel, axis)] > 0 goes from the first pixel to the
 // second, < 0 from the second to the first.
-static void find_shares(const Picture &picture, float *share, int threads) {
+static void find_shares(Picture &picture, float *share, int threads) {
     const Scene &s = picture.scene;
     const int64_t rows = int64_t(s.views) * s.height;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
@@ -205,7 +206,7 @@ static int64_t antialias(In positions, Faces faces, Faces partners, In focal, In
     if (!all_finite(s.positions, positions.size()) || !all_finite(s.focal, s.views)) return kNotFinite;
     if (!all_finite(from, image.size())) return kNotFinite;
     if (!picture.sound()) return kBadIndex;
-    picture.prepare(threads);
+    picture.prepare();
     find_shares(picture, shares, threads);
     std::copy(from, from + image.size(), to);
 #pragma omp parallel for schedule(dynamic) num_threads(std::min(threads, s.views)) if (threads > 1 && s.views > 1)
@@ -243,7 +244,7 @@ static void antialias_backward(In positions, Faces faces, Faces partners, In foc
     float *colour = to_image.data(), *place = to_positions.data(), *focal_out = to_focal.data();
     nb::gil_scoped_release release;
     require(picture.sound(), "an index is out of range");
-    picture.prepare(threads);
+    picture.prepare();
     const Scene &s = picture.scene;
     std::copy(up, up + upstream.size(), colour);
 #pragma omp parallel for schedule(dynamic) num_threads(std::min(threads, s.views)) if (threads > 1 && s.views > 1)
