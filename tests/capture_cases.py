@@ -70,8 +70,25 @@ def write_capture(
             else the object is before grey of the value `behind`.
     """
     cameras = around(count)
-    rgb, cover = pictures(mesh or snowman(), cameras, size)
-    names = tuple(f"{k:03d}.png" for k in range(count))
+    seen = pictures(mesh or snowman(), cameras, size)
+    write_views(folder, kind, cameras, seen, frame, alpha, points, behind)
+    return cameras
+
+
+def write_views(
+    folder: Path,
+    kind: str,
+    cameras: Cameras,
+    seen: tuple[Tensor, Tensor],
+    frame: Frame | None = None,
+    alpha: bool = False,
+    points: PointCloud | None = None,
+    behind: float = 1.0,
+) -> None:
+    """The files of a capture; arguments as for write_capture, `seen` as `pictures` gives it."""
+    rgb, cover = seen
+    size = (rgb.shape[-2], rgb.shape[-1])
+    names = tuple(f"{k:03d}.png" for k in range(len(rgb)))
     for k, name in enumerate(names):
         if alpha:
             write_png(folder / "images" / name, rgb[k] / cover[k].clamp_min(1e-6), cover[k])
@@ -81,8 +98,7 @@ def write_capture(
     if kind == "nerfstudio":
         shots = Shots(there, size, tuple(f"images/{name}" for name in names))
         (folder / "transforms.json").write_bytes(encode_nerfstudio(shots))
-        return cameras
+        return
     (folder / "sparse" / "0").mkdir(parents=True)
     for name, data in encode_colmap(Shots(there, size, names), points, kind == "bin").items():
         (folder / "sparse" / "0" / name).write_bytes(data)
-    return cameras

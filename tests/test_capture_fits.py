@@ -373,9 +373,8 @@ def test_a_judge_sees_a_perfect_scene(tmp_path: Path) -> None:
     assert (tmp_path / "sheet.png").is_file()
 
 
-@pytest.mark.parametrize("kind", ["nerfstudio", "bin"])
-def test_an_unknown_checkpoint_is_refused(tmp_path: Path, kind: str) -> None:
-    write_capture(tmp_path / "it", kind, 9, (16, 16))
+def test_an_unknown_checkpoint_is_refused(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", "nerfstudio", 9, (16, 16))
     folder = done(fit_config(tmp_path / "it", tmp_path / "runs", optimize__steps=2))
     text = folder.config_file.read_text().replace("holdout: 8", "holdout: 4")
     folder.config_file.write_text(text)
