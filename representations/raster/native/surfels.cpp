@@ -1,8 +1,9 @@
 // Flat Gaussians on the CPU: what surfels_twin.py defines, forward and backward.
 //
-// Surfels are drawn one after another, nearest first, each over the pixels of its own box; what a pixel has gathered
-// is its state. The backward pass goes the other way and takes the transmittance apart again. A view is one unit of
-// work and every gradient has one slice a view: results do not depend on the number of threads.
+// Surfels are drawn one after another, nearest first, each over the pixels of its own box, eight of a row at a time;
+// what a pixel has gathered is its state. Eights without an open pixel, or without one where the surfel counts, are left
+// at once. The backward pass goes the other way and takes the transmittance apart again. A view is one unit of work and
+// every gradient has one slice a view: results do not depend on the number of threads.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -22,6 +23,9 @@ namespace nb = nanobind;
 #define CLONES
 #define INLINE inline
 #endif
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"  // vector arguments: every such function is inlined
+#endif
 
 namespace surfels {
 
@@ -31,20 +35,40 @@ using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using IntOut = nb::ndarray<int32_t, nb::c_contig, nb::device::cpu>;
 
 constexpr float max_alpha = 0.999f, min_alpha = 1.0f / 255.0f, min_transmittance = 1e-4f, edge_on = 1e-9f;
-constexpr int channels = 10, inputs = 18, lanes = 16;
+constexpr int channels = 10, inputs = 18, lanes = 8;
 
-// exp(-x) for x >= 0, to a few units in the last place; loops over it vectorise. Below 2^-40 it is as good as 0.
-static INLINE float exp_minus(float x) {
-    const float y = std::max(-x * 1.44269504f, -40.0f);
-    const int whole = int(y) - 1;
-    const float f = y - float(whole);  // in (0, 1]
-    const float g = (f - 1.0f) * 0.693147181f;
-    const float p = 1.0f + g * (1.0f + g * (0.5f + g * (0.166666667f + g * (0.0416666667f + g * (0.00833333333f +
-                    g * (0.00138888889f + g * (0.000198412698f + g * 0.0000248015873f)))))));
-    const int32_t bits = (whole + 1 + 127) << 23;
-    float scale;
-    std::memcpy(&scale, &bits, sizeof scale);
-    return scale * p;
+typedef float F __attribute__((vector_size(4 * lanes)));
+typedef int32_t I __attribute__((vector_size(4 * lanes)));  // as a mask: all bits of a lane, or none
+typedef int64_t L __attribute__((vector_size(4 * lanes)));
+
+template <class V, class T>
+static INLINE V load(const T *p) {
+    V v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+template <class V, class T>
+static INLINE void store(T *p, V v) {
+    std::memcpy(p, &v, sizeof v);
+}
+static INLINE F splat(float x) { return x - F{}; }
+static INLINE F keep(I mask, F v) { return (F)(mask & (I)v); }
+static INLINE F magnitude(F v) { return (F)((I)v & 0x7fffffff); }
+static INLINE bool any(I mask) {
+    const L m = (L)mask;
+    return (m[0] | m[1] | m[2] | m[3]) != 0;
+}
+
+// exp(-x) for x >= 0, to a few units in the last place. Below 2^-40 it is as good as 0.
+static INLINE F exp_minus(F x) {
+    F y = x * -1.44269504f;
+    y = y > -40.0f ? y : splat(-40.0f);
+    const I whole = __builtin_convertvector(y, I) - 1;
+    const F f = y - __builtin_convertvector(whole, F);  // in (0, 1]
+    const F g = (f - 1.0f) * 0.693147181f;
+    const F p = 1.0f + g * (1.0f + g * (0.5f + g * (0.166666667f + g * (0.0416666667f + g * (0.00833333333f +
+                g * (0.00138888889f + g * (0.000198412698f + g * 0.0000248015873f)))))));
+    return (F)((whole + 1 + 127) << 23) * p;
 }
 
 struct Scene {
@@ -57,9 +81,10 @@ struct Scene {
     int64_t plane() const { return int64_t(height) * width; }
 };
 
-// One surfel at one pixel.
+// One surfel at eight pixels of a row.
 struct Seen {
-    float k[3], u, v, third, z, weight, alpha, met, counts;
+    F k[3], u, v, third, z, weight, alpha;
+    I met, counts;
 };
 
 struct Surfel {
@@ -75,35 +100,57 @@ struct Surfel {
         for (int j = 0; j < 3; j++) l[j] = y * t[6 + j] - t[3 + j];
     }
 
-    INLINE Seen at(int column) const {
+    INLINE Seen at(F x) const {
         Seen s;
-        const float x = float(column) + 0.5f;
         for (int j = 0; j < 3; j++) s.k[j] = x * t[6 + j] - t[j];
-        const float p0 = s.k[1] * l[2] - s.k[2] * l[1], p1 = s.k[2] * l[0] - s.k[0] * l[2];
-        const float p2 = s.k[0] * l[1] - s.k[1] * l[0];
-        const bool facing = std::fabs(p2) > edge_on;
-        s.third = facing ? p2 : 1.0f;
-        const float inverse = 1.0f / s.third;
+        const F p0 = s.k[1] * l[2] - s.k[2] * l[1], p1 = s.k[2] * l[0] - s.k[0] * l[2];
+        const F p2 = s.k[0] * l[1] - s.k[1] * l[0];
+        const I facing = magnitude(p2) > edge_on;
+        s.third = facing ? p2 : splat(1.0f);
+        const F inverse = 1.0f / s.third;
         s.u = p0 * inverse, s.v = p1 * inverse;
-        const float inside = s.u * s.u + s.v * s.v;
-        const float dx = x - c[0], dy = y - c[1], around = 2.0f * (dx * dx + dy * dy);
-        const bool met = facing && inside <= around;
-        s.met = met ? 1.0f : 0.0f;
-        s.z = met ? t[6] * s.u + t[7] * s.v + t[8] : t[8];
-        s.weight = exp_minus(0.5f * (met ? inside : around));
-        s.alpha = std::min(max_alpha, opacity * s.weight);
-        s.counts = s.alpha >= min_alpha && s.z > near ? 1.0f : 0.0f;
+        const F inside = s.u * s.u + s.v * s.v, dx = x - c[0];
+        const float dy = y - c[1];
+        const F around = 2.0f * (dx * dx + dy * dy);
+        s.met = facing & (inside <= around);
+        s.z = s.met ? t[6] * s.u + t[7] * s.v + t[8] : splat(t[8]);
+        s.weight = exp_minus(0.5f * (s.met ? inside : around));
+        const F covered = opacity * s.weight;
+        s.alpha = covered < max_alpha ? covered : splat(max_alpha);
+        s.counts = (s.alpha >= min_alpha) & (s.z > near);
         return s;
     }
 };
 
+// Rows of pixels as the kernels hold them: one after another the planes of a row, which eights may run out of.
+struct Rows {
+    int planes, stride;
+    std::vector<float> values;
+
+    Rows(int planes, int height, int width)
+        : planes(planes), stride((width + 2 * lanes - 1) / lanes * lanes), values(size_t(planes) * stride * height) {}
+
+    float *at(int y, int plane) { return values.data() + (size_t(y) * planes + plane) * stride; }
+    void take(int plane, const float *from, int height, int width) {
+        for (int y = 0; y < height; y++) std::copy_n(from + int64_t(y) * width, width, at(y, plane));
+    }
+    void give(int plane, float *to, int height, int width) {
+        for (int y = 0; y < height; y++) std::copy_n(at(y, plane), width, to + int64_t(y) * width);
+    }
+};
+
+static INLINE I columns_from(int left) { return left + I{0, 1, 2, 3, 4, 5, 6, 7}; }
+static INLINE F centres(I columns) { return __builtin_convertvector(columns, F) + 0.5f; }
+
 CLONES static void draw(const Scene &s, int view, float *out, int32_t *last) {
+    constexpr int through_at = 9, open_at = 10, last_at = 11;  // a mask and an index among floats
     const int64_t plane = s.plane();
-    float *const through = out + 9 * plane;
-    std::fill(out, out + 9 * plane, 0.0f);
-    std::fill(through, through + plane, 1.0f);
-    std::fill(last, last + plane, 0);
-    std::vector<float> open(plane, 1.0f);
+    Rows rows(12, s.height, s.width);
+    for (int y = 0; y < s.height; y++) {
+        std::fill_n(rows.at(y, through_at), s.width, 1.0f);
+        std::memset(rows.at(y, open_at), 0xff, sizeof(float) * s.width);
+    }
+    const size_t step = rows.stride;
     for (int64_t rank = 0; rank < s.count; rank++) {
         const int64_t i = s.order[view * s.count + rank];
         if (i < 0) break;
@@ -112,31 +159,49 @@ CLONES static void draw(const Scene &s, int view, float *out, int32_t *last) {
         Surfel surfel(s, view, i);
         for (int y = box[1]; y < box[3]; y++) {
             surfel.row(y);
-            const int64_t line = int64_t(y) * s.width;
-#pragma omp simd
-            for (int x = box[0]; x < box[2]; x++) {
-                const int64_t at = line + x;
-                const Seen seen = surfel.at(x);
-                const float t = through[at], next = t * (1.0f - seen.alpha);
-                const float counts = seen.counts * open[at];
-                const float drawn = next > min_transmittance ? counts : 0.0f;
-                open[at] = counts > drawn ? 0.0f : open[at];
-                const float w = drawn * seen.alpha * t, z = seen.z;
-                out[8 * plane + at] += w * (z * z * (1.0f - t) + out[7 * plane + at] - 2.0f * z * out[6 * plane + at]);
-                for (int c = 0; c < 6; c++) out[c * plane + at] += w * value[c];
-                out[6 * plane + at] += w * z;
-                out[7 * plane + at] += w * z * z;
-                through[at] = drawn > 0.0f ? next : t;
-                last[at] = drawn > 0.0f ? int32_t(rank + 1) : last[at];
+            float *const row = rows.at(y, 0);
+            for (int left = box[0]; left < box[2]; left += lanes) {
+                float *const at = row + left;
+                const I columns = columns_from(left), open = load<I>(at + open_at * step) & (columns < box[2]);
+                if (!any(open)) continue;
+                const Seen seen = surfel.at(centres(columns));
+                const I counts = seen.counts & open;
+                if (!any(counts)) continue;
+                const F t = load<F>(at + through_at * step), next = t * (1.0f - seen.alpha);
+                const I drawn = counts & (next > min_transmittance);
+                store(at + open_at * step, load<I>(at + open_at * step) & (drawn | ~counts));
+                const F w = keep(drawn, seen.alpha * t), z = seen.z;
+                const F first = load<F>(at + 6 * step), second = load<F>(at + 7 * step);
+                store(at + 8 * step,
+                      load<F>(at + 8 * step) + w * (z * z * (1.0f - t) + second - 2.0f * z * first));
+                for (int c = 0; c < 6; c++) store(at + c * step, load<F>(at + c * step) + w * value[c]);
+                store(at + 6 * step, first + w * z);
+                store(at + 7 * step, second + w * z * z);
+                store(at + through_at * step, drawn ? next : t);
+                store(at + last_at * step, drawn ? int32_t(rank + 1) - I{} : load<I>(at + last_at * step));
             }
         }
     }
+    for (int c = 0; c < channels; c++) rows.give(c, out + c * plane, s.height, s.width);
+    for (int y = 0; y < s.height; y++)
+        std::memcpy(last + int64_t(y) * s.width, rows.at(y, last_at), sizeof(int32_t) * s.width);
 }
 
 // Gradients of one view; to[18]: transform 9, centre 2, opacity, values 6 of each surfel.
 CLONES static void pull_back(const Scene &s, int view, const float *out, const int32_t *last, const float *g, float *to) {
+    // after the gradients: sums of depth and depth², 1 - transmittance, transmittance, what lies behind, where it ended
+    constexpr int first_at = 10, second_at = 11, all_at = 12, through_at = 13, behind_at = 14, last_at = 15;
     const int64_t plane = s.plane();
-    std::vector<float> through(out + 9 * plane, out + 10 * plane), behind(plane, 0.0f);
+    Rows rows(16, s.height, s.width);
+    for (int c = 0; c < channels; c++) rows.take(c, g + c * plane, s.height, s.width);
+    rows.take(first_at, out + 6 * plane, s.height, s.width);
+    rows.take(second_at, out + 7 * plane, s.height, s.width);
+    rows.take(through_at, out + 9 * plane, s.height, s.width);
+    for (int y = 0; y < s.height; y++) {
+        for (int x = 0; x < s.width; x++) rows.at(y, all_at)[x] = 1.0f - rows.at(y, through_at)[x];
+        std::memcpy(rows.at(y, last_at), last + int64_t(y) * s.width, sizeof(int32_t) * s.width);
+    }
+    const size_t step = rows.stride;
     std::fill(to, to + inputs * s.count, 0.0f);
     int64_t drawn = 0;
     while (drawn < s.count && s.order[view * s.count + drawn] >= 0) drawn++;
@@ -146,52 +211,57 @@ CLONES static void pull_back(const Scene &s, int view, const float *out, const i
         const int32_t *box = s.box + 4 * (view * s.count + i);
         Surfel surfel(s, view, i);
         const float *t = surfel.t;
-        float a[inputs][lanes] = {};  // each lane sums its own pixels, so that the loop vectorises
+        F a[inputs] = {};
         for (int y = box[1]; y < box[3]; y++) {
             surfel.row(y);
             const float *l = surfel.l;
-            const int64_t line = int64_t(y) * s.width;
-            for (int left = box[0]; left < box[2]; left += lanes)
-#pragma omp simd
-            for (int lane = 0; lane < std::min(lanes, box[2] - left); lane++) {
-                const int x = left + lane;
-                const int64_t at = line + x;
-                const Seen n = surfel.at(x);
-                const float on = rank < last[at] ? n.counts : 0.0f;
-                const float alpha = on * n.alpha, rest = 1.0f / (1.0f - alpha), before = through[at] * rest;
-                const float w = alpha * before, z = n.z;
-                const float all = 1.0f - out[9 * plane + at], first = out[6 * plane + at], second = out[7 * plane + at];
-                const float g_z = g[6 * plane + at], g_d = g[8 * plane + at];
-                float said = g_z * z + g_d * (z * z * all + second - 2.0f * z * first) - g[9 * plane + at];
+            float *const row = rows.at(y, 0);
+            for (int left = box[0]; left < box[2]; left += lanes) {
+                float *const at = row + left;
+                const I columns = columns_from(left);
+                const I reached = (load<I>(at + last_at * step) > int32_t(rank)) & (columns < box[2]);
+                if (!any(reached)) continue;
+                const F px = centres(columns);
+                const Seen n = surfel.at(px);
+                const I on = n.counts & reached;
+                if (!any(on)) continue;
+                const F alpha = keep(on, n.alpha), rest = 1.0f / (1.0f - alpha);
+                const F before = load<F>(at + through_at * step) * rest, w = alpha * before, z = n.z;
+                const F all = load<F>(at + all_at * step), first = load<F>(at + first_at * step);
+                const F g_z = load<F>(at + 6 * step), g_d = load<F>(at + 8 * step);
+                F said = g_z * z + g_d * (z * z * all + load<F>(at + second_at * step) - 2.0f * z * first) -
+                         load<F>(at + 9 * step);
 #pragma GCC unroll 6
                 for (int c = 0; c < 6; c++) {
-                    said += g[c * plane + at] * value[c];
-                    a[12 + c][lane] += w * g[c * plane + at];
+                    const F g_c = load<F>(at + c * step);
+                    said += g_c * value[c];
+                    a[12 + c] += w * g_c;
                 }
-                const float to_alpha = on * (before * said - behind[at] * rest);
-                behind[at] += w * said;
-                through[at] = before;
-                const float moved = n.alpha < max_alpha ? to_alpha : 0.0f;
-                a[11][lane] += moved * n.weight;
-                const float to_rho = -0.5f * moved * n.alpha;
-                const float to_z = w * (g_z + g_d * 2.0f * (z * all - first));
+                const F behind = load<F>(at + behind_at * step);
+                const F to_alpha = keep(on, before * said - behind * rest);
+                store(at + behind_at * step, behind + w * said);
+                store(at + through_at * step, before);
+                const F moved = keep(n.alpha < max_alpha, to_alpha);
+                a[11] += moved * n.weight;
+                const F to_rho = -0.5f * moved * n.alpha;
+                const F to_z = w * (g_z + g_d * 2.0f * (z * all - first));
                 // through the point that is met
-                const float met = n.met, inverse = met / n.third;
-                const float to_u = 2.0f * n.u * to_rho + to_z * t[6], to_v = 2.0f * n.v * to_rho + to_z * t[7];
-                const float p0 = to_u * inverse, p1 = to_v * inverse, p2 = -(p0 * n.u + p1 * n.v);
-                const float k0 = l[1] * p2 - l[2] * p1, k1 = l[2] * p0 - l[0] * p2, k2 = l[0] * p1 - l[1] * p0;
-                const float l0 = p1 * n.k[2] - p2 * n.k[1], l1 = p2 * n.k[0] - p0 * n.k[2];
-                const float l2 = p0 * n.k[1] - p1 * n.k[0];
-                const float px = float(x) + 0.5f, py = surfel.y, straight = met * to_z;
-                a[0][lane] -= k0, a[1][lane] -= k1, a[2][lane] -= k2;
-                a[3][lane] -= l0, a[4][lane] -= l1, a[5][lane] -= l2;
-                a[6][lane] += px * k0 + py * l0 + straight * n.u;
-                a[7][lane] += px * k1 + py * l1 + straight * n.v;
-                a[8][lane] += px * k2 + py * l2 + to_z;
+                const F inverse = keep(n.met, 1.0f / n.third);
+                const F to_u = 2.0f * n.u * to_rho + to_z * t[6], to_v = 2.0f * n.v * to_rho + to_z * t[7];
+                const F p0 = to_u * inverse, p1 = to_v * inverse, p2 = -(p0 * n.u + p1 * n.v);
+                const F k0 = l[1] * p2 - l[2] * p1, k1 = l[2] * p0 - l[0] * p2, k2 = l[0] * p1 - l[1] * p0;
+                const F l0 = p1 * n.k[2] - p2 * n.k[1], l1 = p2 * n.k[0] - p0 * n.k[2];
+                const F l2 = p0 * n.k[1] - p1 * n.k[0], straight = keep(n.met, to_z);
+                const float py = surfel.y;
+                a[0] -= k0, a[1] -= k1, a[2] -= k2;
+                a[3] -= l0, a[4] -= l1, a[5] -= l2;
+                a[6] += px * k0 + py * l0 + straight * n.u;
+                a[7] += px * k1 + py * l1 + straight * n.v;
+                a[8] += px * k2 + py * l2 + to_z;
                 // through the centre, where the surfel is thinner than a pixel
-                const float thin = (1.0f - met) * to_rho * -4.0f;
-                a[9][lane] += thin * (px - surfel.c[0]);
-                a[10][lane] += thin * (py - surfel.c[1]);
+                const F thin = keep(~n.met, to_rho * -4.0f);
+                a[9] += thin * (px - surfel.c[0]);
+                a[10] += thin * (py - surfel.c[1]);
             }
         }
         for (int k = 0; k < inputs; k++)
