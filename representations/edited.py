@@ -6,7 +6,7 @@ kept for the rows alone that may change: all others are the file's own, to the b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -15,14 +15,15 @@ from pydantic import Field
 from torch import Tensor
 
 from sds3d.config.options import Options
+from sds3d.core.cameras import Cameras
 from sds3d.core.errors import AssetError, ConfigError, RunFolderError
 from sds3d.core.frame import Axis, Frame, fitted_frame, upright
-from sds3d.core.look import Look, Render
 
 from .base import Representation
 from .painted_mask import lifted
 from .placed import Placed
-from .region import Region, parse_region
+from .region import Ballot, Elements, Region, Vote, atoms, is_told, parse_region, views_of
+from .told_region import unpacked
 
 RADIUS = 0.75
 """How far an asset reaches in our world, as the objects of the embedded prior's training do."""
@@ -51,19 +52,41 @@ class SceneEdit(Options):
     """Where our world lies in the file, as the fit of a capture says; `up` and `fit` do not matter then. Default: it
     follows from the file."""
 
-    def parsed_region(self, render: Callable[[Look], Render], frame: Frame) -> Region:
+    told: Mapping[str, str] = Field(default={}, exclude_if=lambda value: not value)
+    """What the parts of `region` came to that pictures tell (mask:, text:, auto), when the edit began: elements by
+    number, packed. Written by sds3d; leave it out to have them looked for again."""
+
+    def parsed_region(self, vote: Vote, counts: Mapping[str, int]) -> Region:
         """What may change.
 
         Args:
-            render: draws the file as it is, for painted masks. frame: where our world lies in it.
+            vote: asks views of the file as it is, for painted masks that were not looked for yet.
+            counts: how many elements of each name the file has.
 
         Raises:
-            ConfigError: a selector cannot be read. AssetError: a mask cannot be used.
+            ConfigError: a selector cannot be read, or what it came to is of another file. AssetError: a mask cannot
+                be used.
         """
+
+        def told(atom: str) -> Elements | None:
+            if atom not in self.told:
+                return lifted(views_of(atom), vote) if atom.startswith("mask:") else None
+            found = unpacked(self.told[atom])
+            if {name: len(which) for name, which in found.items()} != dict(counts):
+                raise ValueError(
+                    f"what edit.told says of {atom!r} is of another file; leave edit.told out, and it is looked for "
+                    "again"
+                )
+            return found
+
         try:
-            return parse_region(self.region, lambda view: lifted(view, render, frame))
+            return parse_region(self.region, told)
         except ValueError as error:
             raise ConfigError(str(error), key="edit.region") from error
+
+    def open_questions(self) -> list[str]:
+        """The parts of `region` that pictures tell and that were not looked for yet."""
+        return [atom for atom in atoms(self.region) if is_told(atom) and atom not in self.told]
 
     def frame(
         self,
@@ -103,6 +126,10 @@ class Edited(Protocol):
     """Kind of the files that `patched` makes, of assetio.kinds."""
     notes: tuple[str, ...]
     """What a person should know of how the file was taken."""
+
+    def ballots(self, cameras: Cameras, maps: Float[Tensor, "b h w"]) -> Mapping[str, Ballot]:
+        """What views of it say of its elements; see region.Ballot."""
+        ...
 
     def original(self) -> Representation:
         """The asset as it was, drawn in the same way; nothing in it moves."""

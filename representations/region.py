@@ -1,11 +1,13 @@
 """Where an edit may change things, in the file's own units and names.
 
     box:x0,y0,z0,x1,y1,z1    sphere:x,y,z,r    material:NAME    part:NAME    colour:RRGGBB or colour:RRGGBB,0.2
-    mask:FILE.png@azimuth,elevation    and any of them joined: part:body & colour:c01020
+    mask:FILE.png@azimuth,elevation    text:WORDS    auto    and any of them joined: part:body & colour:c01020
 
 Names may be patterns such as wheel*. A colour takes what is about as red, green and blue (sRGB in [0, 1]; by default
-0.25 apart at most). A mask is a picture painted over that view of the object, white where changes are allowed; see
-painted_mask. Several selectors are one region, all that any of them holds; without any, everything may change.
+0.25 apart at most). A mask is a picture painted over that view of the object, white where changes are allowed; several
+of one selector, with ; between, vote (see Ballot). text: and auto are what the prior finds: the words in what the
+object shows now, and what the edit's two sentences disagree about. Several selectors are one region, all that any of
+them holds; without any, everything may change.
 """
 
 from __future__ import annotations
@@ -17,11 +19,15 @@ from fnmatch import fnmatchcase
 from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from sds3d.core.cameras import Cameras
 
 TOLERANCE = 0.25
 """How far a colour may lie from the one that is named, sRGB, where nothing is said."""
+SEEN = 0.1
+"""Share of what the best view shows of an element from which another sees it too."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,45 @@ class Asked:
     Args:
         points: (N, 3) in the file's space. colors: (N, 3) sRGB, or None where they have none of their own.
         part, material: names of what they belong to, or None.
+        elements: which of the asset's elements they are: the name of these and (N,) numbers, as in a Ballot's.
     """
 
     points: Float[Tensor, "n 3"]
     colors: Float[Tensor, "n 3"] | None = None
     part: str | None = None
     material: str | None = None
+    elements: tuple[str, Int[Tensor, " n"]] | None = None
+
+
+Elements = Mapping[str, Bool[Tensor, " n"]]
+"""Name of a set of elements, such as "splats", "vertices" or "texels0" -> which of them."""
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """What B views say of N elements of an asset: splats, vertices or texels.
+
+    Args:
+        values: (B, N) mean over what a view shows of the element, in [0, 1]. shares: (B, N) how much it shows of it.
+    """
+
+    values: Float[Tensor, "b n"]
+    shares: Float[Tensor, "b n"]
+
+    def seen(self) -> Bool[Tensor, "b n"]:
+        """Which views see which elements: those that show at least a tenth as much of it as the best of them."""
+        most = self.shares.amax(0, keepdim=True)
+        return (self.shares > SEEN * most) & (most > 0)
+
+    def mean(self) -> Float[Tensor, " n"]:
+        """(N,) mean value over the views that see an element; 0 where none does."""
+        seen = self.seen()
+        return (self.values * seen).sum(0) / seen.sum(0).clamp_min(1)
+
+    def majority(self) -> Bool[Tensor, " n"]:
+        """(N,) elements of which more than half of the views that see them say more than one half; a tie is a no."""
+        seen = self.seen()
+        return 2 * ((self.values > 0.5) & seen).sum(0) > seen.sum(0)
 
 
 Test = Callable[[Asked], Bool[Tensor, " n"]]
@@ -52,12 +91,16 @@ class View:
     elevation_deg: float
 
 
-class Lift(Protocol):
-    """Makes a test of points out of a painted mask."""
+class Vote(Protocol):
+    """Asks views of an asset about its elements."""
 
-    def __call__(self, view: View) -> Test:
-        """The test; AssetError or ConfigError where the picture cannot be used."""
+    def __call__(self, cameras: Cameras, maps: Float[Tensor, "b h w"]) -> Mapping[str, Ballot]:
+        """What each view's map says of every element, by the name of the set."""
         ...
+
+
+Told = Callable[[str], Elements | None]
+"""A selector that pictures tell, `is_told`, -> the elements it holds; None: not looked for yet, all count."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +121,27 @@ class Region:
         return found
 
 
-def parse_region(selectors: Sequence[str], lift: Lift) -> Region:
+def atoms(selectors: Sequence[str]) -> list[str]:
+    """The parts of selectors that `&` joins, each once."""
+    return list(dict.fromkeys(t.strip() for selector in selectors for t in selector.split("&")))
+
+
+def is_told(atom: str) -> bool:
+    """Whether a part of a selector speaks of what pictures tell: mask:, text: or auto."""
+    kind, _, body = atom.partition(":")
+    return atom == "auto" or (kind in ("mask", "text") and bool(body.strip()))
+
+
+def parse_region(selectors: Sequence[str], told: Told) -> Region:
     """The region of a list of selectors; see the module docstring.
 
     Raises:
         ValueError: a selector has not one of the forms; the text says which and what is expected.
     """
-    return Region(tuple(tuple(_test(t.strip(), lift) for t in selector.split("&")) for selector in selectors))
+    return Region(tuple(tuple(_test(t.strip(), told) for t in selector.split("&")) for selector in selectors))
 
 
-def _test(text: str, lift: Lift) -> Test:
+def _test(text: str, told: Told) -> Test:
     kind, _, body = text.partition(":")
     body = body.strip()
     if kind in _NAMED and body:
@@ -98,14 +152,42 @@ def _test(text: str, lift: Lift) -> Test:
         return _sphere(_numbers(text, body, 4))
     if kind in ("colour", "color") and body:
         return _colour(text, body)
-    if kind == "mask" and "@" in body:
-        file, _, place = body.rpartition("@")
-        azimuth, elevation = _numbers(text, place, 2)
-        return lift(View(file, azimuth, elevation))
+    if is_told(text):
+        return _among(told(text))
     raise ValueError(
-        f"{text!r} is no region: write box:x0,y0,z0,x1,y1,z1, sphere:x,y,z,r, material:NAME, part:NAME, colour:RRGGBB "
-        "or mask:FILE.png@azimuth,elevation"
+        f"{text!r} is no region: write box:x0,y0,z0,x1,y1,z1, sphere:x,y,z,r, material:NAME, part:NAME, colour:RRGGBB, "
+        "mask:FILE.png@azimuth,elevation, text:WORDS or auto"
     )
+
+
+def views_of(atom: str) -> list[View]:
+    """The painted masks of a `mask:` selector.
+
+    Raises:
+        ValueError: it has not that form.
+    """
+    out = []
+    for one in atom.partition(":")[2].split(";"):
+        file, at, place = one.strip().rpartition("@")
+        if not at or not file:
+            raise ValueError(
+                f"{atom!r}: a mask says over which view it is painted: mask:FILE.png@azimuth,elevation"
+            )
+        azimuth, elevation = _numbers(atom, place, 2)
+        out.append(View(file, azimuth, elevation))
+    return out
+
+
+def _among(chosen: Elements | None) -> Test:
+    def inside(asked: Asked) -> Tensor:
+        if chosen is None:
+            return torch.ones(len(asked.points), dtype=torch.bool)
+        if asked.elements is None:
+            raise ValueError("rows that are no elements of an asset have no picture")
+        name, rows = asked.elements
+        return chosen[name][rows]
+
+    return inside
 
 
 _NAMED: Mapping[str, str] = {"material": "material", "part": "part"}

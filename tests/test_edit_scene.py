@@ -234,8 +234,8 @@ def test_texels_that_two_sides_share_are_fixed():
 def test_a_region_without_selectors_is_everything():
     points = torch.zeros(3, 3)
 
-    def never(view):
-        raise AssertionError(view)
+    def never(atom):
+        raise AssertionError(atom)
 
     assert bool(parse_region((), never).holds(Asked(points)).all())
     assert not bool(parse_region(("part:x",), never).holds(Asked(points)).any())

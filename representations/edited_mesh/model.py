@@ -16,6 +16,7 @@ from sds3d.assetio.original_mesh import Changes, MeshOriginal, Part, open_mesh
 from sds3d.assetio.ply import decode_ply
 from sds3d.assetio.sample import sample_texture
 from sds3d.core.assets import Asset
+from sds3d.core.cameras import Cameras
 from sds3d.core.errors import AssetError, ConfigError
 from sds3d.core.frame import Frame
 from sds3d.core.look import Look, Render
@@ -27,11 +28,12 @@ from ..edited import Differences, SceneEdit
 from ..faces import beside_neighbours
 from ..mesh.model import MeshModel
 from ..mesh.options import Options as MeshOptions
-from ..region import Asked, Region
+from ..region import Asked, Ballot, Region
 from .footprint import TexelTest, readable
 from .merged import Merged, merged, world_places
 from .options import Options
 from .skin import COLORS, Skin, texels
+from .votes import VERTICES, ballots, counts
 
 OFFSETS = "offsets"
 
@@ -140,6 +142,10 @@ class EditedMesh:
         source_of(self.file.source.path, state["sha256"])
         self.differences.load_state_dict(state["differences"])
 
+    def ballots(self, cameras: Cameras, maps: Float[Tensor, "b h w"]) -> dict[str, Ballot]:
+        """See Edited: of the vertices of all parts, and of the texels of each picture; as the file is."""
+        return ballots(self.mesh.options, self.skin, self.group, cameras, maps)
+
     def original(self) -> EditedMesh:
         """See Edited."""
         out = EditedMesh(self.options, self.file, self.frame, self.scene, self.group, {})
@@ -225,7 +231,7 @@ def create(options: Options, streams: Streams, edit: SceneEdit | None = None) ->
     scene = merged(file, places, frame)
     group = _groups(file, scene)
     plain = EditedMesh(options, file, frame, scene, group, {})
-    region = edit.parsed_region(plain.render, frame)
+    region = edit.parsed_region(plain.ballots, counts(file))
     free: dict[str, Tensor] = {}
     if edit.keep != "colour":
         free |= _free_colors(file, scene, group, region)
@@ -265,7 +271,13 @@ def _allowed(file: MeshOriginal, scene: Merged, region: Region) -> Tensor:
     return torch.cat(
         [
             region.holds(
-                Asked(scene.places[scene.rows(number)], vertex_colors(file, part), part.name, part.material)
+                Asked(
+                    scene.places[scene.rows(number)],
+                    vertex_colors(file, part),
+                    part.name,
+                    part.material,
+                    (VERTICES, torch.arange(*scene.rows(number).indices(len(scene.places)))),
+                )
             )
             for number, part in enumerate(file.parts)
         ]
@@ -315,7 +327,7 @@ def _free_colors(file: MeshOriginal, scene: Merged, group: Tensor, region: Regio
             a, b = readable(
                 scene.surface.uv[faces],
                 scene.places[scene.corner[faces]],
-                _texel_test(region, part, image),
+                _texel_test(region, part, image, texels(k)),
                 size,
             )
             read, fixed = read | a, fixed | b
@@ -323,10 +335,11 @@ def _free_colors(file: MeshOriginal, scene: Merged, group: Tensor, region: Regio
     return out
 
 
-def _texel_test(region: Region, part: Part, image: Tensor) -> TexelTest:
+def _texel_test(region: Region, part: Part, image: Tensor, name: str) -> TexelTest:
     colors = image.movedim(0, 2)
 
     def test(points: Tensor, column: Tensor, row: Tensor) -> Tensor:
-        return region.holds(Asked(points, colors[row, column], part.name, part.material))
+        element = (name, row * colors.shape[1] + column)
+        return region.holds(Asked(points, colors[row, column], part.name, part.material, element))
 
     return test

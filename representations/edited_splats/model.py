@@ -9,6 +9,7 @@ from torch import Tensor
 from sds3d.assetio.original import source_of
 from sds3d.assetio.original_splats import SplatsOriginal, open_splats
 from sds3d.core.assets import Asset, Box
+from sds3d.core.cameras import Cameras
 from sds3d.core.errors import AssetError, ConfigError
 from sds3d.core.frame import Axis, Frame
 from sds3d.core.look import Look, Render
@@ -23,8 +24,9 @@ from ..gaussians.parameters import SH_0, Parameters
 from ..gaussians.regularise import gamut
 from ..mesh.paint import edge_cost
 from ..raster.gaussians import GaussianRender, rasterize_gaussians
-from ..region import Asked
+from ..region import Asked, Ballot
 from .options import Options
+from .votes import SPLATS, ballot
 
 SHAPE = ("means", "log_scales", "rotations", "logit_opacities")
 COLOUR = ("sh_dc", "sh_rest")
@@ -157,6 +159,11 @@ class EditedSplats:
         source_of(self.file.source.path, state["sha256"])
         self.differences.load_state_dict(state["differences"])
 
+    def ballots(self, cameras: Cameras, maps: Float[Tensor, "b h w"]) -> dict[str, Ballot]:
+        """See Edited: of all splats, as the file is."""
+        place = self.frame.to_world(self.columns.means.cpu())
+        return {SPLATS: ballot(place, self.original().render, cameras, maps)}
+
     def original(self) -> EditedSplats:
         """See Edited."""
         out = EditedSplats(self.options, self.file, self.frame, {})
@@ -215,8 +222,10 @@ def create(options: Options, streams: Streams, edit: SceneEdit | None = None) ->
     rows = seen.nonzero()[:, 0] if bool(seen.any()) else torch.arange(len(seen))
     frame = edit.frame(c.means[rows], up_of(file), COUNTED, cover[rows] if edit.placed else None)
     free: tuple[str, ...] = {"nothing": SHAPE + COLOUR, "shape": COLOUR, "colour": SHAPE}[edit.keep]
-    region = edit.parsed_region(EditedSplats(options, file, frame, {}).render, frame)
-    rows = region.holds(Asked(c.means, 0.5 + SH_0 * c.sh_dc)).nonzero()[:, 0]
+    plain = EditedSplats(options, file, frame, {})
+    region = edit.parsed_region(plain.ballots, {SPLATS: len(c.means)})
+    every = (SPLATS, torch.arange(len(c.means)))
+    rows = region.holds(Asked(c.means, 0.5 + SH_0 * c.sh_dc, elements=every)).nonzero()[:, 0]
     if not len(rows):
         raise ConfigError(
             f"nothing in {file.source.path.name} may change: no Gaussian's centre lies in the region.",

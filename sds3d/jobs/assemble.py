@@ -199,6 +199,7 @@ def assemble(
         PromptError: a prior cannot serve the prompt. ConfigError: two choices do not go together, or the device
             cannot be had.
     """
+    editing.check_settled(config)
     loaded: PriorCache = {} if cache is None else cache
     timed: dict[int, TimedPrior] = {}
     device = device_of(config)
@@ -274,8 +275,8 @@ def _stage(
         backdrop=config.representation.backdrop(),
         original=original,
         part=one.part,
-    )
         reference=referencing.reference_of(config.reference),
+    )
 
 
 def check_guidance(config: RunConfig) -> None:

@@ -19,6 +19,7 @@ from .execute import Finisher, execute
 from .export import wanted
 from .fitting import check_capture
 from .referencing import check_reference
+from .regions import settled
 from .runfolder import RunFolder
 from .schema import RunConfig
 
@@ -55,6 +56,7 @@ def create_folder(config: RunConfig) -> RunFolder:
         PromptError: the prior cannot serve the prompt. ModelError: its model is not on this disk. Nothing was made.
         RunFolderError: the place cannot be written.
     """
+    config = settled(config)
     check_choices(config)
     for index, stage in enumerate(() if config.capture else config.in_stages()):
         check_prompt(stage)
@@ -78,7 +80,7 @@ def create_folders(config: RunConfig) -> tuple[list[RunFolder], list[Refusal]]:
     for index, stage in enumerate(config.in_stages() if configs else ()):
         with _stage_named(config, index):
             check_model(stage)
-    return [RunFolder.create(one) for one in configs], refused
+    return [RunFolder.create(settled(one)) for one in configs], refused
 
 
 def served(config: RunConfig) -> tuple[list[RunConfig], list[Refusal]]:
@@ -113,8 +115,8 @@ def check_choices(config: RunConfig, here: bool = True) -> None:
         with _stage_named(config, index):
             if stage.capture is None:
                 check_guidance(stage)
-            _check_files(stage)
             check_reference(stage)
+            _check_files(stage)
     wanted(config.export, stages[-1].representation)
 
 

@@ -179,6 +179,23 @@ def check_edit(config: RunConfig) -> None:
             )
 
 
+def check_settled(config: RunConfig) -> None:
+    """Refuse to run an edit whose region was not looked for.
+
+    Raises:
+        ConfigError: names what is open.
+    """
+    if config.edit is None:
+        return
+    open_ = [atom for atom in config.edit.open_questions() if not atom.startswith("mask:")]
+    if open_:
+        raise ConfigError(
+            f"{open_[0]} was not looked for yet.",
+            key="edit.region",
+            hint="Begin anew with: sds3d run or sds3d edit.",
+        )
+
+
 def tempered(guidance: GuidanceOptions, edit: EditOptions | None) -> GuidanceOptions:
     """The guidance at an edit's strength: the noisiest time falls to the least noisy one as strength goes to 0."""
     if edit is None or edit.strength == 1.0:

@@ -18,6 +18,7 @@ from .assemble import PriorCache, assemble
 from .batch import check_choices
 from .editing import between
 from .pictures import render_views
+from .regions import settled
 from .schema import RunConfig
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -35,8 +36,9 @@ def write_strip(config: RunConfig, path: Path, strengths: Sequence[float] = STRE
     Raises:
         Sds3dError: the edit cannot be run.
     """
-    check_choices(config)
     cache: PriorCache = {}
+    config = settled(config, cache)
+    check_choices(config)
     columns = [_views(config, strength, cache) for strength in strengths]
     rows = [column[k] for k in range(len(AZIMUTHS)) for column in columns]
     return pictures.contact_sheet(rows, path, len(columns), overwrite=True)
