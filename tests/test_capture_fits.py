@@ -11,11 +11,14 @@ import torch
 from capture_cases import ELSEWHERE, write_capture, write_png
 from sds3d.guidance.base import Views
 from sds3d.guidance.reconstruction import EDGE, Reconstruction
+from sds3d.representations.edited_splats.model import up_of
 from sds3d.representations.raster.gaussians import rasterize_gaussians
 from small_run import StopAt
 
 from sds3d import assetio
 from sds3d.assetio.capture import read_capture
+from sds3d.assetio.original import source_of
+from sds3d.assetio.original_splats import open_splats
 from sds3d.cli import main as cli
 from sds3d.core.backgrounds import random_backgrounds
 from sds3d.core.errors import AssetError, ConfigError, RunFolderError, StopRequested
@@ -99,10 +102,17 @@ def test_a_fit_learns_and_its_file_lies_in_the_captures_space(tmp_path: Path, ki
     assert float(from_the_file(folder, tmp_path / "it")) == pytest.approx(found, abs=0.05)
     splats = assetio.read(folder.assets()["3dgs"]).splats
     centre = torch.tensor(ELSEWHERE.centre)
-    if kind == "nerfstudio":  # whose files have +z up
+    if kind == "nerfstudio":  # whose files are written with +z up
         centre = torch.stack([centre[0], -centre[2], centre[1]])
     assert float((splats.means.median(0).values - centre).norm()) < ELSEWHERE.scale
     assert float((splats.means - centre).norm(dim=1).max()) > 0.5 * ELSEWHERE.scale
+    scene = assetio.read(folder.assets()["3dgs"])
+    assert scene.provenance["method"] == "fit"
+    # copied away from its run, it is still known how it stands
+    copy = tmp_path / "copy.ply"
+    copy.write_bytes(folder.assets()["3dgs"].read_bytes())
+    assert scene.provenance["up"] == up_of(open_splats(source_of(copy)))
+    assert scene.provenance["up"] == ("-z" if kind == "nerfstudio" else "-y")
     frame = folder.config().capture.frame
     assert frame.scale == pytest.approx(ELSEWHERE.scale, rel=1e-3)
     assert frame.centre == pytest.approx(centre.tolist(), abs=1e-3)

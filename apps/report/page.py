@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sds3d.jobs import metrics
+from sds3d.jobs.fitting import held_out_psnr
 from sds3d.jobs.runfolder import RunFolder
 from sds3d.jobs.schema import RunConfig
 from sds3d.jobs.separating import heard, sound_files
@@ -17,7 +18,15 @@ from sds3d.jobs.separating import heard, sound_files
 from .curves import line_chart, split_bar, thin
 from .schedules import drawing, lengths, panels
 
-_CURVES = {"residual": True, "gradient": True, "t": False, "alpha": False, "reference_psnr": False}
+_CURVES = {
+    "residual": True,
+    "gradient": True,
+    "t": False,
+    "alpha": False,
+    "reference_psnr": False,
+    "psnr": False,
+    "psnr_held_out": False,
+}
 """Metrics drawn first, and whether on a logarithmic axis; losses follow."""
 
 _MIME = {
@@ -60,6 +69,8 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(status.updated)),
         "contact": data_uri(folder.contact),
         "before_after": data_uri(folder.before_after),
+        "held_out": data_uri(folder.held_out),
+        "psnr": held_out_psnr(folder),
         "reference_view": data_uri(folder.reference_view),
         "turntable": data_uri(folder.turntable),
         "sounds": sounds(folder, heard(config)),

@@ -33,7 +33,7 @@ class SceneCapture(Base):
     holdout: int = Field(default=8, ge=0)
     """Every so many pictures, by name, one is not fitted but judged by; 0 keeps none back."""
     up: Literal["auto"] | Axis = "auto"
-    """Up axis of the capture. auto: +z of a transforms.json, of COLMAP what is up in the pictures on the average."""
+    """Up axis of the capture. auto: the direction that is up for all cameras, which most people hold level."""
     front_deg: float = Field(default=0.0, ge=-360, le=360)
     """Azimuth in degrees from which the scene shows its front."""
     centre: Vector | None = None

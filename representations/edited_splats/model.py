@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -240,6 +242,11 @@ def create(options: Options, streams: Streams, edit: SceneEdit | None = None) ->
 
 
 def up_of(file: SplatsOriginal) -> Axis:
-    """The up axis that a splat file is taken to have: SPZ tells its axes, and files that sds3d wrote are +y."""
-    ours = b"sds3d" in file.source.data[:4096] if file.source.data.startswith(b"ply") else False
-    return "+y" if ours or file.source.data.startswith(b"\x1f\x8b") else "-y"
+    """The up axis that a splat file is taken to have: SPZ tells its axes, fits of captures wrote theirs down, and
+    other files of sds3d are +y."""
+    data = file.source.data
+    head = data[:4096] if data.startswith(b"ply") else b""
+    told = [axis for axis in get_args(Axis) if b'sds3d.up "%s"' % axis.encode() in head]
+    if told:
+        return told[0]
+    return "+y" if b"sds3d" in head or data.startswith(b"\x1f\x8b") else "-y"

@@ -82,6 +82,12 @@ def upright(up: Axis, front_deg: float = 0.0) -> tuple[Vector, Vector, Vector]:
     return about_up(torch.stack([torch.linalg.cross(above, front), above, front], dim=1), front_deg)
 
 
+def nearest_axis(frame: Frame) -> Axis:
+    """The axis of the asset that points up the most."""
+    up = torch.tensor(frame.turn, dtype=torch.float64)[:, 1]
+    return max(_AXES, key=lambda axis: float(torch.tensor(_AXES[axis][0], dtype=torch.float64) @ up))
+
+
 def upright_along(up: Float[Tensor, " 3"], front_deg: float = 0.0) -> tuple[Vector, Vector, Vector]:
     """The turn for an asset whose up is any direction; its front is that of the nearest axis, made level.
 

@@ -126,15 +126,14 @@ def frame_of(capture: Capture, asked: dict[str, Any]) -> Frame:
         AssetError: the cameras do not tell, and the options do not either.
     """
     c2w, up, front = capture.c2w(), asked.get("up") or "auto", float(asked.get("front_deg") or 0.0)
-    if up == "auto" and capture.kind == "colmap":
-        above = common_up(c2w)
-        if not bool(above.any()):
-            raise AssetError(
-                f"{capture.path}: its pictures do not agree on what is up. Say it with capture.up=+y."
-            )
+    if up != "auto":
+        turn = upright(up, front)
+    elif bool((above := common_up(c2w)).any()):
         turn = upright_along(above, front)
     else:
-        turn = upright("+z" if up == "auto" else up, front)
+        raise AssetError(
+            f"{capture.path}: its pictures do not agree on what is up. Say it with capture.up=+y."
+        )
     if asked.get("centre") is not None:
         centre = torch.tensor(asked["centre"], dtype=torch.float64)
     else:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..assetio.provenance import MAX_TEXT
 from ..config.dump import plain
+from ..core.frame import nearest_axis
 from ..priors.base import PriorInfo
 from .schema import RunConfig
 
@@ -63,16 +64,24 @@ def origin(config: RunConfig, facts: Mapping[str, Any]) -> dict[str, str]:
     texts = {
         "prompt": config.prompt or "",
         "negative_prompt": config.negative_prompt,
-        "method": str(chosen["guidance"].get("method", "terms")),
+        "method": "fit" if config.capture else str(chosen["guidance"].get("method", "terms")),
         "representation": str(chosen["representation"]["kind"]),
         "seed": str(config.seed),
         "picture_sha256": (config.reference.sha256 if config.reference else None) or "",
         "model": str(prior.get("name", chosen["prior"]["kind"])),
         "model_sha256": hashlib.sha256("".join(weights).encode()).hexdigest() if weights else "",
         "licence": str(prior.get("licence", "")),
+        "up": up_of_capture(config),
         "software": f"sds3d {facts.get('versions', {}).get('sds3d', '')}".strip(),
     }
     return {name: text[:MAX_TEXT] for name, text in texts.items() if text}
+
+
+def up_of_capture(config: RunConfig) -> str:
+    """The up axis of what a fit exports, nearest to that of its capture; "" where nothing is fitted."""
+    if config.capture is None or config.capture.frame is None:
+        return ""
+    return nearest_axis(config.capture.frame.frame())
 
 
 def versions() -> dict[str, str]:
