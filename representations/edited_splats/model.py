@@ -163,8 +163,10 @@ class EditedSplats:
 
     def ballots(self, cameras: Cameras, maps: Float[Tensor, "b h w"]) -> dict[str, Ballot]:
         """See Edited: of all splats, as the file is."""
-        place = self.frame.to_world(self.columns.means.cpu())
-        return {SPLATS: ballot(place, self.original().render, cameras, maps)}
+        c = self.columns
+        sizes = c.log_scales.cpu().amax(1).exp() / self.frame.scale
+        place = self.frame.to_world(c.means.cpu())
+        return {SPLATS: ballot(place, sizes, self.original().render, cameras, maps)}
 
     def original(self) -> EditedSplats:
         """See Edited."""

@@ -17,12 +17,13 @@ from ..region import Ballot
 SPLATS = "splats"
 """Name of the rows of a splat file."""
 BEHIND = 0.04
-"""World units behind the depth map up to which a centre counts as seen: about two splats."""
+"""World units behind the depth map, beside its own size, up to which the centre of a splat counts as seen."""
 
 
 @torch.no_grad()
 def ballot(
     points: Float[Tensor, "n 3"],
+    sizes: Float[Tensor, " n"],
     render: Callable[[Look], Render],
     cameras: Cameras,
     maps: Float[Tensor, "b h w"],
@@ -30,7 +31,8 @@ def ballot(
     """What each view says of every centre: the map there, a share of 1 where it is seen and else 0.
 
     Args:
-        points: centres in our world. render: draws the splats. maps: what is asked, in [0, 1].
+        points: centres in our world. sizes: standard deviations along the longest axes, there.
+        render: draws the splats. maps: what is asked, in [0, 1].
     """
     size, values, shares = (maps.shape[1], maps.shape[2]), [], []
     to_camera = cameras.world_to_camera().double()
@@ -42,7 +44,7 @@ def ballot(
         ahead, focal = -local[:, 2], float(cameras.focal(1)[view])
         # (x, y) of grid_sample: the picture from -1 to 1, y downwards
         place = 2 * focal * torch.stack([local[:, 0], -local[:, 1]], dim=1) / ahead.clamp_min(1e-6)[:, None]
-        seen = ahead <= _at(depth, place, "nearest") + BEHIND
+        seen = ahead <= _at(depth, place, "nearest") + BEHIND + sizes
         shares.append((seen & (ahead > 0) & (place.abs() <= 1).all(1)).float())
         values.append(_at(maps[view].cpu(), place, "bilinear"))
     return Ballot(torch.stack(values), torch.stack(shares))

@@ -27,7 +27,10 @@ def command(
         "", "--keep", help="shape, colour or nothing: what stays as it is, to the byte."
     ),
     region: list[str] = typer.Option(
-        [], "--region", help="Where changes are allowed; may be given several times."
+        [],
+        "--region",
+        help="Where changes are allowed, such as auto, text:hat, box:…, mask:FILE.png@azimuth,elevation; may be given "
+        "several times.",
     ),
     strength: float | None = typer.Option(
         None, "--strength", min=0.0, max=1.0, help="How far it may go, 0 to 1; 1 is the method as it is."
@@ -42,6 +45,12 @@ def command(
         "--preview-strip",
         metavar="FILE.png",
         help="Only write a picture of short edits at several strengths.",
+    ),
+    show_region: Path | None = typer.Option(
+        None,
+        "--show-region",
+        metavar="FILE.png",
+        help="Only write a picture of where changes would be allowed.",
     ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
     as_json: bool = typer.Option(False, "--json", help="Print the outcome as JSON; no progress."),
@@ -71,5 +80,10 @@ def command(
         from ..jobs.strip import write_strip
 
         typer.echo(write_strip(config, preview_strip))
+        return 0
+    if show_region is not None:
+        from ..jobs.regions import show
+
+        typer.echo(show(config, show_region))
         return 0
     return carry_out([create_folder(config)], quiet, as_json)

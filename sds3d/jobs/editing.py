@@ -155,6 +155,20 @@ def found(word: str, runs: str = "runs") -> Path:
     return there.resolve()
 
 
+def found_again(config: RunConfig, folder: Path) -> RunConfig:
+    """The config of a run, where a folder of runs was moved: the run that it edits is looked for beside it.
+
+    The file's hash is compared when it is opened, so that no other file takes its place.
+    """
+    if config.edit is None or config.edit.file is None or Path(config.edit.file).is_file():
+        return config
+    known = Path(config.edit.file)
+    beside = folder.resolve().parent / known.parent.name / known.name
+    if not beside.is_file():
+        return config
+    return config.model_copy(update={"edit": config.edit.model_copy(update={"file": str(beside)})})
+
+
 def check_edit(config: RunConfig) -> None:
     """Refuse an edit of which something is missing, and a representation that edits nothing.
 

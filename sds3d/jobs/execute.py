@@ -23,7 +23,7 @@ from .conversion import check_stages, converted
 from .device import device_of
 from .export import drop_others, wanted, write_assets
 from .fitting import judge_of
-from .pictures import write_before_after, write_pictures
+from .pictures import write_before_after, write_pictures, write_region
 from .record import Leg, Recorder
 from .referencing import write_reference
 from .runfolder import RunFolder, Status
@@ -131,6 +131,8 @@ def _write_results(
         write_pictures(place, scene, _sheet_only(config) if place is not folder else config, stage.device)
     if stage.original is not None:
         write_before_after(folder, stage.original.representation, scene, config, stage.device)
+        if config.edit is not None and config.edit.region:
+            write_region(folder.region, scene, config, stage.device)
     if stage.reference is not None:
         side = max(config.pictures.contact_size, stage.size(config.optimize.steps - 1)[0])
         write_reference(folder.reference_view, stage.reference, scene, side, stage.device)

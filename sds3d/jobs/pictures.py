@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ from .schema import RunConfig
 _AT_ONCE = 4
 _LONG = 3
 """Width of a sound's picture over its height."""
+_PALE = 0.65
+"""How far to white what an edit may not change is shown."""
 
 
 def render_views(
@@ -84,3 +87,19 @@ def write_before_after(
     cameras = turntable(options.contact_views, options.elevation_deg)
     rows = [render_views(one, cameras, options.contact_size, device) for one in (original, scene)]
     pictures.contact_sheet(list(chain(*rows)), folder.before_after, options.contact_views, overwrite=True)
+
+
+def write_region(path: Path, scene: Representation, config: RunConfig, device: torch.device) -> Path:
+    """Views of what is edited, in which all that may not change is pale and grey; a file there is replaced."""
+    options = config.pictures
+    cameras = turntable(max(1, options.contact_views), options.elevation_deg)
+
+    def shown(look: Look) -> Render:
+        render = scene.render(place_look(look, device))
+        rgb, free = render["rgb"].cpu().clamp(0, 1), render["region"].cpu().clamp(0, 1)
+        pale = _PALE + (1 - _PALE) * rgb.mean(1, keepdim=True)
+        return {"rgb": free * rgb + (1 - free) * pale, "region": free}
+
+    size = (options.contact_size, options.contact_size)
+    sheets = views.render_views(shown, cameras, size, want=frozenset({"rgb", "region"}), batch=_AT_ONCE)
+    return pictures.contact_sheet(list(sheets["rgb"]), path, len(cameras), overwrite=True)

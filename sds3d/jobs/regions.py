@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,7 @@ from .assemble import PriorCache, build_representation, check_model, check_promp
 from .contrasts import Contrast, of_edit, of_words
 from .device import device_of
 from .editing import check_edit
+from .pictures import write_region
 from .schema import EditOptions, RunConfig
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,18 @@ def settled(config: RunConfig, cache: PriorCache | None = None) -> RunConfig:
         _tell(atom, found)
         told[atom] = packed(found)
     return config.model_copy(update={"edit": edit.model_copy(update={"told": told})})
+
+
+def show(config: RunConfig, path: Path) -> Path:
+    """Write a picture of what may change in an edit; a file there is replaced.
+
+    Raises:
+        Sds3dError: see `settled`; or nothing is edited.
+    """
+    scene = build_representation(settled(config))
+    device = device_of(config)
+    scene.to(device)
+    return write_region(path, scene, config, device)
 
 
 def contrast_of(atom: str, edit: EditOptions, prompt: str) -> Contrast:

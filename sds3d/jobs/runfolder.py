@@ -4,7 +4,7 @@ config.yaml      every option, resolved            status.json    state, reason,
 provenance.json  versions, weights, hardware       metrics.jsonl  one line a step
 previews/        pictures during the run           checkpoints/   states to resume from
 asset*.*         the result, one a particle        turntable.mp4, contact.png, report.html
-before_after.png the original over the result of an edit
+before_after.png the original over the result of an edit; region.png where it may change, where that was said
 held_out.png     photographs that were kept back over what a fit shows from there
 reference_*.*    the pictures that the run follows   reference_view.png   one of them, and the same view
 stages/NAME/     the result of each stage
@@ -25,7 +25,7 @@ from typing import Any
 from ..assetio.files import write_atomic
 from ..config.suggest import nearest
 from ..core.errors import ConfigError, RunFolderError
-from . import configs, referencing
+from . import configs, editing, referencing
 from .lock import is_locked, locked
 from .schema import RunConfig
 
@@ -83,6 +83,7 @@ class RunFolder:
     before_after = property(
         lambda self: self.path / "before_after.png", doc="Of an edit: the original above, the result below."
     )
+    region = property(lambda self: self.path / "region.png", doc="Of an edit: views of what may change.")
     held_out = property(
         lambda self: self.path / "held_out.png", doc="Of a fit: photographs kept back above, the scene below."
     )
@@ -162,7 +163,7 @@ class RunFolder:
         config = configs.read(self.config_file)
         if config.prompt is None:
             raise ConfigError("a run folder holds one prompt", file=str(self.config_file), key="prompts")
-        return config
+        return editing.found_again(config, self.path)
 
     def write(self, path: Path, data: bytes) -> None:
         """Replace a file of the folder in one step; AssetError when the disk refuses, the old file is intact."""

@@ -17,6 +17,8 @@ from .. import configs
 from ..assemble import check_model
 from ..batch import Refusal, check_choices, served
 from ..counting import calls_of, steps_for
+from ..edit_options import EditOptions
+from ..regions import settled
 from ..schema import GUIDANCE, RunConfig
 from .asked import Asked
 
@@ -84,8 +86,10 @@ def plan(asked: Asked) -> Comparison:
     prompts = list(dict.fromkeys(one.prompt or "" for one in able))
     budget, steps = _steps(asked, samples)
     seeds = tuple(first.seed + k for k in range(asked.options.seeds))
+    # a region that the prior finds is looked for once, and is one for all methods
+    edits = {p: settled(first.model_copy(update={"prompt": p, "prompts": ()})).edit for p in prompts}
     cells = tuple(
-        Cell(label, prompt, seed, _cell(samples[label], label, prompt, seed, steps[label]))
+        Cell(label, prompt, seed, _cell(samples[label], label, prompt, seed, steps[label], edits[prompt]))
         for prompt in prompts
         for seed in seeds
         for label in labels
@@ -170,11 +174,20 @@ def _steps(asked: Asked, samples: Mapping[str, RunConfig]) -> tuple[float | None
     return total, {label: steps_for(config, total) for label, config in samples.items()}
 
 
-def _cell(config: RunConfig, label: str, prompt: str, seed: int, steps: int) -> RunConfig:
+def _cell(
+    config: RunConfig, label: str, prompt: str, seed: int, steps: int, edit: EditOptions | None
+) -> RunConfig:
     optimize = config.optimize.model_copy(update={"steps": steps})
     name = f"{label} {seed} {prompt}"[:80]
     return config.model_copy(
-        update={"prompt": prompt, "prompts": (), "seed": seed, "name": name, "optimize": optimize}
+        update={
+            "prompt": prompt,
+            "prompts": (),
+            "seed": seed,
+            "name": name,
+            "optimize": optimize,
+            "edit": edit,
+        }
     )
 
 
