@@ -243,6 +243,7 @@ HOSTILE = {
     "no rotation": ({"transform_matrix": (2 * np.eye(4)).tolist()}, "no rotation"),
     "mirror": ({"transform_matrix": np.diag([1.0, 1, -1, 1]).tolist()}, "no rotation"),
     "focal": ({"fl_x": 0.0}, "focal length"),
+    "focal huge": ({"fl_x": 10**400}, r"frames\[0\]\.fl_x"),
     "focal text": ({"fl_x": "wide"}, r"frames\[0\]\.fl_x"),
     "size": ({"w": 10**9}, "65536"),
     "model": ({"camera_model": "EQUIRECTANGULAR"}, "image_undistorter"),
@@ -260,6 +261,17 @@ def test_a_hostile_frame_is_refused_with_file_and_key(tmp_path: Path, name: str)
     with pytest.raises(AssetError, match=reason) as caught:
         read_capture(tmp_path)
     assert "transforms.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("angle", [0, -1, 3.2, 1e300])
+def test_an_angle_of_view_that_is_none_is_refused(tmp_path: Path, angle: float) -> None:
+    write_capture(tmp_path, count=1, size=(8, 8))
+    document = json.loads((tmp_path / "transforms.json").read_text())
+    for frame in document["frames"]:
+        del frame["fl_x"], frame["fl_y"]
+    (tmp_path / "transforms.json").write_text(json.dumps({**document, "camera_angle_x": angle}))
+    with pytest.raises(AssetError, match=r"camera_angle_x is"):
+        read_capture(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,15 @@ from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.evaluate.pictures import psnr
 from sds3d.jobs import configs, fits
+from sds3d.jobs.assemble import build_representation
 from sds3d.jobs.batch import create_folder
 from sds3d.jobs.execute import execute
 from sds3d.jobs.export import load_representation
-from sds3d.jobs.fitting import Judge, held_out_psnr, kept_back, shown
+from sds3d.jobs.fitting import Judge, held_out_psnr, judge_of, kept_back, shown
+from sds3d.jobs.fork import fork
+from sds3d.jobs.lint import warnings
 from sds3d.jobs.photographed import cameras_of, is_capture, named
+from sds3d.jobs.plan import make_plan
 from sds3d.jobs.schema import RunConfig
 from sds3d.optimize.checkpoint import CheckpointStore
 
@@ -229,6 +233,27 @@ def test_what_is_kept_back() -> None:
         kept_back(1, 8)
 
 
+def test_a_fit_is_planned_without_a_model(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=9, size=(8, 8))
+    config = fit_config(tmp_path / "it", tmp_path / "runs")
+    plan = make_plan(config)
+    assert plan.calls == 0
+    assert plan.files == {str((tmp_path / "it" / "transforms.json").resolve()): True}
+    assert warnings(config) == [], "the guidance that nobody asks is not judged"
+
+
+def test_a_fork_of_a_fit_goes_on_where_it_stands(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=9, size=(8, 8))
+    folder = done(
+        fit_config(tmp_path / "it", tmp_path / "runs", optimize__steps=3, representation__init__count=50)
+    )
+    with pytest.raises(ConfigError, match="capture"):
+        fork(folder, ["optimize.steps=5", "capture.front_deg=90"])
+    more = fork(folder, ["optimize.steps=5", "capture.holdout=4"])
+    execute(more)
+    assert more.status().step == 5
+
+
 def test_names_of_captures(tmp_path: Path) -> None:
     write_capture(tmp_path / "garden", "bin", 2, (8, 8))
     for source in ("garden", "garden/sparse/0", "garden/sparse"):
@@ -251,6 +276,8 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path: Path) -> None:
         )
     with pytest.raises(ConfigError, match="holdout"):
         create_folder(fit_config(tmp_path / "it", runs, capture__holdout=1))
+    with pytest.raises(ConfigError, match=r"set capture\.size"):
+        create_folder(fit_config(tmp_path / "it", runs, optimize__size=32))
     with pytest.raises(ConfigError, match="Did you mean size"):
         fit_config(tmp_path / "it", runs, capture__sise=32)
     with pytest.raises(ConfigError, match="is a capture, which is fitted before"):
@@ -378,7 +405,7 @@ def test_a_judge_sees_a_perfect_scene(tmp_path: Path) -> None:
     from sds3d.optimize.events import Silent
 
     judge = Judge(Perfect(), seen, torch.device("cpu"), Silent())  # type: ignore[arg-type]
-    assert bool((judge.psnr() > 100).all())
+    assert judge.psnr().tolist() == [100.0, 100.0], "no infinity gets into the metrics"
     judge.sheet(tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").is_file()
 
@@ -400,6 +427,23 @@ def test_cameras_of_photographs_are_those_that_took_them(tmp_path: Path) -> None
     assert float(turn.abs().max()) < 1e-2
     assert torch.allclose(found.elevation_deg, cameras.elevation_deg, atol=1e-2)
     assert torch.allclose(found.distance, cameras.distance, atol=1e-4)
+
+
+def test_a_picture_that_is_masked_altogether_judges_nothing(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", "bin", 9, (8, 8))
+    config = fit_config(tmp_path / "it", tmp_path / "runs")
+    from sds3d.optimize.events import Silent
+
+    def judge():
+        scene = build_representation(config)
+        return judge_of(config, scene, torch.device("cpu"), Silent())
+
+    assert len(judge().psnr()) == 2
+    for name in ("000.png", "008.png"):
+        write_png(tmp_path / "it" / "masks" / f"{name}.png", torch.zeros(3, 8, 8))
+        config = fit_config(tmp_path / "it", tmp_path / "runs")
+        found = judge()
+        assert found is None if name == "008.png" else bool(torch.isfinite(found.psnr()).all())
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,12 +91,14 @@ def _number(
     if isinstance(found, bool) or not isinstance(found, int | float):
         what = "is missing" if found is None else f"is {shown(found)}, not a number"
         raise AssetError(f"{path}: {where}.{key} {what}; it may stand at the top of the file too.")
-    return float(found)
+    try:
+        return float(found)
+    except OverflowError as error:
+        raise AssetError(f"{path}: {where}.{key} is larger than any number of a camera.") from error
 
 
 def _lens(values: Mapping[str, Any], where: str, path: Path, file: Path) -> Lens:
     """Focal lengths in pixels, or the angle of view of a side; sizes from the picture where the file has none."""
-    import math
 
     def number(key: str, default: float | None = None) -> float:
         return _number(values, key, where, path, default)
@@ -117,10 +120,12 @@ def _lens(values: Mapping[str, Any], where: str, path: Path, file: Path) -> Lens
     if "fl_x" in values or "fl_y" in values:
         fx = number("fl_x") if "fl_x" in values else number("fl_y")
         fy = number("fl_y") if "fl_y" in values else fx
-    elif "camera_angle_x" in values:
-        fx = fy = 0.5 * width / math.tan(0.5 * number("camera_angle_x"))
     else:
-        fx = fy = 0.5 * height / math.tan(0.5 * number("camera_angle_y"))
+        key, side = ("camera_angle_x", width) if "camera_angle_x" in values else ("camera_angle_y", height)
+        angle = number(key)
+        if not 0.0 < angle < math.pi:
+            raise AssetError(f"{path}: {where}.{key} is {angle:g}; an angle of view lies between 0 and pi.")
+        fx = fy = 0.5 * side / math.tan(0.5 * angle)
     fisheye = model == "OPENCV_FISHEYE"
     radial = tuple(number(key, 0.0) for key in (_BROWN[:4] if fisheye else _BROWN))
     if not fisheye and "PINHOLE" in model:

@@ -38,6 +38,8 @@ EVERY = 100
 """Steps between two looks at the pictures that were kept back."""
 SHOWN = 6
 """Pictures on the sheet that compares."""
+MOST_DB = 100.0
+"""PSNR beyond which pictures count as equal."""
 MOST_JUDGED = 64
 """Pictures that are kept back and judged; of more, so many evenly spread ones."""
 
@@ -149,9 +151,10 @@ class Judge:
         return self.watcher.stop_requested()
 
     def psnr(self) -> Tensor:
-        """(N,) dB of each picture, over the pixels that count."""
+        """(N,) dB of each picture, at most MOST_DB, over the pixels that count."""
         rows = [self._pair(k) for k in range(len(self.shown.cameras))]
-        return torch.cat([psnr(found, wanted, weight > 0.5) for found, wanted, weight in rows])
+        found = torch.cat([psnr(found, wanted, weight > 0.5) for found, wanted, weight in rows])
+        return found.clamp(max=MOST_DB)  # a view in which there is nothing is equal, which is no number of dB
 
     def sheet(self, path: Path) -> None:
         """A picture: photographs above, the scene from the same places below."""
@@ -189,7 +192,13 @@ def judge_of(
     if not back:
         return None
     step = max(1, len(back) // MOST_JUDGED)
-    return Judge(scene, shown(options, capture, back[::step][:MOST_JUDGED]), device, watcher)
+    seen = shown(options, capture, back[::step][:MOST_JUDGED])
+    # a picture that its mask leaves out altogether judges nothing
+    counts = seen.photos.weight.flatten(1).any(1).nonzero()[:, 0]
+    if not len(counts):
+        return None
+    seen = replace(seen, cameras=seen.cameras[counts], photos=seen.photos.rows(counts))
+    return Judge(scene, seen, device, watcher)
 
 
 def held_out_psnr(folder: RunFolder) -> float | None:
@@ -220,6 +229,12 @@ def check_capture(config: RunConfig) -> None:
     if config.capture is None:
         return
     assert config.capture.file is not None, "filled in by photographed.complete"
+    if config.optimize.size is not None:
+        raise ConfigError(
+            "pictures have the size of the photographs.",
+            key="optimize.size",
+            hint=f"Leave it out, and set capture.size (now {config.capture.size}).",
+        )
     try:
         capture = read_capture(Path(config.capture.file), config.capture.images)
     except AssetError as error:

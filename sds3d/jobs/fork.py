@@ -46,6 +46,7 @@ def fork(folder: RunFolder, changes: Sequence[str]) -> RunFolder:
             f"the run stands in its stage {state.stage + 1}; there are {len(after)} now", key="stages"
         )
     own = after[state.stage]
+    _check_capture(folder.config(), config)
     _check_steps(state, own)
     _check_fits(state, own)
     if any(getattr(before[state.stage], name) != getattr(own, name) for name in _JUDGES):
@@ -73,6 +74,18 @@ def changed(folder: RunFolder, changes: Sequence[str]) -> RunConfig:
     document = source.read(folder.config_file)
     overrides.apply(document, RunConfig, list(changes))
     return configs.from_document(document).model_copy(update={"runs": str(folder.path.parent)})
+
+
+def _check_capture(before: RunConfig, after: RunConfig) -> None:
+    """Refuse another place of the photographs: the Gaussians of the checkpoint stand where they were."""
+    free = {"size", "holdout", "source", "file", "images"}
+    one, other = (c.capture and c.capture.model_dump(exclude=free) for c in (before, after))
+    if one != other:
+        raise ConfigError(
+            "says otherwise how the photographs stand, and a fork goes on with the scene where it is.",
+            key="capture",
+            hint="Begin a new fit; a fork may change capture.size and capture.holdout.",
+        )
 
 
 def _check_steps(state: RunState, config: RunConfig) -> None:

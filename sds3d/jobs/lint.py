@@ -15,6 +15,8 @@ _POINTS = 21
 
 def warnings(config: RunConfig) -> list[str]:
     """What is known to go wrong with this config: a sentence each, with what to do. [] where nothing is known."""
+    if config.capture is not None:
+        return []  # no guidance runs
     found = []
     for stage, own in zip(config.stage_names(), config.in_stages(), strict=True):
         for one in own.apart():

@@ -62,6 +62,8 @@ def make_plan(config: RunConfig, free: float | None = None) -> Plan:
     Args:
         free: bytes of GPU memory to plan for; by default what is free on the GPU that the run would take.
     """
+    if config.capture is not None:
+        return _of_fit(config)
     calls, why_not = count_calls(config)
     device, problem = ("", "") if free is not None else _place(config)
     plan: dict[str, Any] = {
@@ -83,6 +85,22 @@ def make_plan(config: RunConfig, free: float | None = None) -> Plan:
     except Sds3dError as error:
         return Plan(**plan, free=free, problem=str(error))
     return Plan(**plan, free=free, beside=len(models) - 1, **memory)
+
+
+def _of_fit(config: RunConfig) -> Plan:
+    """Photographs are fitted without a model."""
+    assert config.capture is not None, "asked of fits"
+    device, problem = _place(config)
+    cameras = Path(config.capture.file or config.capture.source)
+    return Plan(
+        config.all_prompts(),
+        config.optimize.steps,
+        config.optimize.views,
+        0,
+        files={str(cameras): cameras.exists()},
+        problem=problem,
+        device=device,
+    )
 
 
 def _place(config: RunConfig) -> tuple[str, str]:
