@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from edit_cases import some_splats
@@ -48,7 +49,9 @@ def run(folder: Path) -> Run:
     pipeline = {PREFIX + name: value for name, value in parameters().items()}
     pipeline["_model.device_indicator_param"] = torch.empty(0)
     for step in (100, 29999):
+        # schedulers of nerfstudio leave numpy's numbers behind
         state = {"step": step, "pipeline": pipeline, "optimizers": {"means": {"state": {}}}, "scalers": {}}
+        state["schedulers"] = {"means": {"_last_lr": [np.float64(1.6e-6)], "last_epoch": step}}
         torch.save(state, place / "nerfstudio_models" / f"step-{step:09d}.ckpt")
     return Run(place / "config.yml")
 

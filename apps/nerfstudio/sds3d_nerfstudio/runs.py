@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from .plain_pickle import load_plain
 from .splats import ExchangeError
 
 MODELS = "nerfstudio_models"
@@ -49,7 +50,7 @@ class Run:
         """
         path = self.checkpoint()
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = load_plain(path)
         except Exception as error:
             raise ExchangeError(f"{path}: cannot be read: {str(error)[:200]}") from error
         if not isinstance(state, dict) or not isinstance(state.get("pipeline"), dict):
