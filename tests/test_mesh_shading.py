@@ -9,11 +9,20 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sds3d.representations.mesh.shading import bend, frame, highlight, normals_of, sent_on, shade, slopes_of
+from sds3d.representations.mesh.shading import (
+    bend,
+    frame,
+    highlight,
+    normals_of,
+    sent_on,
+    shade,
+    slopes_of,
+    turned,
+)
 from test_core_lights import directions
 
 from sds3d.core.cameras import orbit
-from sds3d.core.lights import Lights, headlight, studio
+from sds3d.core.lights import Lights, studio
 
 UP = torch.tensor([[0.0, 0.0, 1.0]])
 
@@ -92,12 +101,15 @@ def test_a_matte_surface_facing_the_key_light_sends_its_color_back() -> None:
     assert not away.any()
 
 
-def test_a_back_side_is_lit_like_a_front() -> None:
-    eye = leaning(0.4)
-    arguments = (torch.full((1, 3), 0.7), one(0.3), one(0.5))
-    lights, view = headlight(orbit([30.0], 10.0)), torch.zeros(1).long()
-    front = shade(*arguments, UP, eye, lights, view)
-    assert torch.equal(front, shade(*arguments, -UP, eye, lights, view))
+def test_the_triangle_says_which_side_is_seen() -> None:
+    low = F.normalize(torch.tensor([[1.0, 0.0, 0.1]]), dim=1)  # an eye low over a front
+    away = F.normalize(torch.tensor([[-0.3, 0.0, 1.0]]), dim=1)  # a bent normal that looks away from it
+    assert (low * away).sum() < 0
+    assert torch.equal(turned(away, UP, low), away)
+    assert torch.equal(turned(away, -3 * UP, low), -away)
+    lights, view = even(0.0, 1.0), torch.zeros(1).long()
+    value = shade(torch.full((1, 3), 0.7), one(0.0), one(1.0), away, low, lights, view)
+    assert (value > 0.3).all()  # the key light above reaches it
 
 
 def test_gradients_are_finite_from_mirror_to_chalk_and_at_grazing_angles() -> None:

@@ -18,7 +18,7 @@ from sds3d.core.assets import Material, Mesh, PointCloud
 from sds3d.core.cameras import orbit, turntable
 from sds3d.core.color import linear_to_srgb
 from sds3d.core.errors import AssetError, RunFolderError
-from sds3d.core.lights import headlight
+from sds3d.core.lights import Lights, headlight
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.evaluate.mesh_render import render_mesh
@@ -165,6 +165,25 @@ def test_light_comes_from_the_look_and_else_from_the_studio() -> None:
     unlit = model_of(ball(), color=(0.8, 0.8, 0.8)).render(replace(look, lights=headlight(look.cameras)))
     solid = unlit["alpha"].expand(-1, 3, -1, -1) > 0.999
     torch.testing.assert_close(unlit["rgb"][solid], torch.full((int(solid.sum()),), 0.8), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("slopes", [(0.5, 0.0), (-0.5, 0.0), (0.0, 0.5), (0.0, -0.5)])
+@pytest.mark.parametrize("wound", [1, -1])
+def test_a_roof_with_relief_is_lit_from_above_however_low_the_eye_is(slopes, wound) -> None:
+    corners = torch.tensor([[-0.7, 0.0, -0.7], [-0.7, 0.0, 0.7], [0.7, 0.0, 0.7], [0.7, 0.0, -0.7]])
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    faces = faces if wound > 0 else faces.flip(1)
+    roof = Mesh(corners, faces, normals=torch.tensor([[0.0, 1.0, 0.0]]).repeat(4, 1))
+    model = package.from_asset(roof, LIT.model_copy(update={"color": (0.8, 0.8, 0.8)}), Streams(0))
+    with torch.no_grad():
+        trained(model)["slopes"].copy_(torch.tensor(slopes).expand(64, 64, 2))
+    cameras, white = orbit([0.0], 8.0), torch.ones(1, 3)
+    lights = Lights(torch.tensor([[0.0, 1.0, 0.0]]), white, 0.0 * white)
+    out = model.render(Look(cameras, (48, 48), 0.0 * white, lights=lights))
+    inside = out["alpha"][0, 0] > 0.999
+    assert inside.sum() > 50
+    # 0.8 of the light times the cosine of the slope, in sRGB
+    assert out["rgb"][0, :, inside].min() > 0.75
 
 
 def trained(model: package.MeshModel) -> dict[str, torch.Tensor]:

@@ -23,8 +23,8 @@ from ..raster.triangles import interpolate, rasterize
 from ..raster.triangles_texture import mip_level
 from .hash_paint import HashPaint, fresh
 from .options import Options
-from .paint import AtlasPaint, Coat, Paint, Place
-from .shading import bend, normals_of, shade
+from .paint import AtlasPaint, Paint, Place
+from .shading import bend, normals_of, shade, turned
 from .source import GREY, baked, mesh_in, mesh_of
 from .surface import Surface, surface_of
 
@@ -75,27 +75,27 @@ class MeshModel:
         uv, point, normal, tangent = maps.split([2, 3, 3, 4], dim=3)
         texels = (o.texture_size, o.texture_size)
         level = mip_level(surface.uv, seen, *scene, texels, implementation=kernels)
-        coat = self.paint.coat(Place(hit, point, uv.contiguous(), level, seen))
+        place = Place(hit, point, uv.contiguous(), level, seen)
         normal = F.normalize(normal, dim=-1, eps=1e-12)
-        shown = self._colors(coat, hit, point, normal, tangent, look)
+        shown = self._colors(place, normal, tangent, look)
         behind = look.background.to(vertices)[:, None, None, :]
         rgb = torch.where(hit[..., None], shown, behind)
         return blended(rgb, normal, seen, scene, surface.partners, o.samples, kernels)
 
-    def _colors(
-        self, coat: Coat, hit: Tensor, point: Tensor, normal: Tensor, tangent: Tensor, look: Look
-    ) -> Float[Tensor, "b h w 3"]:
+    def _colors(self, place: Place, normal: Tensor, tangent: Tensor, look: Look) -> Float[Tensor, "b h w 3"]:
         """sRGB of what is seen."""
+        coat, hit = self.paint.coat(place), place.hit
         if self.options.shading == "unlit":
             return linear_to_srgb(coat.base)
         assert look.cameras is not None
-        cameras = look.cameras.to(point.device)
-        lights = studio(cameras) if look.lights is None else look.lights.to(point.device)
-        view, seen = hit.nonzero()[:, 0], point[hit]
+        cameras = look.cameras.to(normal.device)
+        lights = studio(cameras) if look.lights is None else look.lights.to(normal.device)
+        view, seen = hit.nonzero()[:, 0], place.point[hit]
         eye = F.normalize(cameras.position[view] - seen, dim=1, eps=1e-12)
         metallic, roughness = coat.metallic_roughness[hit].unbind(1)
         bent = bend(normal[hit], tangent[hit], coat.slopes[hit])
-        light = shade(coat.base[hit], metallic, roughness, bent, eye, lights, view)
+        flat = self.surface.flat_normals(self.vertices.detach())[place.seen.face[hit].long()]
+        light = shade(coat.base[hit], metallic, roughness, turned(bent, flat, eye), eye, lights, view)
         return torch.zeros_like(coat.base).index_put((hit,), linear_to_srgb(light.clamp(0, 1)))
 
     def regularise(self, render: Render, progress: float) -> dict[str, Tensor]:

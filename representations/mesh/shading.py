@@ -94,13 +94,13 @@ def shade(
     lights: Lights,
     view: Int[Tensor, " n"],
 ) -> Float[Tensor, "n 3"]:
-    """Linear radiance towards the eye, at least 0, of points that are seen; a back side is lit like a front.
+    """Linear radiance towards the eye, at least 0, of points that are seen.
 
     Args:
-        base: linear RGB in [0, 1]. metallic, roughness: in [0, 1]. normal, eye: unit vectors, `eye` to the camera.
+        base: linear RGB in [0, 1]. metallic, roughness: in [0, 1]. normal, eye: unit vectors, `eye` to the camera,
+            `normal` on the side that is seen (see `turned`); bent beyond the horizon, it is as bright as there.
         lights: of B views. view: which of them each point is seen in.
     """
-    normal = torch.where((normal * eye).sum(1, keepdim=True) < 0, -normal, normal)
     metal = metallic[:, None]
     f0, diffuse = 0.04 * (1 - metal) + base * metal, base * (1 - metal)
     light = lights.direction[view]
@@ -113,6 +113,20 @@ def shade(
     mirrored = F.normalize(2 * cosine[:, None] * normal - eye, dim=1, eps=1e-6)
     around = (1 - share) * diffuse * lights.around(normal, view)
     return direct + around + share * lights.reflected(mirrored, roughness, view)
+
+
+def turned(
+    normal: Float[Tensor, "n 3"], flat: Float[Tensor, "n 3"], eye: Float[Tensor, "n 3"]
+) -> Float[Tensor, "n 3"]:
+    """Normals of the side that is seen: a back side is lit like a front.
+
+    What is seen is for the triangle to say: a normal that is smoothed or bent may look away from an eye that stands
+    low over a front, and turned round it would be lit from below.
+
+    Args:
+        normal: unit vectors. flat: of the triangle, on the side of the surface's normals, of any length.
+    """
+    return torch.where((flat * eye).sum(1, keepdim=True) < 0, -normal, normal)
 
 
 def frame(

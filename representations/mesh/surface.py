@@ -58,6 +58,11 @@ class Surface:
         change = self._computed(vertices) - self._computed(self.vertices)
         return F.normalize(self.normals + change, dim=-1, eps=1e-12)
 
+    def flat_normals(self, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "f 3"]:
+        """The triangles' own normals, twice their areas long, on the side of `normals` whichever way they are wound."""
+        flat = face_normals(vertices, self.faces)
+        return torch.where((flat * self.normals.sum(1)).sum(1, keepdim=True) < 0, -flat, flat)
+
     def _computed(self, vertices: Tensor) -> Tensor:
         return corner_normals(vertices, self.faces, self.around)
 
