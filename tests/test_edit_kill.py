@@ -15,7 +15,7 @@ from sds3d.jobs.batch import create_folder
 from sds3d.jobs.execute import execute
 from sds3d.optimize.checkpoint import CheckpointStore
 
-STEPS, KILLS = 120, 4
+STEPS, KILLS = 90, 3
 
 
 def killed_at(folder, step):

@@ -29,6 +29,7 @@ from sds3d.jobs import configs, history
 from sds3d.jobs.batch import check_choices, create_folder
 from sds3d.jobs.execute import execute
 from sds3d.jobs.export import load_representation
+from sds3d.jobs.runfolder import RunFolder
 from sds3d.optimize.checkpoint import CheckpointStore
 
 SAME = {"y": {"mean": 0.2}, "null": {}, "src": {"mean": 0.2}}
@@ -363,3 +364,28 @@ def test_a_strip_of_strengths(sds3d, tmp_path):
 def _file(folder, name, data):
     (folder / name).write_bytes(data)
     return folder / name
+
+
+def test_a_moved_folder_of_runs_finds_what_it_edited(tmp_path):
+    """An edit of an edit, moved together: undo, history, resume and further edits find the first beside it."""
+    file = splat_file(tmp_path)
+    quick = {"optimize__steps": 2, "pictures__contact_views": 0}
+    one = done(edit_config(tmp_path / "runs", file, **quick))
+    two = create_folder(edit_config(tmp_path / "runs", one.path, seed=1, **quick))
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    there = RunFolder.open(tmp_path / "moved" / two.path.name)
+    execute(there)
+    assert history.undo(there) == tmp_path / "moved" / one.path.name / "asset.3dgs.ply"
+    assert [step.depth for step in history.tree(there.path, tmp_path / "moved")] == [0, 1, 2]
+    history.undo(there).write_bytes(file.read_bytes())
+    with pytest.raises(RunFolderError, match="was changed"):
+        history.undo(there)
+
+
+def test_a_region_is_shown_before_anything_is_made(sds3d, tmp_path):
+    file = splat_file(tmp_path)
+    words = ("--from", "a red thing", "--to", "a blue thing", "--up", "+y", "--region", "box:0,-9,-9,9,9,9")
+    status, out, err = sds3d("edit", file, *words, *QUICK, "--show-region", "where.png")
+    assert (status, err, out.strip()) == (0, "", "where.png")
+    assert assetio.read(tmp_path / "where.png").picture is not None
+    assert not (tmp_path / "runs").exists()
