@@ -185,7 +185,7 @@ def test_a_border_of_many_colours_is_refused_and_a_named_colour_is_taken():
     x=st.floats(0.3, 0.7),
     y=st.floats(0.3, 0.7),
     radius=st.floats(0.15, 0.25),
-    side=st.sampled_from([100, 250, 700]),
+    side=st.sampled_from([180, 300, 700]),
     wide=st.integers(0, 40),
 )
 def test_fitting_undoes_place_and_size(x, y, radius, side, wide):
@@ -194,6 +194,15 @@ def test_fitting_undoes_place_and_size(x, y, radius, side, wide):
     found = cut_out(Photo(picture, None), "auto", True, "it").at(64)
     wanted = disc(64, (0.5, 0.5), SHARE / 2, color=(1.0, 1.0, 1.0), behind=(0.0, 0.0, 0.0))[:1]
     assert float((found.alpha - wanted).abs().mean()) < 0.03
+
+
+def test_what_lies_as_in_training_pictures_is_left_there():
+    picture = disc(128, (0.5, 0.47), 0.35)
+    found = cut_out(Photo(picture, None), "auto", True, "it")
+    assert torch.equal(found.alpha, cut_out(Photo(picture, None), "auto", False, "it").alpha)
+    low = disc(128, (0.5, 0.6), 0.35)
+    found = cut_out(Photo(low, None), "auto", True, "it")
+    assert not torch.equal(found.alpha, cut_out(Photo(low, None), "auto", False, "it").alpha)
 
 
 def test_without_fitting_a_square_picture_is_the_frame():

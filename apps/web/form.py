@@ -18,7 +18,7 @@ from sds3d.jobs.schema import RunConfig
 
 SECTIONS = ("guidance", "representation", "optimize", "cameras", "prior", "pictures", "baking", "debug")
 """Sections of a config, in the order in which people look for them."""
-ASKED_ABOVE = ("prompt", "prompts", "negative_prompt", "seed", "runs", "name")
+ASKED_ABOVE = ("prompt", "prompts", "negative_prompt", "seed", "runs", "name", "reference")
 """Keys that have a place of their own in the page, or none."""
 
 Sort = Literal["yes or no", "choice", "number", "text"]
@@ -65,6 +65,9 @@ def sections(config: RunConfig) -> Iterator[tuple[str, list[Field]]]:
     for name in SECTIONS:
         options = getattr(config, name)
         yield name, list(_fields(options, f"{name}."))
+    if config.reference is not None:
+        known = ("reference.image", "reference.sha256", "reference.captions")
+        yield "reference", [f for f in _fields(config.reference, "reference.") if f.key not in known]
     top = [f for f in _fields(config, "", deep=False) if f.key not in (*ASKED_ABOVE, *SECTIONS)]
     yield "run", top
 
@@ -140,7 +143,7 @@ def from_yaml(text: str) -> dict[str, Any]:
 def _flatten(node: Any, prefix: str, out: dict[str, Any]) -> None:
     for key, value in node.items():
         known = f"{prefix}{key}"
-        if isinstance(value, dict) and not prefix and key in SECTIONS:
+        if isinstance(value, dict) and not prefix and key in (*SECTIONS, "reference"):
             if (word := value.get(_word(key))) is not None:
                 out[known] = word
             _flatten({k: v for k, v in value.items() if k != _word(key)}, f"{known}.", out)

@@ -5,38 +5,41 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sds3d.config.dump import plain
-from sds3d.core.errors import ConfigError
-from sds3d.jobs.schema import RunConfig
+from sds3d.core.errors import AssetError, ConfigError
 
 MOST_BYTES = 200_000_000
 """Of one upload."""
 UPLOADS = (
-    ".glb", ".gltf", ".obj", ".mtl", ".ply", ".splat", ".spz", ".stl", ".usdz", ".png", ".jpg", ".jpeg", ".wav",
-    ".flac", ".zip", ".yaml", ".yml", ".csv",
+    ".glb", ".gltf", ".obj", ".mtl", ".ply", ".splat", ".spz", ".stl", ".usdz", ".png", ".jpg", ".jpeg", ".webp",
+    ".wav", ".flac", ".zip", ".yaml", ".yml", ".csv",
 )  # fmt: skip
 """Endings of files that can be uploaded."""
 SHOWN = (*UPLOADS, ".mp4", ".gif", ".html", ".json", ".jsonl", ".txt", ".log")
 """Endings of files of a run that are handed out."""
 _FREE_TEXT = ("prompt", "prompts", "negative_prompt", "name", "runs")
-"""Top-level keys whose text is never a file."""
+"""Keys whose text is never a file."""
+_LONGEST = 240
+"""Bytes of a name, which disks take up to 255 of; what is written beside it is a little longer."""
 
 
 def plain_name(name: str) -> str:
     """The name of a folder of runs as it is, or "" where it is none: no separator, no dot in front, no odd signs."""
-    return name if re.fullmatch(r"[\w][\w.+-]{0,199}", name) and name not in (".", "..") else ""
+    return name if re.fullmatch(r"[\w][\w.+-]{0,199}", name) and len(name.encode()) < _LONGEST else ""
 
 
 def inside(root: Path, path: str) -> Path | None:
-    """The file that a relative path means, None where it leads out of the root, by links too."""
+    """The file that a relative path means, None where it is none or lies outside of the root, by links too."""
     if not path or "\x00" in path or path.startswith(("/", "\\")):
         return None
-    found = (root / path).resolve()
-    return found if found.is_relative_to(root.resolve()) else None
+    try:
+        found = (root / path).resolve()
+        return found if found.is_relative_to(root.resolve()) and found.is_file() else None
+    except (OSError, RuntimeError):  # names that no disk takes, links that go round in circles
+        return None
 
 
 def may_be_shown(path: Path) -> bool:
@@ -45,8 +48,9 @@ def may_be_shown(path: Path) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """A file name without folders, control signs and surprises; at most 80 letters."""
+    """A file name without folders, control signs and surprises; at most 80 letters, which fit into 240 bytes."""
     text = unicodedata.normalize("NFKC", name.replace("\\", "/").rsplit("/", 1)[-1])
+    text = text.encode()[-_LONGEST:].decode(errors="ignore")
     stem, dot, ending = re.sub(r"[^\w.+-]+", "_", text).strip("._").rpartition(".")
     return f"{(stem or 'file')[:70]}.{ending[:8].lower()}" if dot else f"{(ending or 'file')[:80]}"
 
@@ -56,6 +60,7 @@ def keep_upload(folder: Path, name: str, data: bytes) -> Path:
 
     Raises:
         ConfigError: its ending is none of UPLOADS, it is empty, or larger than MOST_BYTES.
+        AssetError: the disk is full.
     """
     safe = clean_name(name)
     if not safe.lower().endswith(UPLOADS):
@@ -73,28 +78,49 @@ def keep_upload(folder: Path, name: str, data: bytes) -> Path:
                 file.write(data)
         except FileExistsError:
             continue
+        except OSError as error:
+            path.unlink(missing_ok=True)  # half a file is none
+            raise AssetError(f"{safe}: cannot be kept: {error.strerror}.") from error
         return path
     raise AssertionError("unreachable")
 
 
-def check_named_files(config: RunConfig, allowed: Sequence[Path]) -> None:
-    """Refuse a config that names a file or folder outside of these.
+def check_named_files(values: Any, runs: Path, may_read: Callable[[Path], bool]) -> None:
+    """Refuse plain data of a config that names a file or folder which this person may not read.
 
-    Every text that has a separator, or that means something on this disk, counts as a file.
+    Every text that has a separator, or that means something on this disk or a run, counts as a file.
+
+    Args:
+        runs: a word may mean a run in it. may_read: is asked of each file; links are followed already.
 
     Raises:
         ConfigError: names the key.
     """
-    roots = [root.resolve() for root in allowed]
-    for key, text in _texts({k: v for k, v in plain(config).items() if k not in _FREE_TEXT}):
-        if not ("/" in text or "\\" in text or Path(text).exists()):
-            continue
-        if not any(Path(text).resolve().is_relative_to(root) for root in roots):
-            raise ConfigError(
-                "names a file of the server; this server reads your uploads and your runs only.",
-                key=key,
-                hint="Upload the file first, and write the name that the upload gives you.",
-            )
+    for key, text in ((key, text) for key, text in _texts(values) if text):
+        for file in _meant(key, text, runs):
+            if not may_read(file):
+                raise ConfigError(
+                    "names a file of the server; this server reads your uploads and your runs only.",
+                    key=key,
+                    hint="Upload the file first, and write the name that the upload gives you.",
+                )
+
+
+def _meant(key: str, text: str, runs: Path) -> Iterator[Path]:
+    """What a text may mean on this disk; a region's selectors name files behind their sort."""
+    words = [text]
+    if "region" in key:  # mask:FILE@30,15 & part:body
+        bodies = [part.partition(":")[2].strip() for part in text.split("&")]
+        words = [word for body in bodies if body for word in (body, body.rpartition("@")[0]) if word]
+    for word in words:
+        try:
+            if "/" in word or "\\" in word or Path(word).exists():
+                yield Path(word).resolve()
+            elif (runs / word).exists():
+                yield (runs / word).resolve()
+        except (OSError, RuntimeError, ValueError) as error:
+            if "/" in word or "\\" in word or "\x00" in word:
+                raise ConfigError("names a file that no disk can have.", key=key) from error
 
 
 def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

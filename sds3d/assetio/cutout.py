@@ -17,6 +17,10 @@ from .photo import Photo
 SHARE = 0.74
 """Reach of a silhouette over half of the frame: the median of the 59 kinds that the bundled prior knows, seen from
 the front at elevation 15 by the default camera."""
+USUAL = (0.55, 0.86)
+"""Reaches that need no fitting: those of all but three of these kinds."""
+_OFF = 0.12
+"""How far from the middle the box of a silhouette may lie then, over half of the frame; theirs lie as far."""
 MOST_SIDE = 512
 """Longest side in pixels of a cut-out."""
 
@@ -58,8 +62,8 @@ def cut_out(photo: Photo, background: Behind, fit: bool, what: str) -> Cutout:
 
     Args:
         background: the colour behind the object, RGB in [0, 1]; auto: what is transparent, or else the border's colour.
-        fit: centre it, and scale it so that it reaches over SHARE of half the frame; else the frame is the picture's
-            longer side.
+        fit: centre it, and scale it so that it reaches over SHARE of half the frame, unless it lies in the picture as
+            objects of training pictures do; else the frame is the picture's longer side.
         what: the picture, for the text of errors.
 
     Raises:
@@ -152,9 +156,11 @@ def _framed(layers: Float[Tensor, "4 h w"], inside: Bool[Tensor, "h w"], fit: bo
     if fit:
         y, x = inside.nonzero(as_tuple=True)
         corners = torch.stack([x, y]).float()
-        centre = (corners.amin(1) + corners.amax(1) + 1) / 2
-        reach = float((corners + 0.5 - centre[:, None]).norm(dim=0).max())
-        half = reach / SHARE
+        box = (corners.amin(1) + corners.amax(1) + 1) / 2
+        reach = float((corners + 0.5 - box[:, None]).norm(dim=0).max())
+        off = float((box - centre).abs().max())
+        if not (USUAL[0] * half <= reach <= USUAL[1] * half and off <= _OFF * half):
+            centre, half = box, reach / SHARE
     side = max(16, min(MOST_SIDE, round(2 * half)))
     factor = side / (2 * half)
     if factor < 1.0:  # by area first, so that nothing is skipped

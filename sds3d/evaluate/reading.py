@@ -11,6 +11,7 @@ from .captions import candidates
 
 _SIDE = 64
 
+
 @dataclass(frozen=True)
 class Read:
     """A caption and its probability among all candidates."""
@@ -23,8 +24,8 @@ class Read:
 def read_captions(cutout: Cutout, most: int = 5) -> list[Read]:
     """The likeliest of the candidate captions, the best first.
 
-    The object is shown over white. Of one colour each, seen from the front at elevation 15, 41 of the scorer's 59 kinds
-    were read right, kind and colour, and of 58 the colour; over grey it was 33.
+    The object is shown over white. Of one colour each, seen from the front at elevation 15, 38 of the scorer's 59 kinds
+    were read right, kind and colour, and of 58 the colour; over grey it was fewer, over several sizes as many.
     """
     from ..priors.scorer import load_scorer
 

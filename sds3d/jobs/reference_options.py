@@ -41,5 +41,5 @@ class ReferenceOptions(Options):
     """What is behind the object in the picture: a colour, RGB in [0, 1]; auto: what is transparent, or else the colour
     of the border, if it has one."""
     fit: bool = True
-    """Centre the object and scale it so that it fills the frame as in the training of the built-in prior; false: the
-    picture is what the camera sees."""
+    """Centre the object and scale it so that it fills the frame as in the training of the built-in prior, unless it
+    does so already; false: the picture is what the camera sees."""

@@ -1,6 +1,7 @@
 """Create: a prompt, a few choices, everything else under Advanced; the run is watched beside it."""
 
 # annotations stay values here: gradio looks for gr.Request among them, and gradio is imported late
+import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from sds3d.jobs.schema import GUIDANCE, REPRESENTATIONS, RunConfig
 
 from .. import form, page, quality
 from ..service import NotThereError, Service
+from . import picture
 
 EXAMPLES = ["a blue mushroom", "a red car", "a snowman with a black hat", "a yellow duck", "a purple teapot"]
 PRIORS = ("embedded", "audio", "analytic", "diffusers")
@@ -77,8 +79,9 @@ def build(service: Service, blocks: Any) -> None:
         name = folders[0].path.name if folders else ""
         return page.live(name), page.note("\n".join(refused)), gr.update(visible=False, value=None)
 
-    def on_load(text: str) -> tuple[Any, ...]:
+    def on_load(text: str, request: gr.Request) -> tuple[Any, ...]:
         try:
+            service.read(page.who(request), text)  # refuses files that are not this person's
             known = form.from_yaml(text)
         except Sds3dError as error:
             return (*[gr.update()] * (len(f.basics) + 1), page.note(str(error)))
@@ -120,6 +123,7 @@ def _form(gr: Any, service: Service, values: Any, blocks: Any) -> Form:
     create = gr.Button("Create", variant="primary", elem_id="create")
     trouble = gr.HTML(elem_id="trouble")
     gr.Examples(EXAMPLES, prompt, label="The prior in the box knows")
+    picture.field(gr, service, values, prompt)
     speed = gr.Radio(
         _speeds(service, {}), value="Standard", label="Quality", elem_id="quality",
         info="How many steps; the times are of runs like this one on this machine.",
@@ -145,7 +149,7 @@ def _form(gr: Any, service: Service, values: Any, blocks: Any) -> Form:
             info="The model that judges; embedded (objects) and audio (sounds) are in the box.",
         )  # fmt: skip
     with gr.Accordion("Advanced: every option", open=False):
-        _advanced(gr, values, (prior, method, kind), blocks)
+        _advanced(gr, service, values, (prior, method, kind), blocks)
     with gr.Accordion("YAML", open=False):
         text = gr.Code(language="yaml", label="This form as YAML", interactive=True, elem_id="yaml")
         load = gr.Button("Fill the form from this YAML", elem_id="load")
@@ -196,7 +200,7 @@ def _model_of(service: Service) -> Any:
     return model_of
 
 
-def _advanced(gr: Any, values: Any, kinds: tuple[Any, Any, Any], blocks: Any) -> None:
+def _advanced(gr: Any, service: Service, values: Any, kinds: tuple[Any, Any, Any], blocks: Any) -> None:
     """Every option of the chosen kinds, from the typed config."""
 
     @gr.render(inputs=[*kinds, values], triggers=[blocks.load, values.change, *(k.change for k in kinds)])
@@ -210,12 +214,12 @@ def _advanced(gr: Any, values: Any, kinds: tuple[Any, Any, Any], blocks: Any) ->
         for name, group in form.sections(config):
             with gr.Accordion(name.capitalize(), open=False, key=f"section {name}"):
                 for field in group:
-                    _ask(gr, field, values)
+                    _ask(gr, service, field, values)
 
     fields  # noqa: B018 - gradio calls it
 
 
-def _ask(gr: Any, field: form.Field, values: Any) -> None:
+def _ask(gr: Any, service: Service, field: form.Field, values: Any) -> None:
     """The widget of one field; what it is changed to is kept beside the defaults."""
     told = {
         "label": field.key.partition(".")[2] or field.key,
@@ -232,10 +236,12 @@ def _ask(gr: Any, field: form.Field, values: Any) -> None:
     else:
         widget = gr.Textbox(max_lines=1, **told)
 
-    def keep(shown: Any, known: dict[str, Any]) -> dict[str, Any]:
+    def keep(shown: Any, known: dict[str, Any], request: gr.Request) -> dict[str, Any]:
         try:
             value = field.read(shown)
-        except yaml.YAMLError:
+            service.check_files(page.who(request), {field.key: value})
+        except (yaml.YAMLError, Sds3dError) as error:
+            gr.Warning(html.escape(f"{field.key} is left as it was: {error}"))
             return known
         return known if value == field.value else known | {field.key: value}
 
@@ -249,6 +255,8 @@ def _values(
 ) -> dict[str, Any]:  # fmt: skip
     """The dotted keys of the form; what is the default anyway is left out."""
     out: dict[str, Any] = {"prompt": (prompt or "").strip()}
+    if not out["prompt"] and picture.KEY in extra:
+        out = {}  # read in the picture
     if negative and negative.strip():
         out["negative_prompt"] = negative.strip()
     if seed:
