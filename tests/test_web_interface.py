@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sds3d.apps.web import paths, view
+from sds3d.apps.web.guard import BROWSER_COOKIE, browser_id
 from web_cases import client, dump, service_for, small_yaml, submit
 
+from sds3d.config.dump import plain
 from sds3d.core.errors import ConfigError
 from sds3d.jobs.configs import from_mapping
 from sds3d.jobs.runfolder import RunFolder, Status
@@ -215,9 +217,9 @@ def test_a_server_for_others_reads_no_files_of_its_own(tmp_path):
     config = from_mapping(
         {"prompt": "a colour", "representation": "gaussians", "representation.init.file": mine}
     )
-    paths.check_named_files(config, list((service.runs / ".uploads").iterdir()))
+    service.check_files(browser_id({BROWSER_COOKIE: "anna"}), plain(config))
     with pytest.raises(ConfigError, match="your uploads"):
-        paths.check_named_files(config, [])
+        service.check_files(browser_id({BROWSER_COOKIE: "berta"}), plain(config))
 
 
 def test_the_key(service):

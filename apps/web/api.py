@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import errno
+import tempfile
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Request, Response, UploadFile
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from starlette.background import BackgroundTask
 
 from sds3d.core.errors import ConfigError, RunFolderError, Sds3dError
 
@@ -41,9 +44,9 @@ def _lists(router: APIRouter, service: Service) -> None:
     """All runs, and the queue."""
 
     @router.get("/api/runs")
-    def runs(request: Request, words: str = "", state: str = "") -> list[dict[str, Any]]:
+    def runs(request: Request, words: str = "", state: str = "", most: int = 10_000) -> list[dict[str, Any]]:
         """Runs, newest change first."""
-        return [view.card(job) for job in service.runs_of(who(request), words, state)]
+        return [view.card(job) for job in service.runs_of(who(request), words, state)[: max(0, most)]]
 
     @router.post("/api/runs", status_code=201)
     def submit(
@@ -119,10 +122,16 @@ def _files(router: APIRouter, service: Service) -> None:
     @router.get("/runs/{name}.zip")
     def archive(request: Request, name: str) -> Response:
         """A run without its checkpoints."""
-        out = io.BytesIO()
+        out = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is sent
         service.zip(who(request), name, out)
-        told = {"content-disposition": f'attachment; filename="{name}.zip"'}
-        return Response(out.getvalue(), media_type="application/zip", headers=told)
+        told = {
+            "content-disposition": f"attachment; filename=\"run.zip\"; filename*=UTF-8''{quote(name)}.zip",
+            "content-length": str(out.tell()),
+        }
+        out.seek(0)
+        chunks = iter(lambda: out.read(1 << 20), b"")
+        done = BackgroundTask(out.close)
+        return StreamingResponse(chunks, media_type="application/zip", headers=told, background=done)
 
     @router.get("/runs/{name}/{inside:path}")
     def file(request: Request, name: str, inside: str) -> Response:
@@ -130,11 +139,13 @@ def _files(router: APIRouter, service: Service) -> None:
         path = service.file(who(request), name, inside)
         # a page of ours shows what people typed; it gets no rights on this server
         sandbox = {"content-security-policy": "sandbox; default-src 'none'; img-src data:; media-src data:; "
-                   "style-src 'unsafe-inline'"} if path.suffix == ".html" else {}  # fmt: skip
+                   "style-src 'unsafe-inline'"} if path.suffix.lower() == ".html" else {}  # fmt: skip
         return FileResponse(path, headers={"cache-control": "no-cache", **sandbox})
 
 
 async def tell(request: Request, error: Exception) -> Response:
     """An error that people can read, with its status."""
     status = next(code for kind, code in _STATUS if isinstance(error, kind))
+    if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT):
+        status = 507
     return JSONResponse({"error": str(error)}, status_code=status)

@@ -28,9 +28,9 @@ _HEADERS = {
         "connect-src 'self' data: blob:; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'self'"
     ),
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
 }
-"""Nothing that the page shows may ask another machine for anything."""
+"""Nothing that the page shows may ask another machine for anything; addresses of runs are told to nobody else."""
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -47,6 +47,10 @@ class Door:
 
     key: str = ""
     names: tuple[str, ...] = ()
+
+    def pass_of(self, what: str) -> str:
+        """What a cookie holds in place of the key, whatever signs that has: 64 hex digits."""
+        return hmac.new(self.key.encode(), what.encode(), "sha256").hexdigest()
 
 
 def browser_id(cookies: Mapping[str, str]) -> str:
@@ -82,7 +86,7 @@ class Guard:
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
         if refusal := self._refusal(scope, headers):
-            await _answer(send, *refusal)
+            await (_answer(send, *refusal) if scope["type"] == "http" else _hang_up(send))
             return
         cookies = cookies_of(scope)
         if not self._has_key(headers, cookies):
@@ -91,38 +95,57 @@ class Guard:
         fresh = ""
         if BROWSER_COOKIE not in cookies and "text/html" in headers.get("accept", ""):
             fresh = secrets.token_hex(16)
-        await self.app(scope, receive, _with_headers(send, _cookie(BROWSER_COOKIE, fresh) if fresh else ""))
+        elif BROWSER_COOKIE not in cookies and self.door.key:
+            # scripts that come from elsewhere are one person together, and not the one at this machine
+            scope = scope | {"headers": _with_browser(scope["headers"], self.door.pass_of("scripts"))}
+        most = _Measured(receive, MOST_BYTES + _AROUND)
+        await self.app(scope, most, _with_headers(send, _cookie(BROWSER_COOKIE, fresh) if fresh else ""))
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """(status, why) of a request that is not looked at any further."""
-        host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        host, origin = headers.get("host", ""), headers.get("origin", "")
+        try:
+            name, asked_from = urlsplit(f"//{host}").hostname or "", urlsplit(origin).netloc
+        except ValueError:
+            return 400, "the address in this request is none"
         if self.door.names and name not in self.door.names:
             return 403, f"this server is reached as {', '.join(self.door.names)} only"
-        origin = headers.get("origin", "")
-        if origin and origin != "null" and urlsplit(origin).netloc != host:
+        # "null" is what a page says that hides where it comes from
+        if origin and asked_from != host:
+            return 403, "asked from another site's page"
+        # pictures, frames and scripts of other sites' pages send no origin; a link that is followed may come from there
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not _is_visit(scope, headers):
             return 403, "asked from another site's page"
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MOST_BYTES:
+        if (
+            not (length.isascii() and length.isdigit() and len(length) < 20)
+            or int(length) > MOST_BYTES + _AROUND
+        ):
             return 413, f"at most {MOST_BYTES // 1_000_000} MB at a time"
         return None
 
     def _has_key(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> bool:
         if not self.door.key:
             return True
-        shown = headers.get("authorization", "").removeprefix("Bearer ") or cookies.get(KEY_COOKIE, "")
-        return hmac.compare_digest(shown.encode(), self.door.key.encode())
+        shown = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
+        kept = cookies.get(KEY_COOKIE, "").encode()
+        return hmac.compare_digest(shown, self.door.key.encode()) or hmac.compare_digest(
+            kept, self.door.pass_of("key").encode()
+        )
 
     async def _sign_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The sign-in page, or what became of its form."""
         if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
+            await _hang_up(send)
             return
         if scope["path"] == "/sign-in" and scope["method"] == "POST":
             given = parse_qs((await _body(receive, 4096)).decode("latin-1")).get("key", [""])[0]
             if hmac.compare_digest(given.encode(), self.door.key.encode()):
                 await _answer(
-                    send, 303, "", {"location": "/", "set-cookie": _cookie(KEY_COOKIE, self.door.key)}
+                    send,
+                    303,
+                    "",
+                    {"location": "/", "set-cookie": _cookie(KEY_COOKIE, self.door.pass_of("key"))},
                 )
                 return
             await _answer(send, 401, _page("That is not the key of this server."), {"content-type": _HTML})
@@ -134,6 +157,40 @@ class Guard:
 
 
 _HTML = "text/html; charset=utf-8"
+_AROUND = 1_000_000
+"""Bytes that a form may have around its file."""
+
+
+class _Measured:
+    """`receive` that hangs up on a body that grows too large: a request may come in chunks without saying how many."""
+
+    def __init__(self, receive: Receive, most: int):
+        self.receive, self.left = receive, most
+
+    async def __call__(self) -> dict[str, Any]:
+        message = await self.receive()
+        self.left -= len(message.get("body", b""))
+        if self.left < 0:
+            return {"type": "http.disconnect"}
+        return message
+
+
+def _is_visit(scope: Scope, headers: Mapping[str, str]) -> bool:
+    """Whether somebody follows a link to here."""
+    mode, where = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return scope.get("method") == "GET" and mode == "navigate" and where == "document"
+
+
+def _with_browser(headers: Any, value: str) -> list[tuple[bytes, bytes]]:
+    """The headers of a request with a browser's cookie."""
+    known = [text for name, text in headers if name == b"cookie"]
+    kept = [(name, text) for name, text in headers if name != b"cookie"]
+    return [*kept, (b"cookie", b"; ".join([*known, f"{BROWSER_COOKIE}={value}".encode()]))]
+
+
+async def _hang_up(send: Send) -> None:
+    """Refuse a websocket."""
+    await send({"type": "websocket.close", "code": 1008})
 
 
 def _cookie(name: str, value: str) -> str:

@@ -13,7 +13,7 @@ from sds3d.core.errors import Sds3dError
 from sds3d.jobs.runfolder import list_runs
 from sds3d.jobs.schema import RunConfig
 
-from .view import tail
+from .view import pace, tail
 
 SHARES = {"Draft": 0.35, "Standard": 1.0, "High": 2.5}
 """Quality -> share of the steps that the config asks for."""
@@ -57,8 +57,8 @@ def _measured(runs: Path, config: RunConfig) -> Iterator[float]:
             other = folder.config()
         except (Sds3dError, OSError):
             continue
-        if _sort(other) == _sort(config) and (rows := tail(folder.metrics_file)):
-            yield statistics.median(row["seconds"]["total"] for row in rows if "seconds" in row)
+        if _sort(other) == _sort(config) and (seconds := pace(tail(folder.metrics_file))):
+            yield statistics.median(seconds)
 
 
 def _sort(config: RunConfig) -> tuple[object, ...]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +41,7 @@ class Settings:
 
 
 def make(settings: Settings) -> tuple[Any, Service, Door]:
-    """(ASGI application, what it serves, what it asks of those who come); the queue works while it is up.
+    """(ASGI application, what it serves, what it asks of those who come); whoever serves it lets the queue work.
 
     Raises:
         MissingPackageError: gradio is not installed.
@@ -66,12 +64,7 @@ def make(settings: Settings) -> tuple[Any, Service, Door]:
         LOOPBACK if settings.local else (),
     )
 
-    @contextlib.asynccontextmanager
-    async def up(app: Any) -> AsyncIterator[None]:
-        with queue.serving():
-            yield
-
-    app = FastAPI(title="sds3d", docs_url=None, redoc_url=None, openapi_url=None, lifespan=up)
+    app = FastAPI(title="sds3d", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(api.routes(service))
     app.mount("/own", StaticFiles(directory=STATIC))
     app.add_exception_handler(Sds3dError, api.tell)
@@ -85,7 +78,12 @@ def serve(settings: Settings, open_browser: bool = False) -> None:
     Raises:
         MissingPackageError: gradio is not installed. RunFolderError: another server works on these runs.
     """
-    app, _, door = make(settings)
+    app, service, door = make(settings)
+    with service.queue.serving():
+        _serve(app, settings, door, open_browser)
+
+
+def _serve(app: Any, settings: Settings, door: Door, open_browser: bool) -> None:
     import uvicorn
 
     address = f"http://{settings.host if settings.local else '…'}:{settings.port}"

@@ -8,13 +8,13 @@ server says so.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, Literal, get_args
 
 from sds3d.config import overrides, source
+from sds3d.config.dump import plain
 from sds3d.core.errors import ConfigError, RunFolderError, Sds3dError
 from sds3d.jobs import configs, trash
 from sds3d.jobs.batch import create_folders
@@ -80,7 +80,7 @@ class Service:
         except RunFolderError:
             ticket = None
         owner = ticket.owner if ticket else ""
-        return owner == who or (owner == "" and self.limits.shared)
+        return owner == who if owner else self.limits.shared
 
     def runs_of(self, who: str, words: str = "", state: str = "") -> list[Job]:
         """This person's runs, newest change first.
@@ -90,13 +90,12 @@ class Service:
             state: only runs in that state; "" takes all.
         """
         asked = words.lower().split()
-        found = []
-        for folder in list_runs(self.runs):
-            if self.may_see(who, folder):
-                job = self.queue.job(folder)
-                if (not state or job.state == state) and all(w in haystack(job) for w in asked):
-                    found.append(job)
-        return found
+        jobs = self.queue.jobs_of([f for f in list_runs(self.runs) if self.may_see(who, f)])
+        return [
+            job
+            for job in jobs
+            if (not state or job.state == state) and all(w in haystack(job) for w in asked)
+        ]
 
     def waiting(self, who: str) -> list[Job]:
         """What runs and what waits; other people's runs are told as places without a name."""
@@ -110,11 +109,7 @@ class Service:
         """
         folder = self.find(who, name)
         found = paths.inside(folder.path, inside)
-        if (
-            found is None
-            or not found.is_file()
-            or not paths.may_be_shown(found.relative_to(folder.path.resolve()))
-        ):
+        if found is None or not paths.may_be_shown(found.relative_to(folder.path.resolve())):
             raise NotThereError(f"the run {name!r} has no file {inside!r}")
         return found
 
@@ -129,10 +124,13 @@ class Service:
         if len(text) > MOST_TEXT:
             raise ConfigError(f"the text is longer than {MOST_TEXT} characters", file="your YAML")
         document = source.parse(text, "your YAML")
+        if isinstance(document.data, dict):
+            document.data["runs"] = str(self.runs)
+        self.check_files(who, document.data)  # before any of them is opened
         config = configs.from_document(document)
         if len(config.all_prompts()) > MOST_PROMPTS:
             raise ConfigError(f"at most {MOST_PROMPTS} prompts at a time", key="prompts", file="your YAML")
-        self._check_files(who, config)
+        self.check_files(who, plain(config))
         return config.model_copy(update={"runs": str(self.runs)})
 
     def submit(self, who: str, text: str, priority: int = 0) -> tuple[list[RunFolder], list[str]]:
@@ -160,11 +158,15 @@ class Service:
         """Pause a run, let it go on, cancel it, or stop it and keep the asset as it is.
 
         Raises:
-            NotThereError: there is no such run. ConfigError: there is no such action.
+            NotThereError: there is no such run. ConfigError: there is no such action. RunFolderError: the run's state
+                allows no such action.
         """
         if action not in get_args(Action):
             raise ConfigError(f"there is no action {action!r}; there are {', '.join(get_args(Action))}")
         folder = self.find(who, name)
+        state = self.queue.job(folder).state
+        if state == "finished" or (state == "failed" and action != "run"):
+            raise RunFolderError(f"{name} has {state}, so that there is nothing to {action}")
         self.queue.wish(folder, action)  # type: ignore[arg-type]
         return self.queue.job(folder)
 
@@ -178,14 +180,29 @@ class Service:
         words = [c.strip() for c in changes if c.strip()]
         if any(not overrides.is_override(word) for word in words):
             raise ConfigError("changes are written as key=value, one a line, such as optimize.steps=800")
-        self._check_files(who, changed(folder, words))
+        for word in words:
+            key, _, value = word.partition("=")
+            self.check_files(who, {key: source.parse_value(value)})
+        self.check_files(who, plain(changed(folder, words)))
         return self.queue.add(fork(folder, words), who)
 
-    def _check_files(self, who: str, config: RunConfig) -> None:
-        """Refuse a config that names files which are not this person's."""
-        if not self.limits.any_file:
-            own = (f.path for f in list_runs(self.runs) if self.may_see(who, f))
-            paths.check_named_files(config, [self.uploads(who), *own])
+    def check_files(self, who: str, values: Any) -> None:
+        """Refuse plain data of a config that names files which are not this person's."""
+        paths.check_named_files(values, self.runs, lambda file: self._may_read(who, file))
+
+    def _may_read(self, who: str, file: Path) -> bool:
+        """Whether a person's runs may read a file, of which links are followed already."""
+        root = self.runs.resolve()
+        if not file.is_relative_to(root):
+            return self.limits.any_file
+        if file.is_relative_to(self.uploads(who).resolve()):
+            return True
+        inside = file.relative_to(root).parts
+        return (
+            bool(inside)
+            and bool(paths.plain_name(inside[0]))
+            and self.may_see(who, RunFolder(root / inside[0]))
+        )
 
     def discard(self, who: str, name: str) -> None:
         """Move a run to the trash; one that runs is stopped first, by the person.
@@ -218,8 +235,7 @@ class Service:
         """Set the tags of a run: words apart by spaces or commas, at most 12 of 40 letters."""
         folder = self.find(who, name)
         tags = tuple(dict.fromkeys(w[:40] for w in re.split(r"[\s,]+", words) if w))[:12]
-        known = tickets.read(folder) or Ticket(owner="", submitted=time.time(), wish="cancel")
-        tickets.write(folder, replace(known, tags=tags))
+        self.queue.tag(folder, tags)
         return tags
 
     def zip(self, who: str, name: str, out: BinaryIO) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,8 +70,8 @@ def whole(job: Job) -> dict[str, Any]:
     """Everything about one run."""
     folder = job.folder
     rows, told = tail(folder.metrics_file), card(job)
-    pace = [r["seconds"]["total"] for r in rows[-20:] if "seconds" in r]
-    per_step = sum(pace) / len(pace) if pace else 0.0
+    recent = pace(rows[-20:])
+    per_step = sum(recent) / len(recent) if recent else 0.0
     if rows and job.state == "running":
         told["step"] = rows[-1]["step"]
     known = facts_of(folder)
@@ -96,8 +97,14 @@ def whole(job: Job) -> dict[str, Any]:
         "hears": bool(known.sounds),
         "sounds": _sounds(folder, known.sounds) if done else [],
         "files": [_file(folder, p) for p in shown if p.is_file()] if done else [],
-        "actions": [a for a in ACTIONS[job.state] if a != "edit" or solid],
+        "actions": [a for a in _actions(job) if a != "edit" or solid],
     }
+
+
+def _actions(job: Job) -> tuple[str, ...]:
+    """What can be done with a run; one that a command line carries out is stopped there."""
+    by_hand = job.state == "running" and job.ticket.wish != "run"
+    return () if by_hand else ACTIONS[job.state]
 
 
 def _sounds(folder: RunFolder, words: Sequence[str]) -> list[dict[str, Any]]:
@@ -140,11 +147,26 @@ def tail(path: Path) -> list[dict[str, Any]]:
             start = max(0, os.fstat(file.fileno()).st_size - _TAIL)
             file.seek(start)
             lines = file.read().split(b"\n")
-    except FileNotFoundError:
+    except OSError:
         return []
     # the first may be the end of a longer line, the last is unfinished or empty
     whole_lines = lines[1:-1] if start else lines[:-1]
-    return [json.loads(line) for line in whole_lines if line.strip()]
+    return [row for line in whole_lines if (row := _row(line)) is not None]
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """A line as a mapping; None for one that is damaged."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+
+
+def pace(rows: Sequence[dict[str, Any]]) -> list[float]:
+    """Seconds of each of these steps, as far as they tell."""
+    told = [row["seconds"].get("total") for row in rows if isinstance(row.get("seconds"), dict)]
+    return [s for s in told if isinstance(s, int | float) and 0 < s < math.inf]
 
 
 def newest(folder: RunFolder, name: str) -> Path | None:

@@ -21,6 +21,7 @@ KeyPath = tuple[str | int, ...]
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 50_000
+MAX_DIGITS = 40
 COMMAND_LINE = "command line"
 
 _INT = re.compile(r"^[-+]?[0-9]+$")
@@ -118,15 +119,16 @@ def parse(text: str, file: str) -> Document:
     Raises:
         ConfigError: it is not YAML, is empty, or holds several documents.
     """
-    loader = resolver_for(yaml.SafeLoader)(text)
     try:
-        node = loader.get_single_node()
+        loader = resolver_for(yaml.SafeLoader)(text)  # looks for signs that no YAML may hold
+        try:
+            node = loader.get_single_node()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         raise _syntax_error(error, file) from error
     except RecursionError as error:
         raise ConfigError("is nested too deeply", file=file) from error
-    finally:
-        loader.dispose()
     if node is None:
         raise ConfigError("is empty", file=file, hint="It needs at least `prompt: a red cube`.")
     document = Document(None, {(): Mark(file, None)})
@@ -218,6 +220,11 @@ class _Builder:
         if name == "bool" and _BOOL.match(text):
             return text.lower() == "true"
         if name == "int" and _INT.match(text):
+            if len(text) > MAX_DIGITS:
+                self._problem(
+                    f"has {len(text)} digits, which no number here needs", node.start_mark.line + 1, path
+                )
+                return None
             return int(text)
         if name == "float" and _FLOAT.match(text):
             return float(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,13 @@ def source_file(run: RunFolder) -> tuple[Path, str]:
 def is_edit(run: RunFolder) -> bool:
     """Whether a run edits something; one whose config cannot be read does not count."""
     try:
-        return run.config().edit is not None
-    except ConfigError:
+        # most runs edit nothing, which their text tells without its being understood
+        text = read_bytes(run.config_file)
+        return (
+            re.search(rb"^edit:(?!\s*null\s*$)", text, re.MULTILINE) is not None
+            and run.config().edit is not None
+        )
+    except (AssetError, ConfigError):
         return False
 
 

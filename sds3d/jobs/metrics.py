@@ -27,7 +27,7 @@ def cut_back(path: Path, step: int) -> None:
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The lines as mappings, in order; a torn last line is left out."""
-    if not path.exists():
+    if not path.is_file():
         return
     with open(path, "rb") as stream:
         for line in stream:

@@ -17,7 +17,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,10 @@ class RunFolder:
         """Where the run stands; a run whose process has vanished counts as stopped."""
         known = {k: v for k, v in self._read_status().items() if k in Status.__dataclass_fields__}
         status = Status(**known)
+        if not _is_whole(status):
+            raise RunFolderError(
+                f"{self.status_file}: is damaged ({known}). Delete that one file; resuming the run writes it anew."
+            )
         if status.state == "running" and not self.is_running():
             return replace(
                 status, state="stopped", reason="its process ended without a word (killed, or out of memory)"
@@ -259,10 +263,24 @@ def list_runs(root: str | Path) -> list[RunFolder]:
     found = [RunFolder(p.parent) for p in Path(root).glob("*/config.yaml")]
 
     def changed(folder: RunFolder) -> float:
-        file = folder.status_file if folder.status_file.exists() else folder.config_file
-        return file.stat().st_mtime
+        for file in (folder.status_file, folder.config_file):
+            with suppress(OSError):  # it may be moved away at this moment
+                return file.stat().st_mtime
+        return 0.0
 
     return sorted(found, key=changed, reverse=True)
+
+
+def _is_whole(status: Status) -> bool:
+    """Whether every value is of its kind."""
+    numbers = (status.step, status.steps, status.pid, status.format)
+    return (
+        isinstance(status.state, str)
+        and status.state in STATES
+        and isinstance(status.reason, str)
+        and all(isinstance(n, int) for n in numbers)
+        and isinstance(status.updated, int | float)
+    )
 
 
 def _neighbour(path: Path) -> str:

@@ -9,6 +9,7 @@ const STATES = {
   waiting: "Waiting", running: "At work", stopping: "Stopping …", paused: "Paused", finished: "Finished",
   failed: "Failed", stopped: "Stopped",
 };
+const SHOWN = 60;
 const DONE = ["finished", "failed", "stopped", "paused"];
 
 function make(tag, properties = {}, ...children) {
@@ -87,8 +88,8 @@ class Live {
     this.files = make("ul", { className: "files", "aria-label": "Downloads" });
     this.title = make("h3", { className: "prompt" });
     root.replaceChildren(
-      this.title, this.status, this.bar, this.reason, this.buttons, make("div", { className: "pictures" }, form, seen),
-      this.change.node, this.sounds, this.film, this.contact, this.files, this.tree, this.curves,
+      this.title, this.status, this.bar, this.reason, this.buttons, this.files, this.sounds,
+      make("div", { className: "pictures" }, form, seen), this.change.node, this.film, this.contact, this.tree, this.curves,
     );
     this.told = "";
     this.ticks = 0;
@@ -104,7 +105,7 @@ class Live {
       if (this.ticks++ % 4 === 0 || (DONE.includes(run.state) && !this.over)) {
         const found = await ask(`/api/runs/${encodeURIComponent(this.name)}/curves`);
         this.curves.innerHTML = found.join(""); // our own SVG; titles are escaped by the server
-        if (run.edited) this.grow(await ask(`/api/runs/${encodeURIComponent(this.name)}/history`));
+        if (run.edited && (this.ticks === 1 || DONE.includes(run.state))) this.grow(await ask(`/api/runs/${encodeURIComponent(this.name)}/history`));
       }
       this.over = DONE.includes(run.state);
     } catch (error) {
@@ -114,7 +115,7 @@ class Live {
   }
 
   show(run) {
-    this.title.textContent = run.prompt;
+    this.title.textContent = run.prompt || run.name;
     this.status.textContent = line(run);
     this.bar.value = run.steps ? run.step / run.steps : 0;
     this.bar.hidden = run.state === "finished";
@@ -236,9 +237,12 @@ class Gallery {
     this.state = make("select", { "aria-label": "State" }, make("option", { value: "", textContent: "All states" }),
       ...Object.entries(STATES).map(([value, text]) => make("option", { value, textContent: text })));
     this.cards = make("div", { className: "cards" });
-    this.words.oninput = this.state.onchange = () => this.load();
-    root.replaceChildren(make("div", { className: "search" }, this.words, this.state), this.cards);
-    this.told = "";
+    this.more = make("button", { type: "button", className: "more", textContent: "Show more", hidden: true,
+      onclick: () => { this.most += SHOWN; this.load(); } });
+    this.most = SHOWN;
+    this.shown = new Map();
+    this.words.oninput = this.state.onchange = () => { this.most = SHOWN; this.load(); };
+    root.replaceChildren(make("div", { className: "search" }, this.words, this.state), this.cards, this.more);
     this.tick();
   }
 
@@ -250,23 +254,38 @@ class Gallery {
 
   async load() {
     try {
-      const asked = new URLSearchParams({ words: this.words.value, state: this.state.value });
+      const turn = (this.turn = (this.turn || 0) + 1);
+      const asked = new URLSearchParams({ words: this.words.value, state: this.state.value, most: this.most + 1 });
       const runs = await ask(`/api/runs?${asked}`);
-      const told = JSON.stringify(runs);
-      if (told === this.told) return;
-      this.told = told;
-      this.cards.replaceChildren(...(runs.length ? runs.map((run) => this.card(run)) : [make("p", {
-        className: "empty",
-        textContent: this.words.value || this.state.value ? "No run fits." : "No runs yet. Make the first one under Create.",
-      })]));
+      if (turn === this.turn) this.show(runs); // an older answer may come later
     } catch (error) {
+      this.shown.clear();
       this.cards.replaceChildren(make("p", { className: "reason", textContent: error.message }));
     }
   }
 
+  // Cards that say what they said stay as they are, with their focus and pictures.
+  show(runs) {
+    this.more.hidden = runs.length <= this.most;
+    const known = this.shown, names = runs.slice(0, this.most).map((run) => run.name);
+    this.shown = new Map();
+    for (const run of runs.slice(0, this.most)) {
+      const told = JSON.stringify(run), old = known.get(run.name);
+      this.shown.set(run.name, old && old.told === told ? old : { told, node: this.card(run) });
+    }
+    if (names.length && names.join() === [...known.keys()].join()) {
+      for (const name of names) if (known.get(name) !== this.shown.get(name)) known.get(name).node.replaceWith(this.shown.get(name).node);
+      return;
+    }
+    this.cards.replaceChildren(...(names.length ? [...this.shown.values()].map((one) => one.node) : [make("p", {
+      className: "empty",
+      textContent: this.words.value || this.state.value ? "No run fits." : "No runs yet. Make the first one under Create.",
+    })]));
+  }
+
   card(run) {
     const act = (path, ...rest) => async () => {
-      try { await post(path, ...rest); this.told = ""; await this.load(); }
+      try { await post(path, ...rest); await this.load(); }
       catch (error) { alert(error.message); }
     };
     const at = `/api/runs/${encodeURIComponent(run.name)}`;
@@ -280,7 +299,7 @@ class Gallery {
     return make("article", { className: "card", "data-run": run.name },
       make("a", { href: `/?run=${encodeURIComponent(run.name)}`, className: "open" },
         run.picture ? make("img", { src: run.picture, alt: "", loading: "lazy" }) : make("div", { className: "no-picture" }),
-        make("span", { className: "prompt", textContent: run.prompt }),
+        make("span", { className: "prompt", textContent: run.prompt || run.name }),
         make("span", { className: "status", textContent: line(run) })),
       make("p", { className: "tags" }, ...run.tags.map((tag) => make("span", { className: "tag", textContent: tag }))),
       make("div", { className: "buttons" }, tags, remove,

@@ -29,8 +29,8 @@ def build(service: Service) -> None:
         seeds = gr.Textbox(
             "0", label="Seeds", info="Apart by commas; each method runs with each seed.", scale=2
         )
-        steps = gr.Number(None, label="Steps", precision=0, info="Empty: each method's own.", scale=1)
-        go = gr.Button("Compare", variant="primary", scale=1, elem_id="compare")
+        steps = gr.Number(0, label="Steps", precision=0, minimum=0, info="0: each method's own.", scale=1)
+    go = gr.Button("Compare", variant="primary", elem_id="compare")
     trouble = gr.HTML()
     shown = gr.HTML(
         '<p class="empty">Choose a few methods or seeds: their objects form side by side.</p>',

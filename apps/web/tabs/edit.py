@@ -13,6 +13,8 @@ from sds3d.jobs.schema import GUIDANCE
 from .. import form, page
 from ..service import Service
 
+SOLID = {"glb", "obj", "ply", "3dgs", "splat", "spz"}
+"""Kinds of assets that can be edited."""
 SIDE = 512
 """Pixels of the view that is painted on."""
 
@@ -88,7 +90,8 @@ def build(service: Service, blocks: Any, tabs: Any) -> None:
 
     def on_load(request: gr.Request) -> tuple[Any, Any]:
         who, wanted = page.who(request), request.query_params.get("edit", "")
-        names = [job.folder.path.name for job in service.runs_of(who) if job.folder.assets()]
+        jobs = service.runs_of(who)
+        names = [job.folder.path.name for job in jobs if SOLID & set(job.folder.assets())]
         known = wanted if wanted in names else None
         return gr.update(choices=names, value=known), gr.update(selected="edit") if known else gr.skip()
 
@@ -126,7 +129,7 @@ def _form(gr: Any) -> Form:
         )  # fmt: skip
     with gr.Accordion("More", open=False):
         method = gr.Dropdown(methods(), value="dds", label="Method", info="The guidance rule.")
-        steps = gr.Number(None, label="Steps", precision=0, info="Empty: the method's own.")
+        steps = gr.Number(0, label="Steps", precision=0, minimum=0, info="0: the method's own.")
     go = gr.Button("Edit", variant="primary", elem_id="edit")
     trouble = gr.HTML()
     return Form(

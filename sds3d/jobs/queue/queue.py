@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ...core.errors import RunFolderError
+from ...core.errors import RunFolderError, Sds3dError
 from ..batch import create_folder
 from ..execute import Finisher
 from ..lock import locked
@@ -74,6 +75,8 @@ class Queue:
     def __init__(self, runs: Path, workers: int = 1, finishers: Sequence[Finisher] = ()):
         self.runs, self.pool = runs, Pool(workers, finishers)
         self._open: dict[str, RunFolder] = {}  # runs for which something is still to be done
+        self._latest = 0.0  # when the newest run came
+        self._told: dict[str, str] = {}  # path -> the last trouble with it
         self._change = threading.RLock()
         self._wake, self._closing = threading.Event(), threading.Event()
 
@@ -87,6 +90,8 @@ class Queue:
         self.runs.mkdir(parents=True, exist_ok=True)
         with locked(self.runs / ".queue.lock"):
             self._open = {f.path.name: f for f in list_runs(self.runs) if self._unfinished(f)}
+            known = [t.submitted for f in self._open.values() if (t := _ticket(f)) is not None]
+            self._latest = max(known, default=0.0)
             thread = threading.Thread(target=self._work, name="queue", daemon=True)
             thread.start()
             try:
@@ -106,8 +111,11 @@ class Queue:
 
     def add(self, folder: RunFolder, owner: str = "", priority: int = 0) -> RunFolder:
         """Add a run folder that was made already."""
-        tickets.write(folder, Ticket(owner, priority, time.time()))
-        self._watch(folder)
+        with self._change:
+            # never before those that came before, though the clock be set back
+            self._latest = max(time.time(), math.nextafter(self._latest, math.inf))
+            tickets.write(folder, Ticket(owner, priority, self._latest))
+            self._watch(folder)
         return folder
 
     def wish(self, folder: RunFolder, wish: Wish) -> None:
@@ -126,6 +134,12 @@ class Queue:
         with self._change:
             tickets.write(folder, replace(tickets.read(folder) or Ticket(), priority=priority))
 
+    def tag(self, folder: RunFolder, tags: Sequence[str]) -> None:
+        """Set the words that a run is found by; one that never was in a queue does not enter it."""
+        with self._change:
+            known = tickets.read(folder) or Ticket(submitted=time.time(), wish="cancel")
+            tickets.write(folder, replace(known, tags=tuple(tags)))
+
     def jobs(self) -> list[Job]:
         """What runs, and then what waits in the order of its turns."""
         with self._change:
@@ -138,11 +152,12 @@ class Queue:
 
     def job(self, folder: RunFolder) -> Job:
         """One run, in the queue or not."""
-        here = next((j for j in self.jobs() if j.folder.path == folder.path), None)
-        if here is not None:
-            return here
-        known = _ticket(folder) or Ticket(wish="cancel")
-        return Job(folder, known, state_of(known, _status(folder), folder.is_running()))
+        return self.jobs_of([folder])[0]
+
+    def jobs_of(self, folders: Sequence[RunFolder]) -> list[Job]:
+        """Several runs, in the queue or not; the queue is looked at once."""
+        here = {job.folder.path: job for job in self.jobs()}
+        return [here.get(folder.path) or _not_here(folder) for folder in folders]
 
     def _watch(self, folder: RunFolder) -> None:
         with self._change:
@@ -170,16 +185,29 @@ class Queue:
     def tick(self) -> None:
         """One look at the queue: note what ended, ask to stop what shall stop, begin what can begin."""
         for ended in self.pool.ended():
-            self._note(ended.order, ended.death)
+            with self._apart(ended.order.path):
+                self._note(ended.order, ended.death)
         for job in self.jobs():
             if job.state == "stopping":
                 self.pool.stop(str(job.folder.path))
         with self._change:
             for name, folder in list(self._open.items()):
-                self._settle(name, folder)
+                with self._apart(str(folder.path)):
+                    self._settle(name, folder)
         for job in self.jobs():
             if job.state == "waiting" and self._room():
-                self._begin(job)
+                with self._apart(str(job.folder.path)):
+                    self._begin(job)
+
+    @contextlib.contextmanager
+    def _apart(self, path: str) -> Iterator[None]:
+        """One run's trouble (a damaged file, a full disk) is told once, and the others get their turn."""
+        try:
+            yield
+        except Sds3dError as error:
+            if self._told.get(path) != str(error):
+                self._told[path] = str(error)
+                log.warning("%s", error)
 
     def _room(self) -> bool:
         """Whether one more run can begin; workers of a server that died still count."""
@@ -234,8 +262,10 @@ class Queue:
         elif order.task == "run" and status.state in ("queued", "running"):
             # the worker lives and says that it is done, but the run never got as far as to say how it went
             folder.set_status(replace(status, state="failed", reason=_last_words(folder)))
-        elif (ticket := _ticket(folder)) is not None:
-            tickets.write(folder, replace(ticket, tries=0))
+        else:
+            with self._change:
+                if (ticket := _ticket(folder)) is not None:
+                    tickets.write(folder, replace(ticket, tries=0))
 
     def _unfinished(self, folder: RunFolder) -> bool:
         ticket = _ticket(folder)
@@ -244,6 +274,15 @@ class Queue:
         return ticket.wish == "keep" or state_of(ticket, _status(folder), folder.is_running()) in (
             "waiting", "running", "stopping",
         )  # fmt: skip
+
+
+def _not_here(folder: RunFolder) -> Job:
+    """A run that is not in the queue."""
+    known, live = _ticket(folder), folder.is_running()
+    if known is None and live:
+        return Job(folder, Ticket(wish="cancel"), "running")  # by a command line, of which nothing was asked
+    known = known or Ticket(wish="cancel")
+    return Job(folder, known, state_of(known, _status(folder), live))
 
 
 def _turn(ticket: Ticket) -> tuple[int, float]:

@@ -49,11 +49,22 @@ def read(folder: RunFolder) -> Ticket | None:
         return None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise RunFolderError(f"{path}: is damaged ({error}). Delete that one file; the run stays.") from error
-    if ticket.wish not in get_args(Wish):
-        raise RunFolderError(
-            f"{path}: is damaged (wish {ticket.wish!r}). Delete that one file; the run stays."
-        )
+    if not _is_whole(ticket):
+        raise RunFolderError(f"{path}: is damaged ({values}). Delete that one file; the run stays.")
     return ticket
+
+
+def _is_whole(ticket: Ticket) -> bool:
+    """Whether every value is of its kind: one odd ticket must not disturb the order of all."""
+    numbers = isinstance(ticket.priority, int) and isinstance(ticket.tries, int)
+    words = [ticket.owner, *ticket.tags]
+    known = isinstance(ticket.wish, str) and ticket.wish in get_args(Wish)
+    return (
+        known
+        and numbers
+        and isinstance(ticket.submitted, int | float)
+        and all(isinstance(w, str) for w in words)
+    )
 
 
 def write(folder: RunFolder, ticket: Ticket) -> None:
