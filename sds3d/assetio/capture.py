@@ -73,8 +73,8 @@ class Capture:
             AssetError: a picture is missing.
         """
         digest = hashlib.sha256()
-        for file in self.camera_files:
-            digest.update(file.read_bytes())
+        for cameras in self.camera_files:
+            digest.update(cameras.read_bytes())
         for photo in self.photos:
             for file in (photo.file, photo.mask):
                 if file is not None:

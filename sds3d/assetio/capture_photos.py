@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,15 @@ def load_photos(photos: Sequence[Photo], size: tuple[int, int]) -> Photos:
             "sds3d holds at once: set capture.size to less."
         )
     rows = [_straightened(photo, size) for photo in photos]
-    rgb, alpha, weight = (torch.stack([row[k] for row in rows]) for k in range(3))
-    return Photos(rgb, alpha, weight, torch.tensor([row[3] for row in rows], dtype=torch.float32))
+    rgb, alpha, weight = (
+        torch.stack(layer) for layer in zip(*(row.split([3, 1, 1]) for row in rows), strict=True)
+    )
+    return Photos(rgb, alpha, weight, torch.tensor([fov_of(photo.lens, size) for photo in photos]))
+
+
+def fov_of(lens: Lens, size: tuple[int, int]) -> float:
+    """Vertical angle of view in degrees of the picture that a lens' photograph becomes."""
+    return math.degrees(2 * math.atan(0.5 * size[0] / focal_of(lens, size)))
 
 
 def focal_of(lens: Lens, size: tuple[int, int]) -> float:
@@ -95,8 +103,8 @@ def focal_of(lens: Lens, size: tuple[int, int]) -> float:
     return lens.fx * max(size) / max(lens.width, lens.height)
 
 
-def _straightened(photo: Photo, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, float]:
-    """rgb, alpha, weight as bytes, and the vertical angle of view in degrees."""
+def _straightened(photo: Photo, size: tuple[int, int]) -> UInt8[Tensor, "5 h w"]:
+    """rgb, alpha and weight of the picture that a pinhole would have taken."""
     layers = _layers(photo)  # (5, h, w): rgb, alpha, weight
     focal = focal_of(photo.lens, size)
     shrunk = _shrunk(layers, focal / photo.lens.fx)
@@ -121,9 +129,8 @@ def _straightened(photo: Photo, size: tuple[int, int]) -> tuple[Tensor, Tensor, 
     found[:3] /= found[3:4].clamp_min(1e-6)
     found[4] *= inside
     found = (255 * found).round().clamp(0, 255).to(torch.uint8)
-    weight = torch.where(found[4:] > 127, 255, 0).to(torch.uint8)
-    fov = float(np.degrees(2 * np.arctan(0.5 * height / focal)))
-    return found[:3], found[3:4], weight, fov
+    found[4] = torch.where(found[4] > 127, 255, 0)
+    return found
 
 
 def _shrunk(layers: Float[Tensor, "5 h w"], factor: float) -> Float[Tensor, "5 hh ww"]:
