@@ -85,19 +85,24 @@ def test_the_gradient_is_the_slope(kind):
     params = {n: p for g in stage.representation.param_groups() for n, p in g.params.items()}
     for p in params.values():
         p.requires_grad_(True)
-    loss = sum(compare(stage, 1, untimed)[0].values())
-    grads = torch.autograd.grad(loss, list(params.values()), allow_unused=True)
-    moved = [(p, g) for p, g in zip(params.values(), grads, strict=True) if g is not None]
-    length = float(torch.stack([g.square().sum() for _, g in moved]).sum().sqrt())
-    step, ends = 2e-3, []
-    for sign in (1, -1):
+
+    def loss():
+        return sum(compare(stage, 1, untimed)[0].values())
+
+    grads = torch.autograd.grad(loss(), list(params.values()), allow_unused=True)
+    step, checked = 1e-2, 0
+    for p, g in zip(params.values(), grads, strict=True):
+        if g is None or float(g.norm()) < 1e-3:
+            continue
+        ends = []
         with torch.no_grad():
-            for p, g in moved:
-                p.add_(sign * step * g / length)
-            ends.append(float(sum(compare(stage, 1, untimed)[0].values())))
-            for p, g in moved:
-                p.sub_(sign * step * g / length)
-    assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(length, rel=0.05)
+            for sign in (1, -1):
+                p.add_(sign * step * g / g.norm())
+                ends.append(float(loss()))
+                p.sub_(sign * step * g / g.norm())
+        assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(float(g.norm()), rel=0.03)
+        checked += 1
+    assert checked >= 2
 
 
 def test_the_picture_alone_is_recovered():
