@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from sds3d.apps.web import guard, paths, server
+from sds3d.apps.web.facts import facts_of
 from small_run import small_folder
 from test_jobs_queue import Quiet
 from web_cases import client, dump, service_for, small_yaml, submit
@@ -301,6 +302,17 @@ def test_a_run_that_a_command_line_carries_out_is_at_work(service):
     with folder.lock():
         told = client(service, browser="anna").get(f"/api/runs/{folder.path.name}").json()
     assert (told["state"], told["actions"]) == ("running", [])
+
+
+def test_facts_are_read_as_our_files_mean_them(tmp_path):
+    for prompt in ("no", "1e3", "null: [x] #1", "12:30:00", "a red car"):
+        folder = small_folder(tmp_path, prompt=prompt, seed=7)
+        found = facts_of(folder)
+        assert (found.prompt, found.seed, found.representation, found.method) == (prompt, 7, "grid", "sds")
+    folder.config_file.write_text("prompt: a red car\nunheard_of: 1\n")  # another version's
+    assert facts_of(folder).prompt == "a red car"
+    folder.config_file.write_text("prompt: {")
+    assert facts_of(folder).prompt == ""
 
 
 def test_the_gallery_asks_for_as_many_as_it_shows(service):

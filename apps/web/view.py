@@ -20,7 +20,7 @@ from sds3d.jobs.queue.queue import Job, State
 from sds3d.jobs.runfolder import RunFolder
 from sds3d.jobs.separating import sound_files
 
-from .facts import facts_of
+from .facts import facts_of, sounds_of
 
 ACTIONS: dict[State, tuple[str, ...]] = {
     "waiting": ("pause", "cancel"),
@@ -75,6 +75,7 @@ def whole(job: Job) -> dict[str, Any]:
     if rows and job.state == "running":
         told["step"] = rows[-1]["step"]
     known = facts_of(folder)
+    words = sounds_of(folder)
     done = job.state not in ("running", "stopping", "waiting")
     assets = folder.assets()
     solid = [assets[kind] for kind in _SOLID if kind in assets]
@@ -94,8 +95,8 @@ def whole(job: Job) -> dict[str, Any]:
         "before_after": _address(folder, folder.before_after) if done else None,
         "edited": known.edited,
         "model": _address(folder, solid[0]) if solid else None,
-        "hears": bool(known.sounds),
-        "sounds": _sounds(folder, known.sounds) if done else [],
+        "hears": bool(words),
+        "sounds": _sounds(folder, words) if done else [],
         "files": [_file(folder, p) for p in shown if p.is_file()] if done else [],
         "actions": [a for a in _actions(job) if a != "edit" or solid],
     }
