@@ -94,6 +94,8 @@ class Live {
     this.told = "";
     this.ticks = 0;
     this.over = false;
+    // on a phone the form is above it, and longer than the screen
+    if (root.closest("#live") && matchMedia("(max-width: 640px)").matches) root.scrollIntoView();
     this.tick();
   }
 
@@ -222,6 +224,11 @@ class Change {
   }
 }
 
+// Does something as soon as a place comes into view, such as when its tab is opened.
+function when_seen(node, look) {
+  new IntersectionObserver((places) => { if (places.some((place) => place.isIntersecting)) look(); }).observe(node);
+}
+
 function open_run(name) {
   const address = new URL(location.href);
   address.searchParams.set("run", name);
@@ -242,7 +249,9 @@ class Gallery {
     this.most = SHOWN;
     this.shown = new Map();
     this.words.oninput = this.state.onchange = () => { this.most = SHOWN; this.load(); };
+    this.cards.replaceChildren(make("p", { className: "empty", textContent: "Loading …" }));
     root.replaceChildren(make("div", { className: "search" }, this.words, this.state), this.cards, this.more);
+    when_seen(root, () => this.load());
     this.tick();
   }
 
@@ -310,24 +319,28 @@ class Gallery {
 class Turns {
   constructor(root) {
     this.root = root;
+    root.replaceChildren(make("p", { className: "empty", textContent: "Loading …" }));
+    when_seen(root, () => this.look());
     this.tick();
   }
 
   async tick() {
     if (!this.root.isConnected) return;
-    if (this.root.offsetParent !== null) {
-      try {
-        const jobs = await ask("/api/queue");
-        this.root.replaceChildren(jobs.length
-          ? make("ol", { className: "turns" }, ...jobs.map((job) => make("li", {},
-            job.name ? make("a", { href: `/?run=${encodeURIComponent(job.name)}`, textContent: job.prompt }) : make("span", { textContent: "somebody else's run" }),
-            make("span", { className: "status", textContent: ` ${STATES[job.state]}${job.place ? `, number ${job.place}` : ""}` }))))
-          : make("p", { className: "empty", textContent: "Nothing is at work and nothing waits." }));
-      } catch (error) {
-        this.root.replaceChildren(make("p", { className: "reason", textContent: error.message }));
-      }
-    }
+    if (this.root.offsetParent !== null) await this.look();
     setTimeout(() => this.tick(), 1500);
+  }
+
+  async look() {
+    try {
+      const jobs = await ask("/api/queue");
+      this.root.replaceChildren(jobs.length
+        ? make("ol", { className: "turns" }, ...jobs.map((job) => make("li", {},
+          job.name ? make("a", { href: `/?run=${encodeURIComponent(job.name)}`, textContent: job.prompt || job.name }) : make("span", { textContent: "somebody else's run" }),
+          make("span", { className: "status", textContent: ` ${STATES[job.state]}${job.place ? `, number ${job.place}` : ""}` }))))
+        : make("p", { className: "empty", textContent: "Nothing is at work and nothing waits." }));
+    } catch (error) {
+      this.root.replaceChildren(make("p", { className: "reason", textContent: error.message }));
+    }
   }
 }
 
