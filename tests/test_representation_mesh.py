@@ -12,8 +12,10 @@ from raster_cases import implementations
 from sds3d.representations import mesh as package
 from sds3d.representations.base import Representation
 from sds3d.representations.mesh.options import HashOptions, MaterialOptions, Options
+from small_run import small_folder
 from test_mesh_surface import apart, ball, cube, textured
 
+from sds3d.assetio.kinds import read
 from sds3d.core.assets import Material, Mesh, PointCloud
 from sds3d.core.cameras import orbit, turntable
 from sds3d.core.color import linear_to_srgb
@@ -23,6 +25,7 @@ from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.evaluate.mesh_render import render_mesh
 from sds3d.evaluate.pictures import psnr
+from sds3d.jobs.execute import execute
 from sds3d.objects.catalogue import find
 from sds3d.objects.shape import build, natural_colours
 
@@ -139,6 +142,22 @@ def test_files_carry_texture_and_material(tmp_path) -> None:
 def replace_file(options: Options, path) -> Options:
     """Options that read that file as it stands."""
     return options.model_copy(update={"file": str(path), "fit_radius": None})
+
+
+def test_a_run_learns_material_and_relief_into_its_glb(tmp_path) -> None:
+    lit = {
+        "kind": "mesh",
+        "shape": "cube",
+        "texture_size": 64,
+        "material": {"learn": True, "normal_map": True},
+    }
+    folder = small_folder(tmp_path, representation=lit, prior__shape=[3, 16, 16], export=["glb"])
+    execute(folder)
+    learned, start = read(folder.assets()["glb"]).mesh.material, Options.model_validate(lit).material
+    roughness = learned.metallic_roughness[1]  # metallic is at its bound, and may stay there
+    assert ((roughness - start.roughness).abs() > 0.01).float().mean() > 0.05
+    slopes = 2 * learned.normal[:2] - 1
+    assert (slopes.abs() > 0.02).float().mean() > 0.05
 
 
 def test_far_away_a_pattern_is_its_mean_light() -> None:
