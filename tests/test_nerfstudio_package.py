@@ -15,6 +15,7 @@ from edit_cases import some_splats
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "apps" / "nerfstudio"))
 
 from sds3d_nerfstudio.command import asset_of, bring_back, edit, main
+from sds3d_nerfstudio.plain_pickle import load_plain
 from sds3d_nerfstudio.runs import Run, open_run
 from sds3d_nerfstudio.splats import NAMES, PREFIX, ExchangeError, from_ply, parameters_of, put_into, to_ply
 
@@ -179,6 +180,21 @@ def test_a_checkpoint_that_is_code_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(ExchangeError, match="cannot be read"):
         one.state()
     assert not mark.exists()
+
+
+def test_tensors_of_every_kind_are_read_as_torch_wrote_them(tmp_path: Path) -> None:
+    kinds = {
+        "view": torch.arange(10.0).reshape(2, 5).t(),
+        "empty": torch.empty(0),
+        "half": torch.tensor([1.5, -2.0]).half(),
+        "whole": torch.arange(5),
+        "parameter": torch.nn.Parameter(torch.ones(2)),
+    }
+    torch.save({"pipeline": kinds, "lr": np.float64(1.5e-6)}, tmp_path / "a.ckpt")
+    found = load_plain(tmp_path / "a.ckpt")
+    assert all(torch.equal(found["pipeline"][name], value) for name, value in kinds.items())
+    assert all(found["pipeline"][name].dtype == value.dtype for name, value in kinds.items())
+    assert found["lr"] == 1.5e-6
 
 
 @pytest.mark.parametrize("cut", [0, 10, 200, -1, -4])
