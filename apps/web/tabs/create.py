@@ -90,13 +90,7 @@ def build(service: Service, blocks: Any) -> None:
         first = [known.pop(key, value) for key, value in empty.items()]
         return (*first, "Standard", known, "")
 
-    def on_kind(kind: str, prior: str) -> tuple[Any, Any]:
-        start = usual(kind)
-        if {prior, start["prior"]} != {"embedded", "audio"}:
-            return gr.skip(), gr.skip()
-        return start["prior"], start["guidance"]
-
-    f.kind.input(on_kind, [f.kind, f.prior], [f.prior, f.method], **quiet)
+    f.kind.input(_heard_by(gr), [f.kind, f.prior], [f.prior, f.method], **quiet)
     everything = [*f.basics, values]
     gr.on([w.change for w in everything], on_change, everything, [f.text, f.warning], **quiet)
     kinds = [f.prior, f.method, f.kind]
@@ -112,6 +106,18 @@ def build(service: Service, blocks: Any) -> None:
     f.load.click(on_load, f.text, [*everything, f.trouble], **quiet)
     blocks.load(_opened(service), None, watched, **quiet)
     gr.Timer(1.5).tick(_model_of(service), [watched, shown], [model, shown], **quiet)
+
+
+def _heard_by(gr: Any) -> Any:
+    """Where a sound is chosen, the prior that hears it and its method; and back."""
+
+    def on_kind(kind: str, prior: str) -> tuple[Any, Any]:
+        start = usual(kind)
+        if {prior, start["prior"]} != {"embedded", "audio"}:
+            return gr.skip(), gr.skip()
+        return start["prior"], start["guidance"]
+
+    return on_kind
 
 
 def _form(gr: Any, service: Service, values: Any, blocks: Any) -> Form:
