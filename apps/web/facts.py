@@ -44,7 +44,7 @@ def _read(path: Path, stamp: int) -> Facts:
     another version wrote; a thousand runs are searched at once.
     """
     try:
-        data = yaml.load((path / "config.yaml").read_bytes(), Loader=_loader())
+        data = _loader()((path / "config.yaml").read_bytes()).get_single_data()
     except (OSError, ValueError, yaml.YAMLError):
         return Facts()
     if not isinstance(data, dict):

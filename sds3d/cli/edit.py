@@ -23,34 +23,23 @@ def command(
     words: list[str] = typer.Argument(None, metavar="[KEY=VALUE]...", help="Options of the run."),
     to: str = typer.Option(..., "--to", metavar="WORDS", help="What it shall become."),
     from_: str = typer.Option("", "--from", metavar="WORDS", help="What it shows now."),
-    keep: str = typer.Option(
-        "", "--keep", help="shape, colour or nothing: what stays as it is, to the byte."
-    ),
+    keep: str = typer.Option("", "--keep", help="shape, colour or nothing: what stays, to the byte."),
     region: list[str] = typer.Option(
         [],
         "--region",
-        help="Where changes are allowed, such as auto, text:hat, box:…, mask:FILE.png@azimuth,elevation; may be given "
-        "several times.",
+        help="Where changes are allowed: auto, text:hat, box:…, mask:FILE.png@azimuth,elevation …; repeatable.",
     ),
     strength: float | None = typer.Option(
-        None, "--strength", min=0.0, max=1.0, help="How far it may go, 0 to 1; 1 is the method as it is."
+        None, "--strength", min=0.0, max=1.0, help="How far it may go; 1 is the method as it is."
     ),
     method: str = typer.Option("", "--method", help="Guidance: dds, pds or another (`sds3d methods`)."),
     up: str = typer.Option("", "--up", help="Up axis of the file: +y, -y, +z, -z, +x, -x."),
-    front: float | None = typer.Option(
-        None, "--front", help="Azimuth in degrees from which its front is seen."
-    ),
+    front: float | None = typer.Option(None, "--front", help="Azimuth in degrees that sees its front."),
     preview_strip: Path | None = typer.Option(
-        None,
-        "--preview-strip",
-        metavar="FILE.png",
-        help="Only write a picture of short edits at several strengths.",
+        None, "--preview-strip", metavar="FILE.png", help="Only draw short edits at several strengths."
     ),
     show_region: Path | None = typer.Option(
-        None,
-        "--show-region",
-        metavar="FILE.png",
-        help="Only write a picture of where changes would be allowed.",
+        None, "--show-region", metavar="FILE.png", help="Only draw where changes would be allowed."
     ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
     as_json: bool = typer.Option(False, "--json", help="Print the outcome as JSON; no progress."),
@@ -76,14 +65,21 @@ def command(
     given |= {"edit.region": list(region)} if region else {}
     config = configs.from_words(words, {"prompt": to, **given})
     warn(config)
-    if preview_strip is not None:
-        from ..jobs.strip import write_strip
-
-        typer.echo(write_strip(config, preview_strip))
-        return 0
-    if show_region is not None:
-        from ..jobs.regions import show
-
-        typer.echo(show(config, show_region))
+    drawn = _pictures(config, preview_strip, show_region)
+    if drawn is not None:
+        typer.echo(drawn)
         return 0
     return carry_out([create_folder(config)], quiet, as_json)
+
+
+def _pictures(config: Any, strip: Path | None, region: Path | None) -> Path | None:
+    """The one picture that is asked for in the place of an edit; None where the edit itself is."""
+    if strip is not None:
+        from ..jobs.strip import write_strip
+
+        return write_strip(config, strip)
+    if region is not None:
+        from ..jobs.regions import show
+
+        return show(config, region)
+    return None
