@@ -50,10 +50,8 @@ def build(service: Service, blocks: Any) -> None:
     """Lay the tab out."""
     import gradio as gr
 
-    values, shown = (
-        gr.State({}),
-        gr.State(""),
-    )  # what differs from the defaults; the run whose model is in the viewer
+    # what differs from the defaults; the YAML that was made of the form; the run whose model is in the viewer
+    values, made, shown = gr.State({}), gr.State(""), gr.State("")
     with gr.Row():
         with gr.Column(scale=4, min_width=320):
             f = _form(gr, service, values, blocks)
@@ -62,9 +60,11 @@ def build(service: Service, blocks: Any) -> None:
             watched = gr.HTML(page.live(""), elem_id="live")
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
-    def on_change(*given: Any) -> tuple[str, str]:
+    def on_change(before: str, *given: Any) -> tuple[Any, str, str]:
         known = _values(service, *given)
-        return form.to_yaml(known), page.note(_why_not(known))
+        text = form.to_yaml(known)
+        # several widgets change together; the event of the last must not undo what is typed into the YAML meanwhile
+        return gr.skip() if text == before else text, page.note(_why_not(known)), text
 
     def on_kinds(prior: str, method: str, kind: str) -> Any:
         return gr.update(
@@ -92,7 +92,7 @@ def build(service: Service, blocks: Any) -> None:
 
     f.kind.input(_heard_by(gr), [f.kind, f.prior], [f.prior, f.method], **quiet)
     everything = [*f.basics, values]
-    gr.on([w.change for w in everything], on_change, everything, [f.text, f.warning], **quiet)
+    gr.on([w.change for w in everything], on_change, [made, *everything], [f.text, f.warning, made], **quiet)
     kinds = [f.prior, f.method, f.kind]
     gr.on([w.change for w in kinds], on_kinds, kinds, f.speed, **quiet)
     # the text is made anew from what is typed at this moment; a change event may still be under way
