@@ -70,7 +70,9 @@ class Options(GaussianOptions):
     """Smallest standard deviation, world units."""
     strategy: Literal["densify", "mcmc", "fixed"] = "densify"
     """How the number of Gaussians changes."""
-    densify: DensifyOptions = Field(default_factory=lambda: DensifyOptions(every=100, prune_opacity=0.01, cap=20_000))
+    densify: DensifyOptions = Field(
+        default_factory=lambda: DensifyOptions(every=100, prune_opacity=0.01, cap=20_000)
+    )
     """Clone, split, prune."""
     mcmc: McmcOptions = Field(default_factory=lambda: McmcOptions(cap=20_000))
     """Relocation, growth, noise."""
