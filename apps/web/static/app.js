@@ -43,7 +43,8 @@ const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} 
 function line(run) {
   const words = [STATES[run.state] || run.state];
   if (run.state === "waiting" && run.place) words.push(run.place === 1 ? "next in the queue" : `number ${run.place} in the queue`);
-  if (run.steps && run.state !== "waiting") words.push(`step ${run.step} of ${run.steps}`);
+  if (run.steps && run.state === "finished") words.push(`${run.steps} steps`);
+  else if (run.steps && run.state !== "waiting") words.push(`step ${run.step} of ${run.steps}`);
   if (run.steps_per_s && run.state === "running") words.push(`${run.steps_per_s.toFixed(1)} steps/s`);
   if (run.seconds_left) words.push(`${duration(run.seconds_left)} left`);
   return words.join(" · ");
@@ -94,16 +95,19 @@ class Live {
     this.told = "";
     this.ticks = 0;
     this.over = false;
-    // on a phone the form is above it, and longer than the screen
-    if (root.closest("#live") && matchMedia("(max-width: 640px)").matches) root.scrollIntoView();
+    this.below = root.closest("#live") && matchMedia("(max-width: 640px)").matches; // on a phone, the long form
     this.tick();
   }
 
   async tick() {
     if (!this.root.isConnected) return;
+    clearTimeout(this.timer);
+    const turn = (this.turn = (this.turn || 0) + 1);
     try {
       const run = await ask(`/api/runs/${encodeURIComponent(this.name)}`);
+      if (turn !== this.turn) return; // a button was pressed meanwhile, and what was asked after it is newer
       this.show(run);
+      if (this.below && this.ticks === 0) this.root.scrollIntoView();
       if (this.ticks++ % 4 === 0 || (DONE.includes(run.state) && !this.over)) {
         const found = await ask(`/api/runs/${encodeURIComponent(this.name)}/curves`);
         this.curves.innerHTML = found.join(""); // our own SVG; titles are escaped by the server
@@ -113,7 +117,7 @@ class Live {
     } catch (error) {
       this.status.textContent = String(error.message || error);
     }
-    setTimeout(() => this.tick(), this.over ? 3000 : document.hidden ? 3000 : 700);
+    if (turn === this.turn) this.timer = setTimeout(() => this.tick(), this.over || document.hidden ? 3000 : 700);
   }
 
   show(run) {
@@ -190,6 +194,7 @@ class Live {
         const verb = action === "more" ? "fork" : action;
         const answer = await post(`/api/runs/${encodeURIComponent(run.name)}/${verb}`, changes);
         if (answer.run && answer.run !== this.name) open_run(answer.run);
+        else await this.tick();
       } catch (error) {
         this.reason.hidden = false;
         this.reason.textContent = error.message;

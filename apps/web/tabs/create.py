@@ -19,6 +19,7 @@ from . import picture
 EXAMPLES = ["a blue mushroom", "a red car", "a snowman with a black hat", "a yellow duck", "a purple teapot"]
 PRIORS = ("embedded", "audio", "analytic", "diffusers")
 START = {"prior": "embedded", "guidance": "sds", "representation": "grid"}
+HOW = "The guidance rule: how the opinion of the prior becomes a change."
 FROM_FILES = ("captured", "edited_mesh", "edited_splats", "separation")
 """Representations that start from a file: the form takes them from a YAML only."""
 
@@ -137,7 +138,7 @@ def _form(gr: Any, service: Service, values: Any, blocks: Any) -> Form:
     with gr.Row():
         methods = list(GUIDANCE.choices())
         kinds = [kind for kind in REPRESENTATIONS.choices() if kind not in FROM_FILES]
-        method = gr.Dropdown(methods, value="sds", label="Method", min_width=130, info="The guidance rule.")
+        method = gr.Dropdown(methods, value="sds", label="Method", min_width=130, info=HOW)
         kind = gr.Dropdown(
             kinds, value="grid", label="Representation", min_width=130, elem_id="kind", allow_custom_value=True,
             info="What the object is made of; fm, impact and waveform are sounds.",

@@ -126,6 +126,7 @@ def _form(gr: Any) -> Form:
         canvas = gr.ImageMask(
             label="Paint where it may change", type="numpy", layers=False, elem_id="canvas",
             brush=gr.Brush(colors=["#14b8a6"], color_mode="fixed", default_size=24), height=420,
+            buttons=["fullscreen"],
         )  # fmt: skip
     with gr.Accordion("More", open=False):
         method = gr.Dropdown(methods(), value="dds", label="Method", info="The guidance rule.")

@@ -28,8 +28,9 @@ def field(gr: Any, service: Service, values: Any, prompt: Any) -> None:
             elem_id="image", height=110,
         )  # fmt: skip
         shown = gr.Image(
-            label="What is followed", height=_SIDE, visible=False, interactive=False, elem_id="image-shown"
-        )
+            label="What is followed", height=_SIDE, visible=False, interactive=False, elem_id="image-shown",
+            buttons=["fullscreen"],
+        )  # fmt: skip
         remove = gr.Button("Remove the picture", size="sm", elem_id="image-remove")
         told = gr.HTML(
             page.note(
