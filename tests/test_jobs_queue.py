@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_run import small_config, small_folder
 
@@ -40,7 +40,8 @@ def state(queue, folder):
     return queue.job(folder).state
 
 
-@settings(max_examples=8)
+@settings(max_examples=3)
+@example([1, 0, 1, 0, 1])  # those of one priority keep their order
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=6))
 def test_higher_priority_first_and_then_the_older(tmp_path_factory, priorities):
     runs = tmp_path_factory.mktemp("runs")
@@ -145,6 +146,21 @@ def test_a_run_that_takes_the_server_down_is_not_begun_for_ever(tmp_path):
     assert len(queue.begun) == MOST_TRIES
     assert folder.status().state == "failed"
     assert "vanished" in folder.status().reason
+    queue.wish(folder, "run")  # by hand it has all its tries again
+    queue.tick()
+    assert len(queue.begun) == MOST_TRIES + 1
+    assert ticket.read(folder).tries == 1
+
+
+def test_a_run_of_a_server_that_died_takes_its_place_until_it_ends(tmp_path):
+    queue, orphan, after = Quiet(tmp_path), small_folder(tmp_path), small_folder(tmp_path, seed=5)
+    queue.add(orphan)
+    queue.add(after)
+    with orphan.lock():  # its worker goes on to the end without the server
+        queue.tick()
+        assert queue.begun == []
+    queue.tick()
+    assert str(after.path) in queue.begun
 
 
 def test_many_submit_while_the_queue_looks(tmp_path):
