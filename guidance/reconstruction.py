@@ -17,7 +17,7 @@ EDGE = 0.1
 """Difference of a channel above which it counts by its size and no longer by its square (Huber)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Reconstruction:
     """A Guidance that asks no prior: the id of a view is the number of its photograph.
 

@@ -125,7 +125,8 @@ def frame_of(capture: Capture, asked: dict[str, Any]) -> Frame:
     Raises:
         AssetError: the cameras do not tell, and the options do not either.
     """
-    c2w, up, front = capture.c2w(), asked.get("up") or "auto", float(asked.get("front_deg") or 0.0)
+    c2w, front = capture.c2w(), float(asked.get("front_deg") or 0.0)
+    up: Any = asked.get("up") or "auto"
     if up != "auto":
         turn = upright(up, front)
     elif bool((above := common_up(c2w)).any()):

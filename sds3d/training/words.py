@@ -11,6 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from ..core.streams import Streams
+from ..priors.scorer import Scorer
 
 MAX_TOKENS = 24
 """Tokens of a prompt, the opening and the closing one counted."""
@@ -83,7 +84,7 @@ def half_copy(text_encoder: Any) -> Any:
 
 
 @torch.no_grad()
-def adopt(text_encoder: Any, tokenizer: Any, tower: TextTower) -> None:
+def adopt(text_encoder: Any, tokenizer: Any, tower: TextTower | Scorer) -> None:
     """Begin a text encoder, in place, as the tower's: its layers, its words' vectors, its first positions.
 
     Words and positions that the tower lacks stay as they are.
