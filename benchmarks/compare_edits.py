@@ -173,7 +173,8 @@ def scores(edit: Edit, before: torch.Tensor, after: torch.Tensor, scene: Any) ->
             pair.append(render_mesh(moved, turntable(VIEWS, 15.0), (SIDE, SIDE)))
         same = (pair[0]["rgb"] - pair[1]["rgb"]).abs().amax(1, keepdim=True) < 1e-3
         stays = (same & (pair[0]["alpha"] > 0.99)).expand_as(after)
-        out["outside"] = float((after - before).abs()[stays].mean())
+        # nothing of a chair in one colour stays: no number then
+        out["outside"] = float((after - before).abs()[stays].mean()) if bool(stays.any()) else None
     return out
 
 
