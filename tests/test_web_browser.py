@@ -2,7 +2,6 @@
 
 import time
 
-import pytest
 from browser_cases import browser, fill, needs_browser, person, server, status, until_status
 from edit_cases import mesh_file
 
@@ -70,7 +69,6 @@ def test_two_people_do_not_see_each_other(person):
     anna.wait_for_selector(".gallery .empty")
 
 
-@pytest.mark.slow
 def test_a_restart_of_the_server_in_the_middle(person, server):
     page = person()
     fill(page, optimize__steps=20000, seed=7)
