@@ -13,6 +13,7 @@ from web_cases import client, dump, service_for, small_yaml, submit
 from sds3d.config.dump import plain
 from sds3d.core.errors import ConfigError
 from sds3d.jobs.configs import from_mapping
+from sds3d.jobs.execute import execute
 from sds3d.jobs.runfolder import RunFolder, Status
 
 pytest.importorskip("fastapi", reason="the web page needs the extra sds3d[web]")
@@ -59,6 +60,32 @@ def test_a_finished_run_offers_its_files(service):
     assert anna.get(told["model"]).content == b"glTF"
     assert told["actions"] == ["edit", "more", "fork"]
     assert "<svg" in anna.get(f"/api/runs/{name}/curves").json()[0]
+
+
+def test_a_finished_run_is_written_in_other_formats(service):
+    """Only in what it can be written in, not while it works, by its owner alone, one at a time."""
+    anna = client(service, browser="anna")
+    (name,) = submit(anna, small_yaml())
+    folder = RunFolder(service.runs / name)
+    assert anna.post(f"/api/runs/{name}/export", json=["obj"]).status_code == 409  # it waits
+    service.queue.wish(folder, "pause")
+    execute(folder)
+    known = anna.get(f"/api/runs/{name}/formats").json()
+    assert {"glb", "obj", "usdz", "stl", "ply"} <= set(known)
+    assert "wav" not in known
+    refused = anna.post(f"/api/runs/{name}/export", json=["wav"])
+    assert refused.status_code == 422
+    assert "obj" in refused.json()["error"]
+    assert anna.post(f"/api/runs/{name}/export", json=["../x"]).status_code == 422
+    assert client(service, browser="ben").post(f"/api/runs/{name}/export", json=["stl"]).status_code == 404
+    before = folder.assets()["glb"].read_bytes()
+    told = anna.post(f"/api/runs/{name}/export", json=["stl", "usdz"]).json()
+    by_name = {file["name"]: file for file in told["files"]}
+    assert {"asset.glb", "asset.stl", "asset.usdz"} <= set(by_name)
+    assert len(anna.get(by_name["asset.stl"]["url"]).content) == by_name["asset.stl"]["bytes"] > 84
+    assert folder.assets()["glb"].read_bytes() == before
+    with service._writing:
+        assert anna.post(f"/api/runs/{name}/export", json=["stl"]).status_code == 429
 
 
 def test_every_particle_is_offered_and_sounds_by_their_words(service):

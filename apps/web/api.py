@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
 from sds3d.core.errors import ConfigError, RunFolderError, Sds3dError
+from sds3d.jobs.export import formats
 
 from . import view
 from .guard import browser_id
@@ -92,6 +93,20 @@ def _one_run(router: APIRouter, service: Service) -> None:
         """The tree of edits that a run belongs to."""
         person = who(request)
         return view.history(service.find(person, name), lambda run: service.may_see(person, run))
+
+    @router.get("/api/runs/{name}/formats")
+    def known(request: Request, name: str) -> list[str]:
+        """The kinds of files that a run can be written in."""
+        return list(formats(service.find(who(request), name)))
+
+    @router.post("/api/runs/{name}/export")
+    def export(
+        request: Request, name: str, kinds: list[str] = Body(min_length=1, max_length=8)
+    ) -> dict[str, Any]:
+        """Write a run in these kinds of files too; answers as the run's own address."""
+        person = who(request)
+        service.export(person, name, kinds)
+        return view.whole(service.queue.job(service.find(person, name)))
 
     @router.post("/api/runs/{name}/{action}")
     def act(

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO, Literal, get_args
 
 from sds3d.config import overrides, source
@@ -18,6 +19,7 @@ from sds3d.config.dump import plain
 from sds3d.core.errors import ConfigError, RunFolderError, Sds3dError
 from sds3d.jobs import configs, trash
 from sds3d.jobs.batch import create_folders
+from sds3d.jobs.export import formats, write_apart
 from sds3d.jobs.fork import changed, fork
 from sds3d.jobs.queue import ticket as tickets
 from sds3d.jobs.queue.queue import Job, Queue
@@ -59,6 +61,7 @@ class Service:
 
     def __init__(self, queue: Queue, limits: Limits | None = None):
         self.queue, self.runs, self.limits = queue, queue.runs, limits or Limits()
+        self._writing = Lock()
 
     # ── seeing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,6 +244,27 @@ class Service:
     def zip(self, who: str, name: str, out: BinaryIO) -> None:
         """Write a run, without checkpoints, as a zip archive."""
         trash.pack(self.find(who, name), out)
+
+    def export(self, who: str, name: str, kinds: Sequence[str]) -> None:
+        """Write a run's asset in further formats, beside the files that are there.
+
+        Raises:
+            NotThereError: there is no such run. ConfigError: it cannot be written so. BusyError: another is being
+                written. RunFolderError: the run is at work, or writing failed.
+        """
+        folder = self.find(who, name)
+        known = formats(folder)
+        for kind in kinds:
+            if kind not in known:
+                raise ConfigError(f"{name} cannot be written as {kind!r}; there are {', '.join(known)}")
+        if self.queue.job(folder).state in ("waiting", "running", "stopping"):
+            raise RunFolderError(f"{name} is not done yet; its files are written at its end")
+        if not self._writing.acquire(blocking=False):
+            raise BusyError("another file is being written; try again in a moment")
+        try:
+            write_apart(folder, kinds)
+        finally:
+            self._writing.release()
 
     # ── files that people bring ──────────────────────────────────────────────────────────────────────────────────
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +44,8 @@ FORMS = {
     "colmap": "views",
 }
 """File kind -> the form of the representation that it holds; everything that is not flat has views."""
+MOST_SECONDS = 900
+"""What writing a file apart may take."""
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
@@ -86,6 +90,32 @@ def wanted(export: Sequence[str] | None, options: RepresentationOptions) -> tupl
                 hint=f"It is written as {', '.join(fits)}.{others}",
             )
     return tuple(dict.fromkeys(export))
+
+
+def formats(folder: RunFolder) -> tuple[str, ...]:
+    """The kinds of single files that a run can be written in, whether they are there or not.
+
+    Raises:
+        ConfigError: its config cannot be read.
+    """
+    options = folder.config().in_stages()[-1].representation
+    return tuple(kind for kind in kinds.KINDS if FORMS[kind] in options.forms)
+
+
+def write_apart(folder: RunFolder, wanted_kinds: Sequence[str]) -> None:
+    """Write asset files of a run beside the others, in a process of its own: it may take a core for many seconds.
+
+    Raises:
+        RunFolderError: it could not be done, or took longer than MOST_SECONDS; the text says why.
+    """
+    command = [sys.executable, "-m", "sds3d", "export", str(folder.path), "--to", ",".join(wanted_kinds)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise RunFolderError(f"{folder.path.name}: writing took longer than {MOST_SECONDS} s") from error
+    if done.returncode:
+        told = done.stderr.strip().splitlines() or ["the process ended without a word"]
+        raise RunFolderError(f"{folder.path.name}: {told[-1].removeprefix('error: ')}")
 
 
 def write_assets(

@@ -87,9 +87,10 @@ class Live {
     this.tree = make("ul", { className: "tree", "aria-label": "Edits", hidden: true });
     this.curves = make("div", { className: "curves" });
     this.files = make("ul", { className: "files", "aria-label": "Downloads" });
+    this.formats = make("select", { "aria-label": "Another format", hidden: true, onchange: () => this.write() });
     this.title = make("h3", { className: "prompt" });
     root.replaceChildren(
-      this.title, this.status, this.bar, this.reason, this.buttons, this.files, this.sounds,
+      this.title, this.status, this.bar, this.reason, this.buttons, this.files, this.formats, this.sounds,
       make("div", { className: "pictures" }, form, seen), this.change.node, this.film, this.contact, this.tree, this.curves,
     );
     this.told = "";
@@ -113,6 +114,7 @@ class Live {
         this.curves.innerHTML = found.join(""); // our own SVG; titles are escaped by the server
         if (run.edited && (this.ticks === 1 || DONE.includes(run.state))) this.grow(await ask(`/api/runs/${encodeURIComponent(this.name)}/history`));
       }
+      if (DONE.includes(run.state) && !this.over && run.files.length) this.offer(await ask(`/api/runs/${encodeURIComponent(this.name)}/formats`));
       this.over = DONE.includes(run.state);
     } catch (error) {
       this.status.textContent = String(error.message || error);
@@ -149,6 +151,29 @@ class Live {
         make("li", {}, make("a", { href: file.url, download: file.name, textContent: `${file.name} · ${size(file.bytes)}` }))),
       ...(run.files.length ? [make("li", {}, make("a", { href: `/runs/${encodeURIComponent(run.name)}.zip`, textContent: "everything as zip" }))] : []),
     );
+  }
+
+  offer(kinds) {
+    this.formats.hidden = false;
+    this.formats.replaceChildren(make("option", { value: "", textContent: "Another format …" }),
+      ...kinds.map((kind) => make("option", { value: kind, textContent: kind })));
+  }
+
+  // The run's asset in one more format; it is listed among the downloads when it is written.
+  async write() {
+    const kind = this.formats.value;
+    if (!kind) return;
+    this.formats.disabled = true;
+    this.formats.options[0].textContent = `Writing ${kind} …`;
+    this.formats.value = "";
+    try {
+      this.show(await post(`/api/runs/${encodeURIComponent(this.name)}/export`, [kind]));
+    } catch (error) {
+      this.reason.hidden = false;
+      this.reason.textContent = error.message;
+    }
+    this.formats.options[0].textContent = "Another format …";
+    this.formats.disabled = false;
   }
 
   // Every sound with its picture, a row of the sheet, above its player.
