@@ -24,15 +24,17 @@ from sds3d.priors.models.memory import Workload, predict
 from sds3d.priors.models.tiers import open_tiers, workload_of
 
 
-def backend(name: str, package: str) -> Any:
+def backend(name: str, package: str, *marks: pytest.MarkDecorator) -> Any:
     """A scheme whose package may be absent: then nothing is shown here."""
     absent = importlib.util.find_spec(package) is None
-    return pytest.param(name, marks=pytest.mark.skipif(absent, reason=f"{package} is not installed"))
+    return pytest.param(
+        name, marks=[pytest.mark.skipif(absent, reason=f"{package} is not installed"), *marks]
+    )
 
 
 ON_CPU = [
     backend("quanto-int8", "optimum"),
-    backend("quanto-int4", "optimum"),
+    backend("quanto-int4", "optimum", pytest.mark.slow),  # compiles its kernels at first use
     backend("torchao-int8", "torchao"),
 ]
 WORST = {"quanto-int8": 0.02, "quanto-int4": 0.3, "torchao-int8": 0.02}
