@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -16,11 +17,30 @@ from sds3d.core.assets import Mesh, PointCloud
 from sds3d.core.cameras import Cameras, orbit
 from sds3d.core.frame import Frame, upright_along
 from sds3d.evaluate.mesh_render import render_mesh
+from sds3d.jobs import configs
+from sds3d.jobs.batch import create_folder
+from sds3d.jobs.execute import execute
+from sds3d.jobs.runfolder import RunFolder
+from sds3d.jobs.schema import RunConfig
 from sds3d.objects.catalogue import find
 from sds3d.objects.shape import build
 
 ELSEWHERE = Frame(3.5, upright_along(torch.tensor([0.2, -0.9, 0.3], dtype=torch.float64)), (10.0, -4.0, 7.0))
 """A space of a capture that is turned, shifted and larger than ours, as COLMAP's are."""
+
+
+SMALL = {
+    "optimize.steps": 40,
+    "optimize.views": 2,
+    "optimize.checkpoint_steps": 15,
+    "optimize.preview_steps": 0,
+    "representation.init.count": 300,
+    "representation.densify.every": 20,
+    "representation.densify.cap": 600,
+    "pictures": {"turntable_frames": 0, "contact_views": 2, "contact_size": 16},
+    "threads": 1,
+}
+"""Options of a fit that takes a second."""
 
 
 def snowman() -> Mesh:
@@ -102,3 +122,24 @@ def write_views(
     (folder / "sparse" / "0").mkdir(parents=True)
     for name, data in encode_colmap(Shots(there, size, names), points, kind == "bin").items():
         (folder / "sparse" / "0" / name).write_bytes(data)
+
+
+def fit_config(folder: Path, runs: Path, **changes) -> RunConfig:
+    """The config of a fit; `capture__size=16` sets `capture.size`."""
+    given = {k.replace("__", "."): v for k, v in changes.items()}
+    return configs.from_words([], {"capture.source": str(folder), "runs": str(runs), **SMALL, **given})
+
+
+def done(config: RunConfig) -> RunFolder:
+    """The folder of a run that was carried out."""
+    folder = create_folder(config)
+    execute(folder)
+    return folder
+
+
+def bytes_of(folder: Path) -> str:
+    """A hash of every file of a folder, names included."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return digest.hexdigest()

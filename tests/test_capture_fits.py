@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from capture_cases import ELSEWHERE, write_capture, write_png
+from capture_cases import ELSEWHERE, bytes_of, done, fit_config, write_capture, write_png
 from sds3d.guidance.base import Views
 from sds3d.guidance.reconstruction import EDGE, Reconstruction
 from sds3d.representations.edited_splats.model import up_of
@@ -19,55 +17,21 @@ from sds3d import assetio
 from sds3d.assetio.capture import read_capture
 from sds3d.assetio.original import source_of
 from sds3d.assetio.original_splats import open_splats
-from sds3d.cli import main as cli
 from sds3d.core.backgrounds import random_backgrounds
+from sds3d.core.cameras import orbit
 from sds3d.core.errors import AssetError, ConfigError, RunFolderError, StopRequested
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.evaluate.pictures import psnr
-from sds3d.jobs import configs, fits
+from sds3d.jobs import configs
 from sds3d.jobs.assemble import build_representation
 from sds3d.jobs.batch import create_folder
 from sds3d.jobs.execute import execute
 from sds3d.jobs.export import load_representation
 from sds3d.jobs.fitting import Judge, held_out_psnr, judge_of, kept_back, shown
-from sds3d.jobs.fork import fork
-from sds3d.jobs.lint import warnings
-from sds3d.jobs.photographed import cameras_of, is_capture, named
-from sds3d.jobs.plan import make_plan
-from sds3d.jobs.schema import RunConfig
+from sds3d.jobs.photographed import cameras_of
 from sds3d.optimize.checkpoint import CheckpointStore
-
-SMALL = {
-    "optimize.steps": 40,
-    "optimize.views": 2,
-    "optimize.checkpoint_steps": 15,
-    "optimize.preview_steps": 0,
-    "representation.init.count": 300,
-    "representation.densify.every": 20,
-    "representation.densify.cap": 600,
-    "pictures": {"turntable_frames": 0, "contact_views": 2, "contact_size": 16},
-    "threads": 1,
-}
-
-
-def fit_config(folder: Path, runs: Path, **changes) -> RunConfig:
-    """A fit that takes a second; `capture__size=16` sets `capture.size`."""
-    given = {k.replace("__", "."): v for k, v in changes.items()}
-    return configs.from_words([], {"capture.source": str(folder), "runs": str(runs), **SMALL, **given})
-
-
-def done(config: RunConfig):
-    folder = create_folder(config)
-    execute(folder)
-    return folder
-
-
-def bytes_of(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
-    return digest.hexdigest()
+from sds3d.optimize.events import Silent
 
 
 def from_the_file(folder, capture_folder: Path) -> torch.Tensor:
@@ -148,21 +112,6 @@ def test_a_capture_that_was_changed_is_not_gone_on_with(tmp_path: Path) -> None:
         execute(folder)
 
 
-def test_a_fits_config_is_read_without_its_capture(tmp_path: Path) -> None:
-    write_capture(tmp_path / "it", count=9, size=(16, 16))
-    folder = create_folder(fit_config(tmp_path / "it", tmp_path / "runs"))
-    (tmp_path / "it").rename(tmp_path / "gone")
-    again = folder.config()
-    assert again.capture is not None
-    assert again.capture.background == (1.0, 1.0, 1.0)
-    moved = again.model_copy(
-        update={
-            "capture": again.capture.model_copy(update={"file": str(tmp_path / "gone" / "transforms.json")})
-        }
-    )
-    assert configs.hash_of(moved) == configs.hash_of(again), "where it lies does not matter"
-
-
 def test_alpha_and_surroundings_are_told_apart(tmp_path: Path) -> None:
     write_capture(tmp_path / "alpha", count=9, size=(16, 16), alpha=True)
     clear = fit_config(tmp_path / "alpha", tmp_path / "runs")
@@ -203,8 +152,6 @@ def test_the_step_is_the_gradient_of_its_loss() -> None:
     rgb, weight = (255 * u[:, :3]).round().to(torch.uint8), (255 * (u[:, 3:4] > 0.3)).to(torch.uint8)
     alpha = (255 * u[:, 4:]).round().to(torch.uint8)
     guidance = Reconstruction(rgb, alpha, weight)
-    from sds3d.core.cameras import orbit
-
     ids = torch.tensor([2, 0])
     background = torch.rand(2, 3, generator=torch.Generator().manual_seed(1))
     look = Look(orbit([0.0, 1.0], 0.0, ids=ids), (6, 7), background)
@@ -233,163 +180,6 @@ def test_what_is_kept_back() -> None:
         kept_back(1, 8)
 
 
-def test_a_fit_is_planned_without_a_model(tmp_path: Path) -> None:
-    write_capture(tmp_path / "it", count=9, size=(8, 8))
-    config = fit_config(tmp_path / "it", tmp_path / "runs")
-    plan = make_plan(config)
-    assert plan.calls == 0
-    assert plan.files == {str((tmp_path / "it" / "transforms.json").resolve()): True}
-    assert warnings(config) == [], "the guidance that nobody asks is not judged"
-
-
-def test_a_fork_of_a_fit_goes_on_where_it_stands(tmp_path: Path) -> None:
-    write_capture(tmp_path / "it", count=9, size=(8, 8))
-    folder = done(
-        fit_config(tmp_path / "it", tmp_path / "runs", optimize__steps=3, representation__init__count=50)
-    )
-    with pytest.raises(ConfigError, match="capture"):
-        fork(folder, ["optimize.steps=5", "capture.front_deg=90"])
-    more = fork(folder, ["optimize.steps=5", "capture.holdout=4"])
-    execute(more)
-    assert more.status().step == 5
-
-
-def test_names_of_captures(tmp_path: Path) -> None:
-    write_capture(tmp_path / "garden", "bin", 2, (8, 8))
-    for source in ("garden", "garden/sparse/0", "garden/sparse"):
-        assert named(str(tmp_path / source)) == "garden"
-        assert is_capture(str(tmp_path / source))
-    assert not is_capture(str(tmp_path))
-
-
-def test_mistakes_are_told_before_anything_is_made(tmp_path: Path) -> None:
-    write_capture(tmp_path / "it", count=2, size=(8, 8))
-    runs = tmp_path / "runs"
-    with pytest.raises(ConfigError, match="holds no capture") as none:
-        fit_config(tmp_path, runs)
-    assert "capture.source" in str(none.value)
-    with pytest.raises(ConfigError, match="grid fits no photographs"):
-        create_folder(fit_config(tmp_path / "it", runs, representation={"kind": "grid"}))
-    with pytest.raises(ConfigError, match="config names none"):
-        create_folder(
-            configs.from_mapping({"prompt": "a cube", "representation": "captured", "runs": str(runs)})
-        )
-    with pytest.raises(ConfigError, match="holdout"):
-        create_folder(fit_config(tmp_path / "it", runs, capture__holdout=1))
-    with pytest.raises(ConfigError, match=r"set capture\.size"):
-        create_folder(fit_config(tmp_path / "it", runs, optimize__size=32))
-    with pytest.raises(ConfigError, match="Did you mean size"):
-        fit_config(tmp_path / "it", runs, capture__sise=32)
-    with pytest.raises(ConfigError, match="is a capture, which is fitted before"):
-        configs.from_mapping({"prompt": "a cube", "edit.source": str(tmp_path / "it"), "runs": str(runs)})
-    assert not list(runs.glob("*/config.yaml"))
-
-
-def test_cameras_side_by_side_ask_for_a_centre(tmp_path: Path) -> None:
-    write_capture(tmp_path / "it", count=3, size=(8, 8))
-    path = tmp_path / "it" / "transforms.json"
-    document = json.loads(path.read_text())
-    for k, frame in enumerate(document["frames"]):
-        frame["transform_matrix"] = [[1, 0, 0, k], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]
-    path.write_text(json.dumps(document))
-    with pytest.raises(ConfigError, match=r"capture\.centre"):
-        fit_config(tmp_path / "it", tmp_path / "runs")
-    config = fit_config(
-        tmp_path / "it", tmp_path / "runs", capture__centre=[1.0, 0.0, 0.0], capture__radius=2.0
-    )
-    assert config.capture is not None
-    assert config.capture.frame is not None
-    assert config.capture.frame.centre == (1.0, 0.0, 0.0)
-
-
-def test_the_command_tells_how_good_it_is(tmp_path: Path, capsys, monkeypatch) -> None:
-    write_capture(tmp_path / "it", count=9, size=(16, 16))
-    monkeypatch.chdir(tmp_path)
-    words = [f"{k}={json.dumps(v)}" for k, v in SMALL.items()]
-    with pytest.raises(SystemExit) as end:
-        cli.main(
-            [
-                "fit",
-                "it",
-                "--steps",
-                "20",
-                "--json",
-                *[w for w in words if not w.startswith("optimize.steps")],
-            ]
-        )
-    assert end.value.code == 0
-    (told,) = json.loads(capsys.readouterr().out)
-    assert told["state"] == "finished"
-    assert told["psnr_held_out"] > 10
-    with pytest.raises(SystemExit) as end:
-        cli.main(["fit", "nowhere"])
-    assert end.value.code == 2
-
-
-def test_an_edit_of_a_capture_fits_it_once(tmp_path: Path, capsys, monkeypatch) -> None:
-    """The second edit takes the fit that there is; both come back in the capture's space and look from where it was
-    photographed."""
-    from edit_cases import CONDITIONS
-
-    write_capture(tmp_path / "it", "bin", 9, (16, 16), ELSEWHERE)
-    before = bytes_of(tmp_path / "it")
-    monkeypatch.chdir(tmp_path)
-    prior = json.dumps({"kind": "analytic", "shape": [3, 8, 8], "conditions": CONDITIONS})
-    edit = ["edit", "it", "--from", "a red thing", "--to", "a blue thing", "--keep", "shape", "-q"]
-    edit += [f"prior={prior}", "optimize.steps=2", "pictures={turntable_frames: 0, contact_views: 2}"]
-    quick = {"optimize.steps": 30, "representation.init.count": 200}
-    made = done(
-        fit_config(tmp_path / "it", tmp_path / "runs", **{k.replace(".", "__"): v for k, v in quick.items()})
-    )
-    for seed in (0, 1):
-        with pytest.raises(SystemExit) as end:
-            cli.main([*edit, f"seed={seed}"])
-        assert end.value.code == 0
-        assert made.path.name in capsys.readouterr().err
-    runs = sorted(p.parent for p in (tmp_path / "runs").glob("*/config.yaml"))
-    assert len(runs) == 3
-    from sds3d.jobs.runfolder import RunFolder
-
-    edited = [RunFolder(p) for p in runs if p.name != made.path.name]
-    fit = made.config().capture
-    assert fit is not None
-    for one in edited:
-        config = one.config()
-        assert config.edit is not None
-        assert config.edit.placed == fit.frame
-        assert config.cameras.elevation_deg == fit.elevation_deg
-        a, b = (assetio.read(f.assets()["3dgs"]).splats for f in (made, one))
-        assert torch.equal(a.means, b.means)
-        assert not torch.equal(a.sh, b.sh)
-    # an edit of the edit stands as that did
-    again = configs.from_words(
-        [], {"prompt": "a thing", "edit.source": str(edited[0].path), "edit.prompt": "x"}
-    )
-    assert again.edit is not None
-    assert again.edit.placed == fit.frame
-    assert again.cameras.elevation_deg == fit.elevation_deg
-    assert bytes_of(tmp_path / "it") == before
-
-
-def test_a_fit_is_known_again_by_its_photographs(tmp_path: Path) -> None:
-    write_capture(tmp_path / "it", count=9, size=(16, 16))
-    quick = {"optimize__steps": 5, "representation__init__count": 50}
-    config = fit_config(tmp_path / "it", tmp_path / "runs", **quick)
-    assert fits.latest(config) is None
-    stopped = create_folder(config)
-    with pytest.raises(StopRequested):
-        execute(stopped, StopAt(2))
-    found = fits.latest(config)
-    assert found is not None
-    assert found.path == stopped.path, "it goes on"
-    execute(stopped)
-    other = fit_config(tmp_path / "it", tmp_path / "runs", capture__size=16, seed=5, **quick)
-    assert fits.latest(other) is not None
-    assert fits.latest(other, exact=True) is None
-    write_png(tmp_path / "it" / "images" / "003.png", torch.rand(3, 16, 16))
-    assert fits.latest(fit_config(tmp_path / "it", tmp_path / "runs", **quick)) is None
-
-
 def test_a_judge_sees_a_perfect_scene(tmp_path: Path) -> None:
     """Its PSNR is that of the pictures that it is shown; a scene that shows the photographs themselves has no error."""
     write_capture(tmp_path / "it", count=9, size=(16, 16))
@@ -401,8 +191,6 @@ def test_a_judge_sees_a_perfect_scene(tmp_path: Path) -> None:
         def render(self, look: Look):
             k = [0, 1][int((seen.cameras.azimuth_deg - look.cameras.azimuth_deg).abs().argmin())]
             return {"rgb": seen.photos.rgb[[k]].float() / 255}
-
-    from sds3d.optimize.events import Silent
 
     judge = Judge(Perfect(), seen, torch.device("cpu"), Silent())  # type: ignore[arg-type]
     assert judge.psnr().tolist() == [100.0, 100.0], "no infinity gets into the metrics"
@@ -432,7 +220,6 @@ def test_cameras_of_photographs_are_those_that_took_them(tmp_path: Path) -> None
 def test_a_picture_that_is_masked_altogether_judges_nothing(tmp_path: Path) -> None:
     write_capture(tmp_path / "it", "bin", 9, (8, 8))
     config = fit_config(tmp_path / "it", tmp_path / "runs")
-    from sds3d.optimize.events import Silent
 
     def judge():
         scene = build_representation(config)
