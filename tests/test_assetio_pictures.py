@@ -33,6 +33,11 @@ def test_png_returns_the_bytes(
     assert np.array_equal(np.asarray(Image.open(path)).transpose(2, 0, 1), pixels)
 
 
+def test_sixteen_bits_of_grey_are_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 0x4040, np.uint16)).save(tmp_path / "a.png")
+    assert torch.equal(pictures.load_image(tmp_path / "a.png"), torch.full((3, 4, 4), 64 / 255))
+
+
 def test_contact_sheet_has_two_rows_of_four(tmp_path: Path) -> None:
     images = views(8)
     sheet = pictures.load_image(pictures.contact_sheet(images, tmp_path / "contact.png"))

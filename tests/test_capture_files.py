@@ -14,6 +14,7 @@ import torch
 from capture_cases import ELSEWHERE, around, write_capture, write_png
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from sds3d.assetio.capture import place_of, read_capture
 from sds3d.assetio.capture_photos import common_size, focal_of, load_photos
@@ -343,6 +344,16 @@ def test_half_the_pictures_size_is_fine(tmp_path: Path) -> None:
     found = load_photos(read_capture(tmp_path).photos, (8, 8))
     assert bool((found.rgb == 64).all() & (found.weight == 255).all())
     assert found.fov_y_deg.tolist() == pytest.approx([45.0, 45.0], abs=1e-4)
+
+
+def test_sixteen_bits_of_grey_are_not_clipped(tmp_path: Path) -> None:
+    write_capture(tmp_path, "bin", 2, (8, 8))
+    (tmp_path / "masks").mkdir()
+    for path in (tmp_path / "images" / "000.png", tmp_path / "masks" / "000.png.png"):
+        Image.fromarray(np.full((8, 8), 0x4040, np.uint16)).save(path)
+    found = load_photos(read_capture(tmp_path).photos, (8, 8))
+    assert bool((found.rgb[0] == 64).all())
+    assert found.weight.flatten(1).amax(1).tolist() == [0, 255], "darker than middle grey counts for nothing"
 
 
 def test_where_captures_are_found(tmp_path: Path) -> None:

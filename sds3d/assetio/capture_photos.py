@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,8 +18,11 @@ from ..core.errors import AssetError
 from ..core.lenses import Lens
 from ..core.resize import resize
 from .capture import Photo
-from .files import read_bytes, shown
-from .image_bytes import MAX_PIXELS
+from .files import read_bytes
+from .image_bytes import as_rgb, opened
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_HELD = 4 << 30
 """Bytes of all photographs together at the size that they are fitted in."""
@@ -60,7 +64,7 @@ def size_of(file: Path) -> tuple[int, int]:
     Raises:
         AssetError: it is no picture.
     """
-    with _opened(file, pixels=False) as image:
+    with _opened(file) as image:
         return image.width, image.height
 
 
@@ -105,10 +109,11 @@ def focal_of(lens: Lens, size: tuple[int, int]) -> float:
 
 def _straightened(photo: Photo, size: tuple[int, int]) -> UInt8[Tensor, "5 h w"]:
     """rgb, alpha and weight of the picture that a pinhole would have taken."""
-    layers = _layers(photo)  # (5, h, w): rgb, alpha, weight
-    focal = focal_of(photo.lens, size)
-    shrunk = _shrunk(layers, focal / photo.lens.fx)
-    lens = photo.lens.resized(shrunk.shape[-1], shrunk.shape[-2])
+    layers, focal = _layers(photo), focal_of(photo.lens, size)
+    # colours are mixed by their alpha, so that what shows nothing does not bleed into the outline
+    layers[:3] *= layers[3:4]
+    layers = _shrunk(layers, focal / photo.lens.fx)
+    lens = photo.lens.resized(layers.shape[-1], layers.shape[-2])
     height, width = size
     y, x = torch.meshgrid(
         torch.arange(height, dtype=torch.float64) + 0.5,
@@ -120,9 +125,6 @@ def _straightened(photo: Photo, size: tuple[int, int]) -> UInt8[Tensor, "5 h w"]
     span = pixel.new_tensor([lens.width, lens.height])
     inside = ((pixel >= -1e-6) & (pixel <= span + 1e-6)).all(-1)
     grid = (2 * pixel / span - 1).float()[None]
-    # colours are mixed by their alpha, so that what shows nothing does not bleed into the outline
-    layers = shrunk.clone()
-    layers[:3] *= layers[3:4]
     found = torch.nn.functional.grid_sample(
         layers[None], grid, mode="bilinear", padding_mode="border", align_corners=False
     )[0]
@@ -138,30 +140,25 @@ def _shrunk(layers: Float[Tensor, "5 h w"], factor: float) -> Float[Tensor, "5 h
     if factor >= 1.0:
         return layers
     height, width = (max(1, round(n * factor)) for n in layers.shape[-2:])
-    mixed = layers.clone()
-    mixed[:3] *= mixed[3:4]
-    mixed = resize(mixed[None], (height, width))[0]
-    mixed[:3] /= mixed[3:4].clamp_min(1e-6)
-    return mixed
+    return resize(layers[None], (height, width))[0]
 
 
 def _layers(photo: Photo) -> Float[Tensor, "5 h w"]:
-    """rgb, alpha and weight in [0, 1] of the file's own size.
+    """rgb, alpha and weight in [0, 1], of the file's own size.
 
     Raises:
         AssetError: the picture has other proportions than its camera, or its mask than the picture.
     """
     with _opened(photo.file) as image:
         width, height = image.width, image.height
-        clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-        pixels = np.asarray(image.convert("RGBA" if clear else "RGB"), dtype=np.float32) / np.float32(255)
+        pixels = np.asarray(as_rgb(image), dtype=np.float32) / np.float32(255)
     _check_size(photo.file, (width, height), photo.lens)
     out = torch.ones(5, height, width)
     out[: pixels.shape[2]] = torch.from_numpy(pixels).permute(2, 0, 1)
     if photo.mask is not None:
         with _opened(photo.mask) as image:
             _check_size(photo.mask, (image.width, image.height), photo.lens)
-            grey = image.convert("L").resize((width, height))
+            grey = as_rgb(image).convert("L").resize((width, height))
         out[4] = torch.from_numpy(np.asarray(grey, dtype=np.float32) / np.float32(255))
     return out
 
@@ -176,20 +173,5 @@ def _check_size(file: Path, found: tuple[int, int], lens: Lens) -> None:
         )
 
 
-def _opened(file: Path, pixels: bool = True) -> Any:
-    """The image of a file, whose size was looked at before its pixels are decoded, if they are asked for."""
-    import io
-
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        image = Image.open(io.BytesIO(read_bytes(file)))
-        if image.width * image.height > MAX_PIXELS:
-            raise AssetError(
-                f"{file}: is {image.width} x {image.height} pixels, more than the {MAX_PIXELS} that sds3d reads."
-            )
-        if pixels:
-            image.load()
-        return image
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise AssetError(f"{file}: cannot be read as a picture: {shown(error, 200)}.") from error
+def _opened(file: Path) -> AbstractContextManager[Image]:
+    return opened(read_bytes(file, wanted="a picture"), f"{file}:")

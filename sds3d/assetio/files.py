@@ -12,25 +12,28 @@ from urllib.parse import unquote
 from ..core.errors import AssetError
 
 MAX_BYTES = 4 << 30
-"""Larger files are refused rather than read into memory."""
+"""Larger files are refused rather than read into memory, where nothing smaller is asked for."""
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = MAX_BYTES, wanted: str = "a 3D file") -> bytes:
     """The whole file.
 
+    Args:
+        most: bytes that it may have. wanted: what it should be, for the text of errors.
+
     Raises:
-        AssetError: it is missing, not a file, not readable, or larger than MAX_BYTES.
+        AssetError: it is missing, not a file, not readable, or larger than `most`.
     """
     try:
         if not path.is_file():
             what = "is no regular file" if path.exists() else "does not exist"
-            raise AssetError(f"{path}: cannot be read: it {what}. Give the path of a 3D file.")
+            raise AssetError(f"{path}: cannot be read: it {what}. Give the path of {wanted}.")
         size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise AssetError(f"{path}: {size} bytes is more than the {MAX_BYTES} that sds3d reads at once.")
+        if size > most:
+            raise AssetError(f"{path}: {size} bytes is more than the {most} that {wanted} may have.")
         return path.read_bytes()
     except (OSError, ValueError) as error:
-        raise AssetError(f"{path}: cannot be read: {error}.") from error
+        raise AssetError(f"{path}: cannot be read: {shown(error)}.") from error
 
 
 def sibling(owner: Path, uri: str, must_exist: bool = True) -> Path:

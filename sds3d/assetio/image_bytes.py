@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +17,9 @@ from .check import as_numpy, as_tensor
 from .color import to_bytes
 from .files import shown
 from .provenance import NOTHING, Provenance, foreign
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_PIXELS = 1 << 27
 """All pictures of one file together: 1.6 GB as the floats that they become. 16k x 8k is admitted."""
@@ -66,16 +71,43 @@ def decode_image(data: bytes, name: str, path: Path, max_pixels: int = MAX_PIXEL
     Raises:
         AssetError: the bytes are no image that Pillow reads, or it has more than max_pixels.
     """
-    from PIL import Image, UnidentifiedImageError
+    with opened(data, f"{path}: image '{shown(name)}'", max_pixels) as image:
+        pixels = np.asarray(as_rgb(image).convert("RGB"), dtype=np.float32) / np.float32(255)
+    return as_tensor(pixels.transpose(2, 0, 1)).contiguous()
+
+
+@contextmanager
+def opened(data: bytes, what: str, max_pixels: int = MAX_PIXELS) -> Iterator[Image]:
+    """The image of a file, of which only the head is decoded so far.
+
+    Args:
+        what: the file, for the text of errors. max_pixels: larger ones are refused.
+
+    Raises:
+        AssetError: the bytes are no image that Pillow reads, or it has more than max_pixels; or what is done with it
+            shows that it is broken.
+    """
+    from PIL import Image as images
+    from PIL import UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with images.open(io.BytesIO(data)) as image:
             if image.width * image.height > max_pixels:
                 raise AssetError(
-                    f"{path}: image '{shown(name)}' is {image.width} x {image.height} pixels, too large: the "
-                    f"pictures of one file may have {MAX_PIXELS} in all."
+                    f"{what} is {image.width} x {image.height} pixels, too large: the pictures of one file may have "
+                    f"{MAX_PIXELS} in all."
                 )
-            pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / np.float32(255)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise AssetError(f"{path}: image '{shown(name)}' cannot be read: {shown(error, 200)}.") from error
-    return as_tensor(pixels.transpose(2, 0, 1)).contiguous()
+            yield image
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, images.DecompressionBombError) as error:
+        raise AssetError(f"{what} cannot be read: {shown(error, 200)}.") from error
+
+
+def as_rgb(image: Image) -> Image:
+    """The image in RGB, or in RGBA where it has transparency; 8 bits a channel."""
+    if image.mode.startswith("I"):  # grey of 16 bits, which Pillow's own conversion clips at 255
+        from PIL import Image as images
+
+        grey = (np.asarray(image).astype(np.float64) / 257).round().clip(0, 255)
+        return images.fromarray(grey.astype(np.uint8)).convert("RGB")
+    clear = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+    return image.convert("RGBA" if clear else "RGB")

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..core.errors import AssetError
-from .files import shown
+from .files import read_bytes, shown
+from .image_bytes import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,16 +50,7 @@ def photo_bytes(path: Path) -> bytes:
     Raises:
         AssetError: there is no such file, or it is too large for a picture.
     """
-    try:
-        if not path.is_file():
-            what = "is no file" if path.exists() else "does not exist"
-            raise AssetError(f"{path}: {what}. Give the path of a PNG, JPEG or WebP picture.")
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise AssetError(f"{path}: has {size >> 20} MB, and a picture may have {MOST_BYTES >> 20}.")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise AssetError(f"{path}: cannot be read: {shown(error)}.") from error
+    return read_bytes(path, MOST_BYTES, "a PNG, JPEG or WebP picture")
 
 
 def read_photo(data: bytes, path: Path) -> Photo:
@@ -106,13 +98,8 @@ def _check(image: Image, path: Path) -> None:
 
 def _photo(image: Image) -> Photo:
     """Colours and coverage; the colours of shrunk pixels are mixed by their coverage."""
-    clear = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-    if image.mode.startswith("I"):  # grey of 16 bits, which Pillow's own conversion clips at 255
-        from PIL import Image as images
-
-        grey = (np.asarray(image).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8)
-        image, clear = images.fromarray(grey), False
-    image = image.convert("RGBA" if clear else "RGB")
+    image = as_rgb(image)
+    clear = image.mode == "RGBA"
     factor = -(-max(image.size) // WORKED_SIDE)
     if factor > 1:
         image = (image.convert("RGBa") if clear else image).reduce(factor)
