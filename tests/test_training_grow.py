@@ -131,6 +131,8 @@ def test_a_scorer_goes_on_from_a_finished_one(tmp_path):
     other = make_scorer(options.model_copy(update={"channels": (8, 16)}), make_tokenizer(["red"]))
     with pytest.raises(Sds3dError, match="channels"):
         begin_as(other, str(tmp_path / "first"))
+    with pytest.raises(Sds3dError, match="'scorr' is neither a model folder nor scorer"):
+        begin_as(other, "scorr")
 
 
 def test_bfloat16_only_where_the_cpu_computes_with_it(monkeypatch):

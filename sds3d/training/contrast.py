@@ -21,10 +21,10 @@ from ..core.streams import Streams
 from ..objects.colours import NAMED
 from ..objects.kind import Kind
 from ..objects.patterns import PATTERNS
-from ..priors.kinds.embedded import assets_folder
 from ..priors.scorer import ImageTower, Scorer, load_scorer
 from .options import TextOptions
 from .precision import arithmetic
+from .start import start_folder
 from .words import WIDTH, adopt, half_copy, make_text_encoder, make_tokenizer, set_weights
 
 MAX_SCALE = 60.0
@@ -70,7 +70,7 @@ def begin_as(scorer: Scorer, start: str) -> None:
     Raises:
         Sds3dError: there is no such scorer, or its picture tower is of another shape.
     """
-    folder = Path(start) if Path(start).is_dir() else assets_folder() / start
+    folder = start_folder(start, ["scorer"])
     theirs = load_scorer(folder)
     shapes = [[tuple(v.shape) for v in s.image.state_dict().values()] for s in (scorer, theirs)]
     if shapes[0] != shapes[1] or scorer.image_size != theirs.image_size:

@@ -81,7 +81,7 @@ class PixelLoss:
         o, drawn = self.options, self.noising.drawn(step)
         batch = self.batches.draw(step, o.batch)
         noised = self.noising.noised(batch.rgb * 2 - 1, drawn, step)
-        states, pooled = read_captions(self.tower, self.noising.captions(batch, drawn))
+        states, pooled = encode_captions(self.tower, self.noising.captions(batch, drawn))
         view = self.features.encode(
             batch.azimuth_deg, batch.elevation_deg, batch.background,
             (drawn[:, 1] >= o.drop_camera).float(), (drawn[:, 2] >= o.drop_background).float(),
@@ -95,7 +95,7 @@ class PixelLoss:
 
 
 @torch.no_grad()
-def read_captions(tower: Scorer | TextTower, captions: list[str]) -> tuple[Tensor, Tensor]:
+def encode_captions(tower: Scorer | TextTower, captions: list[str]) -> tuple[Tensor, Tensor]:
     """What a frozen tower makes of B captions: token states (B, L, D) and pooled text (B, D)."""
     ids = token_ids(tower.tokenizer, captions)
     states = tower.text_encoder(ids).last_hidden_state

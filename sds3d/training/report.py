@@ -9,6 +9,7 @@ from typing import Any
 from ..core.streams import Streams
 from ..evaluate.retrieval import Verdict, r_precision
 from ..priors.kinds.embedded import Options, load_folder
+from ..priors.words import read_vocabulary
 from .batches import Batches
 from .evaluation import (
     held_out_pairs,
@@ -21,7 +22,7 @@ from .options import TrainOptions
 from .plan import learned_kinds
 from .render import open_set
 from .run import prepare_scorer
-from .start import load_start
+from .start import start_folder
 
 
 def evaluate_run(
@@ -38,7 +39,9 @@ def evaluate_run(
     kinds = learned_kinds(options.pictures)
     judge = prepare_scorer(options, options.judge, options.parts_folder / "judge", say)
     prior = load_folder(options.folder / "model", Options())
-    known = set(load_start(options.start, [], 0).tower.tokenizer.get_vocab()) if options.start else set()
+    known = set[str]()
+    if options.start:
+        known, _ = read_vocabulary(start_folder(options.start) / "tokenizer")
     unknown = [k for k in kinds if not set(k.name.split()) <= known]
     groups = {
         "seen": seen_captions(kinds, captions),

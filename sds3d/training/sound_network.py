@@ -12,7 +12,7 @@ from ..core.streams import Streams
 from ..priors.scorer import Scorer
 from ..priors.sound_unet import sound_unet_output
 from ..priors.spectrogram import Codec
-from .denoising import Noising, read_captions
+from .denoising import Noising, encode_captions
 from .network import half_of, save_text_side
 from .precision import arithmetic
 from .sound_options import SoundNetworkOptions, SoundTrainOptions
@@ -55,7 +55,7 @@ class SoundLoss:
         o, drawn = self.options, self.noising.drawn(step)
         batch = self.batches.draw(step, o.batch)
         noised = self.noising.noised(batch.z, drawn, step)
-        states, pooled = read_captions(self.tower, self.noising.captions(batch, drawn))
+        states, pooled = encode_captions(self.tower, self.noising.captions(batch, drawn))
         with arithmetic(o.precision):
             v = sound_unet_output(unet, o.network.unshuffle, noised.z_t, noised.index, states, pooled)
         return noised.loss(v)

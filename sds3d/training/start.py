@@ -33,6 +33,18 @@ class Start:
     network: NetworkOptions
 
 
+def start_folder(word: str, bundled: Sequence[str] = ("prior32", "prior64")) -> Path:
+    """The folder of a finished model: one on this disk, or one of those in the box, which `bundled` names.
+
+    Raises:
+        Sds3dError: it is neither.
+    """
+    folder = Path(word) if Path(word).is_dir() else assets_folder() / word
+    if not folder.is_dir():
+        raise Sds3dError(f"start: {word!r} is neither a model folder nor {' nor '.join(bundled)}")
+    return folder
+
+
 def load_start(word: str, new_words: Sequence[str], seed: int, max_tokens: int = 0) -> Start:
     """A shipped model (prior32, prior64) or a model folder, its vocabulary widened by the words it lacks.
 
@@ -47,9 +59,7 @@ def load_start(word: str, new_words: Sequence[str], seed: int, max_tokens: int =
     """
     from safetensors.torch import load_file
 
-    folder = Path(word) if Path(word).is_dir() else assets_folder() / word
-    if not folder.is_dir():
-        raise Sds3dError(f"start: {word!r} is neither a model folder nor prior32 nor prior64")
+    folder = start_folder(word)
     parts = load_components(folder, torch.float32)
     if parts.prediction != str(SCHEDULE["prediction_type"]).removesuffix("_prediction"):
         raise Sds3dError(
