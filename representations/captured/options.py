@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from sds3d.config.options import Options as Base
-from sds3d.config.options import Scalar
+from sds3d.config.options import Scalar, Unit
 from sds3d.core import schedules
 from sds3d.core.frame import Axis, Vector
 
 from ..gaussians.options import DensifyOptions, InitOptions, McmcOptions
 from ..gaussians.options import Options as GaussianOptions
 from ..placed import Placed
-
-Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class SceneCapture(Base):

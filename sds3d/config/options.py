@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     PlainSerializer,
     PlainValidator,
@@ -93,3 +94,6 @@ Scalar = Annotated[
     ),
 ]
 """A number that may change over the run; see core.schedules for the forms."""
+
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+"""A number in [0, 1], such as a channel of a colour."""

@@ -6,11 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..config.options import Options, Scalar
+from ..config.options import Options, Scalar, Unit
 from ..core import schedules
 from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG
-
-Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class ReferenceOptions(Options):
