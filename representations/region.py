@@ -144,8 +144,8 @@ def parse_region(selectors: Sequence[str], told: Told) -> Region:
 def _test(text: str, told: Told) -> Test:
     kind, _, body = text.partition(":")
     body = body.strip()
-    if kind in _NAMED and body:
-        return lambda asked: torch.full((len(asked.points),), _matches(getattr(asked, _NAMED[kind]), body))
+    if kind in ("material", "part") and body:
+        return lambda asked: torch.full((len(asked.points),), _matches(getattr(asked, kind), body))
     if kind == "box":
         return _box(_numbers(text, body, 6))
     if kind == "sphere":
@@ -188,9 +188,6 @@ def _among(chosen: Elements | None) -> Test:
         return chosen[name][rows]
 
     return inside
-
-
-_NAMED: Mapping[str, str] = {"material": "material", "part": "part"}
 
 
 def _matches(name: str | None, pattern: str) -> bool:

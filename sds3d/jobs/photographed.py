@@ -1,7 +1,8 @@
-"""Fits: what a config leaves out about the capture that is fitted, and which fits there are of one."""
+"""Fits: what a config leaves out about the capture that is fitted."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ..core.cameras import Cameras
 from ..core.errors import AssetError, ConfigError, Sds3dError
 from ..core.frame import Frame, upright, upright_along
 from ..core.photographed import common_up, coverage, frame_seen, looked_at
+from .capture_options import CaptureOptions
 from .recommend import merged
 
 RECOMMENDED: dict[str, Any] = {
@@ -62,6 +64,10 @@ def complete(document: Document) -> None:
     name = named(asked["source"])
     data.setdefault("prompt", f"photographs of {name}")
     data.setdefault("name", f"fit-{name}")
+    try:
+        CaptureOptions.model_validate(asked)
+    except ValueError:
+        return  # told by validation
     if any(asked.get(key) is None for key in ("file", "sha256", "frame")) or "azimuth_deg" not in asked:
         try:
             _take(asked)
@@ -91,10 +97,8 @@ def named(source: str) -> str:
 
 def _take(asked: dict[str, Any]) -> None:
     """Note which capture is meant, its fingerprint, and where our world lies in it."""
-    place = place_of(asked["source"])
-    # a source that holds nothing is left to the reader, whose error says what it looked for
     capture = read_capture(asked["source"], asked.get("images"))
-    asked.setdefault("file", str((place or capture.path).resolve()))
+    asked.setdefault("file", str(capture.path.resolve()))
     if capture.kind == "colmap":
         asked.setdefault("images", str(_folder_of(capture).resolve()))
     asked.setdefault("sha256", capture.fingerprint())
@@ -113,7 +117,7 @@ def _take(asked: dict[str, Any]) -> None:
 def _folder_of(capture: Capture) -> Path:
     """The folder that a COLMAP capture's names are relative to."""
     photo = capture.photos[0]
-    return Path(str(photo.file)).parents[len(Path(photo.name).parts) - 1]
+    return photo.file.parents[len(Path(photo.name).parts) - 1]
 
 
 def frame_of(capture: Capture, asked: dict[str, Any]) -> Frame:
@@ -145,16 +149,9 @@ def frame_of(capture: Capture, asked: dict[str, Any]) -> Frame:
                 "point in its own units: capture.centre=[x,y,z], and with it capture.radius."
             )
         centre = found
-    half = torch.tensor(
-        [
-            torch.rad2deg(
-                torch.atan(torch.tensor(0.5 * min(p.lens.width / p.lens.fx, p.lens.height / p.lens.fy)))
-            )
-            for p in capture.photos
-        ]
-    )
+    half = [math.atan(0.5 * min(p.lens.width / p.lens.fx, p.lens.height / p.lens.fy)) for p in capture.photos]
     try:
-        return frame_seen(c2w, half, turn, centre, asked.get("radius"))
+        return frame_seen(c2w, torch.rad2deg(torch.tensor(half)), turn, centre, asked.get("radius"))
     except ValueError as error:
         raise AssetError(f"{capture.path}: cannot be looked at: {error}.") from error
 

@@ -15,6 +15,7 @@ from sds3d.representations.particles import members_of
 
 from ..assetio import pictures
 from ..assetio.cutout import Cutout, cut_out
+from ..assetio.files import write_atomic
 from ..assetio.photo import SUFFIXES, photo_bytes, read_photo
 from ..config.source import Document, KeyPath
 from ..core.errors import AssetError, ConfigError
@@ -192,8 +193,6 @@ def kept(config: RunConfig, folder: Path) -> RunConfig:
 
 
 def _kept(options: ReferenceOptions | None, folder: Path) -> ReferenceOptions | None:
-    from ..assetio.files import write_atomic
-
     if options is None:
         return None
     data = photo_bytes(Path(options.image))
