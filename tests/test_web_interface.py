@@ -62,6 +62,18 @@ def test_a_finished_run_offers_its_files(service):
     assert "<svg" in anna.get(f"/api/runs/{name}/curves").json()[0]
 
 
+def test_whatever_can_be_edited_is_offered_for_editing(service):
+    """An OBJ has no viewer on the page, and is edited all the same; a picture is not."""
+    anna = client(service, browser="anna")
+    for kind, offered in (("obj", True), ("compressed.ply", True), ("usdz", True), ("png", False)):
+        (name,) = submit(anna, small_yaml())
+        folder = RunFolder(service.runs / name)
+        (folder.path / f"asset.{kind}").write_bytes(b"#")
+        folder.set_status(Status("finished", step=8, steps=8))
+        told = anna.get(f"/api/runs/{name}").json()
+        assert (told["model"], "edit" in told["actions"]) == (None, offered)
+
+
 def test_a_finished_run_is_written_in_other_formats(service):
     """Only in what it can be written in, not while it works, by its owner alone, one at a time."""
     anna = client(service, browser="anna")

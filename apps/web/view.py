@@ -16,6 +16,7 @@ from sds3d.apps.report.page import named
 from sds3d.core.errors import Sds3dError
 from sds3d.jobs import history as edits
 from sds3d.jobs import metrics
+from sds3d.jobs.editing import EDITABLE
 from sds3d.jobs.queue.queue import Job, State
 from sds3d.jobs.runfolder import RunFolder
 from sds3d.jobs.separating import sound_files
@@ -33,8 +34,8 @@ ACTIONS: dict[State, tuple[str, ...]] = {
 }
 """What can be done with a run in a state: names of buttons."""
 _TAIL = 20_000
-_SOLID = ("glb", "3dgs", "splat")
-"""Kinds of assets that the page turns, and that can be edited."""
+_TURNED = ("glb", "3dgs", "splat")
+"""Kinds of assets that the page shows from all sides."""
 
 
 def place(job: Job) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def whole(job: Job) -> dict[str, Any]:
     words = sounds_of(folder)
     done = job.state not in ("running", "stopping", "waiting")
     assets = folder.assets()
-    solid = [assets[kind] for kind in _SOLID if kind in assets]
+    model = next((assets[kind] for kind in _TURNED if kind in assets), None)
     every = [path for files in folder.particles() for path in files.values()]
     shown = [*every, folder.turntable, folder.contact, folder.report, folder.config_file]
     return told | {
@@ -94,11 +95,11 @@ def whole(job: Job) -> dict[str, Any]:
         "report": _address(folder, folder.report) if done else None,
         "before_after": _address(folder, folder.before_after) if done else None,
         "edited": known.edited,
-        "model": _address(folder, solid[0]) if solid else None,
+        "model": _address(folder, model) if model else None,
         "hears": bool(words),
         "sounds": _sounds(folder, words) if done else [],
         "files": [_file(folder, p) for p in shown if p.is_file()] if done else [],
-        "actions": [a for a in _actions(job) if a != "edit" or solid],
+        "actions": [a for a in _actions(job) if a != "edit" or set(EDITABLE) & set(assets)],
     }
 
 

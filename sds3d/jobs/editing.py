@@ -26,6 +26,9 @@ METHOD = "dds"
 REPRESENTATION = {"splats": "edited_splats", "mesh": "edited_mesh"}
 """What a file shows -> what edits it."""
 
+EDITABLE = ("3dgs", "splat", "spz", "compressed", "glb", "ply", "obj", "usdz", "stl")
+"""Kinds of a run's assets that can be edited, the first that is there before the others."""
+
 PULL = 2.0
 """Weight of the pull to the original's pictures at strength 0, which falls to nothing at strength 1."""
 
@@ -143,8 +146,7 @@ def found(word: str, runs: str = "runs") -> Path:
             hint=f"Give a mesh or splat file, or a run folder; paths are relative to the folder that you are in, "
             f"{Path.cwd()}.",
         )
-    order = ("3dgs", "splat", "spz", "glb", "ply", "obj")
-    assets = [folder / f"asset{KINDS[kind]}" for kind in order]
+    assets = [folder / f"asset{KINDS[kind]}" for kind in EDITABLE]
     there = next((p for p in assets if p.is_file()), None)
     if there is None:
         raise ConfigError(

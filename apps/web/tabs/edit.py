@@ -8,13 +8,12 @@ from typing import Any
 from sds3d.guidance.registry import preset
 
 from sds3d.core.errors import ConfigError, Sds3dError
+from sds3d.jobs.editing import EDITABLE
 from sds3d.jobs.schema import GUIDANCE
 
 from .. import form, page
 from ..service import Service
 
-SOLID = {"glb", "obj", "ply", "3dgs", "splat", "spz"}
-"""Kinds of assets that can be edited."""
 SIDE = 512
 """Pixels of the view that is painted on."""
 
@@ -91,7 +90,7 @@ def build(service: Service, blocks: Any, tabs: Any) -> None:
     def on_load(request: gr.Request) -> tuple[Any, Any]:
         who, wanted = page.who(request), request.query_params.get("edit", "")
         jobs = service.runs_of(who)
-        names = [job.folder.path.name for job in jobs if SOLID & set(job.folder.assets())]
+        names = [job.folder.path.name for job in jobs if set(EDITABLE) & set(job.folder.assets())]
         known = wanted if wanted in names else None
         return gr.update(choices=names, value=known), gr.update(selected="edit") if known else gr.skip()
 
