@@ -19,6 +19,7 @@ import torch
 from compare_page import EVIDENCE, write_between
 
 from sds3d import assetio
+from sds3d.assetio.splat import SH_C0
 from sds3d.core.assets import Mesh, Splats, sample_surface
 from sds3d.core.cameras import turntable
 from sds3d.core.errors import Sds3dError
@@ -91,7 +92,7 @@ def asset(edit: Edit, folder: Path) -> Path:
         torch.full((count, 3), scale),
         torch.tensor([[1.0, 0, 0, 0]]).repeat(count, 1),
         torch.full((count,), 0.9),
-        ((mesh.colors[near] - 0.5) / 0.28209479177387814)[:, None],
+        ((mesh.colors[near] - 0.5) / SH_C0)[:, None],
     )
     assetio.write(splats, path, "3dgs")
     return path

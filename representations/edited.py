@@ -7,11 +7,11 @@ kept for the rows alone that may change: all others are the file's own, to the b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from sds3d.config.options import Options
@@ -22,7 +22,7 @@ from sds3d.core.frame import Axis, Frame, fitted_frame, upright
 from .base import Representation
 from .painted_mask import lifted
 from .placed import Placed
-from .region import Ballot, Elements, Region, Vote, atoms, is_told, parse_region, views_of
+from .region import Ballot, Elements, Region, Vote, atoms, is_told, parse_region, views_of, well_formed
 from .told_region import unpacked
 
 RADIUS = 0.75
@@ -40,7 +40,7 @@ class SceneEdit(Options):
     """What the file's bytes were when the edit began, so that no other file takes their place."""
     keep: Keep = "nothing"
     """shape: only colours change. colour: only the shape changes. nothing: both may."""
-    region: tuple[str, ...] = ()
+    region: tuple[Annotated[str, AfterValidator(well_formed)], ...] = ()
     """Where changes are allowed, in the file's own units and names; everything else stays as it is, to the byte."""
     up: Literal["auto"] | Axis = "auto"
     """Up axis of the file. auto: -y for splats that sds3d did not write (captures, OpenCV's axes), else +y, as glTF."""

@@ -16,14 +16,29 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sds3d.config.suggest import nearest
 from sds3d.core.cameras import Cameras
 
+FORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "box": "box:x0,y0,z0,x1,y1,z1",
+        "sphere": "sphere:x,y,z,r",
+        "material": "material:NAME",
+        "part": "part:NAME",
+        "colour": "colour:RRGGBB",
+        "mask": "mask:FILE.png@azimuth,elevation",
+        "text": "text:WORDS",
+        "auto": "auto",
+    }
+)
+"""First word of a selector -> how it is written."""
 TOLERANCE = 0.25
 """How far a colour may lie from the one that is named, sRGB, where nothing is said."""
 SEEN = 0.1
@@ -132,6 +147,19 @@ def is_told(atom: str) -> bool:
     return atom == "auto" or (kind in ("mask", "text") and bool(body.strip()))
 
 
+def well_formed(selector: str) -> str:
+    """The selector itself, whose form is right; neither files nor priors are asked.
+
+    Raises:
+        ValueError: it has none of the forms; the text says which are expected.
+    """
+    parse_region([selector], lambda atom: None)
+    for atom in atoms([selector]):
+        if atom.startswith("mask:"):
+            views_of(atom)
+    return selector
+
+
 def parse_region(selectors: Sequence[str], told: Told) -> Region:
     """The region of a list of selectors; see the module docstring.
 
@@ -154,9 +182,10 @@ def _test(text: str, told: Told) -> Test:
         return _colour(text, body)
     if is_told(text):
         return _among(told(text))
+    close = None if kind in FORMS else nearest(kind, FORMS)
     raise ValueError(
-        f"{text!r} is no region: write box:x0,y0,z0,x1,y1,z1, sphere:x,y,z,r, material:NAME, part:NAME, colour:RRGGBB, "
-        "mask:FILE.png@azimuth,elevation, text:WORDS or auto"
+        f"{text!r} is no region: write {', '.join([*FORMS.values()][:-1])} or auto"
+        + (f". Did you mean {FORMS[close]}?" if close else "")
     )
 
 

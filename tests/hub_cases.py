@@ -53,22 +53,21 @@ class Hub:
         ]
         return SimpleNamespace(sha=COMMIT, siblings=siblings)
 
-    def hf_hub_download(self, repo_id, filename, *, revision, local_dir=None, cache_dir=None):
+    def by_library(self, repo_id, filename, commit, place):
         """One file, copied to where the library would put it, unless it is there."""
-        assert revision == COMMIT
-        assert (local_dir is None) == (cache_dir == self.cache)
+        assert commit == COMMIT
         held = self.repositories[repo_id]
         assert isinstance(held, Path)
-        root = self.cache / f"models--{repo_id.replace('/', '--')}" / "snapshots" / revision
-        target = (Path(local_dir) if local_dir is not None else root) / filename
+        root = self.cache / f"models--{repo_id.replace('/', '--')}" / "snapshots" / commit
+        target = (place or root) / filename
         blob = root.parents[1] / "blobs" / hashlib.sha256((held / filename).read_bytes()).hexdigest()
         if not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             if blob.is_file():
                 target.symlink_to(blob)
             else:
-                self.bring(repo_id, filename, revision, target, 0, print)
-        return str(target)
+                self.bring(repo_id, filename, commit, target, 0, print)
+        return target
 
     def bring(self, repo_id, name, commit, target, size, tell):
         """One large file to where it is asked for."""
@@ -86,7 +85,8 @@ def fake_hub(monkeypatch, tmp_path: Path) -> Hub:
     monkeypatch.setattr(
         huggingface_hub.HfApi, "model_info", lambda api, repo, **options: hub.model_info(api, repo, **options)
     )
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub.hf_hub_download)
+    # not in the library itself: whoever is first to import its function while it is exchanged would keep the fake
+    monkeypatch.setattr("sds3d.priors.models.fetch.by_library", hub.by_library)
     monkeypatch.setattr("sds3d.priors.models.fetch.bring", hub.bring)
     monkeypatch.setenv("HF_HUB_CACHE", str(hub.cache))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))

@@ -122,7 +122,7 @@ def test_a_yaml_names_pictures_from_where_it_lies(tmp_path, monkeypatch):
 
 def test_what_is_wrong_with_a_picture_names_file_line_and_key(tmp_path):
     (tmp_path / "run.yaml").write_text("prompt: a red car\nreference:\n  image: nowhere.png\n")
-    with pytest.raises(ConfigError, match=r"run\.yaml:3: reference\.image: .*nowhere\.png: does not exist"):
+    with pytest.raises(ConfigError, match=r"run\.yaml:3: reference\.image: .*nowhere\.png: .*does not exist"):
         configs.read(tmp_path / "run.yaml")
     with pytest.raises(ConfigError, match=r"reference\.elevation: unknown key.*Did you mean elevation_deg"):
         small_config(tmp_path, reference={"image": str(picture_file(tmp_path)), "elevation": 3})
@@ -206,7 +206,7 @@ def test_the_command_line_tells_what_it_read(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["run", str(tmp_path / "gone.jpg")])
     assert end.value.code == 2
-    assert "gone.jpg: does not exist" in capsys.readouterr().err
+    assert "gone.jpg: cannot be read: it does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("behind", [(1.0, 1.0, 1.0), (0.5, 0.5, 0.5)])

@@ -34,19 +34,11 @@ def moved_splats(splats: Splats, frame: Frame) -> Splats:
 
 
 def quaternion(turn: Float[Tensor, "3 3"]) -> Float[Tensor, " 4"]:
-    """The unit quaternion w, x, y, z of a rotation: the eigenvector of Bar-Itzhack's matrix, which has no bad cases."""
-    (a, b, c), (d, e, f), (g, h, i) = turn.tolist()
-    k = torch.tensor(
-        [
-            [a - e - i, b + d, c + g, h - f],
-            [b + d, e - a - i, f + h, c - g],
-            [c + g, f + h, i - a - e, d - b],
-            [h - f, c - g, d - b, a + e + i],
-        ],
-        dtype=turn.dtype,
-    )
-    x, y, z, w = torch.linalg.eigh(k).eigenvectors[:, -1].tolist()
-    return torch.tensor([w, x, y, z], dtype=turn.dtype)
+    """The unit quaternion w, x, y, z of a rotation; of the two, either."""
+    from scipy.spatial.transform import Rotation
+
+    x, y, z, w = Rotation.from_matrix(turn.numpy()).as_quat().tolist()
+    return turn.new_tensor([w, x, y, z])
 
 
 def turned_harmonics(sh: Float[Tensor, "n k 3"], turn: Float[Tensor, "3 3"]) -> Float[Tensor, "n k 3"]:

@@ -100,8 +100,6 @@ def _listing(entry: ModelEntry, repository: Repository) -> tuple[str, list[Remot
 
 def _download(repository: Repository, file: Remote, commit: str, place: Path | None, tell: Tell) -> Path:
     """One file: a large one by transfer.py, the rest, and what the hub's cache knows of it, by the hub's library."""
-    from huggingface_hub import hf_hub_download
-
     target = (place or _snapshot_of(repository, commit)) / file.name
     if file.sha256 is not None and not _is_there(file, repository, commit, place):
         # the cache holds large files under their hash, and a link to each
@@ -109,8 +107,15 @@ def _download(repository: Repository, file: Remote, commit: str, place: Path | N
         bring(repository.id, file.name, commit, blob, file.bytes, tell)
     if file.sha256 is not None and place is not None:
         return target
+    return by_library(repository.id, file.name, commit, place)
+
+
+def by_library(repo_id: str, name: str, commit: str, place: Path | None) -> Path:
+    """One file by the hub's own library: into a folder, or, without one, into its cache."""
+    from huggingface_hub import hf_hub_download
+
     where: dict[str, Any] = {"cache_dir": hub_cache()} if place is None else {"local_dir": place}
-    return Path(hf_hub_download(repository.id, file.name, revision=commit, **where))
+    return Path(hf_hub_download(repo_id, name, revision=commit, **where))
 
 
 def _check(path: Path, file: Remote) -> None:
