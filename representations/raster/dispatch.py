@@ -2,9 +2,9 @@
 
 Every function of the rasterization core has one signature and several implementations: "native" (C++ on the
 CPU), "twin" (plain torch, the definition), and where the function has them "warp" (NVIDIA Warp kernels, CUDA;
-they run on the CPU too, for tests), "gsplat" and "tcnn" (compiled CUDA kernels of gsplat and of tiny-cuda-nn) and
-"nvdiffrast", whose licence is non-commercial: "auto" never chooses it. What a device cannot serve is an error, not a
-slow surprise.
+they run on the CPU too, for tests), "gsplat", "tcnn" and "nerfacc" (compiled CUDA kernels of gsplat, tiny-cuda-nn and
+nerfacc) and "nvdiffrast", whose licence is non-commercial: "auto" never chooses it. What a device cannot serve is an
+error, not a slow surprise.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import torch
 
 from sds3d.core.errors import Sds3dError
 
-Implementation = Literal["auto", "native", "twin", "warp", "gsplat", "tcnn", "nvdiffrast"]
+Implementation = Literal["auto", "native", "twin", "warp", "gsplat", "tcnn", "nerfacc", "nvdiffrast"]
 
 IMPLEMENTATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"cpu": ("native", "twin"), "cuda": ("gsplat", "tcnn", "warp")}
+    {"cpu": ("native", "twin"), "cuda": ("gsplat", "tcnn", "nerfacc", "warp")}
 )
 """Device type -> implementations that "auto" may choose there, the preferred first."""
 
@@ -114,6 +114,10 @@ def _obstacle(
         from .hash_grid_tcnn import tcnn_status
 
         return tcnn_status(device)
+    if choice == "nerfacc":
+        from .sampled_rays_nerfacc import nerfacc_status
+
+        return nerfacc_status(device)
     if choice == "nvdiffrast":
         from .triangles_nvdiffrast import nvdiffrast_status
 

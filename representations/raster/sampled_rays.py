@@ -140,12 +140,16 @@ def accumulate(
 
 
 def _kernels(function: str, implementation: Implementation, array: Tensor) -> ModuleType:
-    offers = ("native", "twin", "warp")
+    offers = ("native", "twin", "warp") if function == "sample" else ("native", "twin", "nerfacc", "warp")
     choice = choose(function, implementation, array.device, array.dtype, offers=offers)
     if choice == "warp":
         from .warp import sampled_rays as sampled_rays_warp
 
         return sampled_rays_warp
+    if choice == "nerfacc":
+        from . import sampled_rays_nerfacc
+
+        return sampled_rays_nerfacc
     return sampled_rays_native if choice == "native" else sampled_rays_twin
 
 

@@ -28,6 +28,7 @@ OPTIONAL = {
     "gsplat": ("splats on NVIDIA GPUs by its own kernels, where compiled", "see docs/gpu.md"),
     "warp-lang": ("CUDA kernels without a compiler", "pip install 'sds3d[cuda]'"),
     "tinycudann": ("hash grids on NVIDIA GPUs by tiny-cuda-nn", "see docs/gpu.md"),
+    "nerfacc": ("sums along rays on NVIDIA GPUs by its own kernels, where compiled", "see docs/gpu.md"),
     "zstandard": ("SPZ files of version 4", "pip install 'sds3d[formats]'"),
     "DracoPy": ("Draco-compressed GLB files", "pip install 'sds3d[formats]'"),
 }

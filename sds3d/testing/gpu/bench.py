@@ -30,7 +30,7 @@ class Gpu:
         number: its index.
     """
 
-    implementations: tuple[str, ...] = ("warp", "gsplat", "tcnn")
+    implementations: tuple[str, ...] = ("warp", "gsplat", "tcnn", "nerfacc")
     """Kernels to compare with their twins, where they are installed."""
     rasterizer = "auto"
     """Kernels that draw in the run."""

@@ -54,7 +54,7 @@ def report(bench: Bench, findings: Sequence[Finding]) -> dict[str, Any]:
 def _kernel_versions() -> dict[str, str]:
     """Of the packages that bring kernels; "" for those not installed."""
     found = {}
-    for name in ("warp-lang", "gsplat", "nvdiffrast", "tinycudann", "triton"):
+    for name in ("warp-lang", "gsplat", "nvdiffrast", "tinycudann", "nerfacc", "triton"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
