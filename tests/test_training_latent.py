@@ -18,7 +18,8 @@ from sds3d.priors.kinds.diffusers import create
 from sds3d.priors.scorer import load_scorer
 from sds3d.training.autoencoder import edges, make_autoencoder
 from sds3d.training.batches import Batches
-from sds3d.training.latent import LatentLoss
+from sds3d.training.latent import LatentLoss, begin_as, make_latent_unet
+from sds3d.training.network import make_unet
 from sds3d.training.options import (
     AutoencoderOptions,
     NetworkOptions,
@@ -89,6 +90,56 @@ def test_latents_spread_like_unit_noise(trained):
     batches = Batches(*open_set(OPTIONS.pictures, parts / "pictures"), Streams(OPTIONS.seed), 16)
     z = torch.cat([prior.encode(batches.draw(step, 64).rgb) for step in range(8)])
     assert abs(float(z.std()) - 1.0) < 0.01
+
+
+def test_a_started_denoiser_takes_what_fits_it():
+    """All but the places where pixels or latents enter and leave; the camera's layers have no place."""
+    options = OPTIONS.model_copy(
+        update={"network": NetworkOptions(size=16, channels=(8, 16), attention=(False, True))}
+    )
+    vae = make_autoencoder(AUTOENCODER, 16, 0)
+    unet, pixels = make_latent_unet(options, vae), make_unet(options.network, 3)
+    before = {name: value.clone() for name, value in unet.state_dict().items()}
+    new = begin_as(unet, pixels)
+    assert set(new) == {"conv_in.weight", "conv_out.weight", "conv_out.bias"}
+    for name, value in unet.state_dict().items():
+        assert torch.equal(value, before[name] if name in new else pixels.state_dict()[name]), name
+
+
+def test_attention_that_a_started_denoiser_gains_begins_silent():
+    vae = make_autoencoder(AUTOENCODER, 16, 0)
+    few, more = (
+        OPTIONS.model_copy(update={"network": NetworkOptions(size=16, channels=(8, 16), attention=attention)})
+        for attention in ((False, True), (True, True))
+    )
+    old, unet = make_latent_unet(few, vae), make_latent_unet(more, vae)
+    assert all("attentions" in name for name in begin_as(unet, old))
+    given = torch.randn(2, 4, 8, 8), torch.tensor([9, 700]), torch.randn(2, 24, 128)
+    torch.testing.assert_close(unet(*given).sample, old(*given).sample)
+
+
+def test_a_latent_model_is_started_from_a_pixel_model(tmp_path):
+    """Its tower, its words and the shape of its network come from there."""
+    parts = tmp_path / "parts"
+    pixels = OPTIONS.model_copy(
+        update={"autoencoder": None, "images": 4, "parts": parts, "folder": tmp_path / "pixels"}
+    )
+    model = train(pixels, 1, lambda: False, lambda line: None)
+    said: list[str] = []
+    latent = OPTIONS.model_copy(
+        update={"start": str(model), "parts": parts, "folder": tmp_path / "latent", "images": 8}
+    )  # fmt: skip
+    made = train(latent, 1, lambda: False, said.append)
+    prior = create(Published(folder=str(made), precision="float32"))
+    assert prior.info.latent_shape == (4, 8, 8)
+    assert any("are new: conv_in, conv_out" in line for line in said)
+
+
+def test_a_model_of_few_kinds_previews_what_it_can_read(tmp_path):
+    kinds = PictureOptions(kinds=("bell", "anchor"), per_kind=2, per_relation=0, of_three=0, size=16)
+    few = {"pictures": kinds, "autoencoder": None, "images": 4, "folder": tmp_path}
+    assert train(OPTIONS.model_copy(update=few), 1, lambda: False, lambda line: None) == tmp_path / "model"
+    assert len([*(tmp_path / "previews").iterdir()]) == 1
 
 
 def test_edges_are_differences_of_neighbours():

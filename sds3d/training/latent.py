@@ -22,7 +22,7 @@ from .loop import fit, told
 from .network import SCHEDULE, half_of
 from .options import AutoencoderOptions, TrainOptions
 from .precision import arithmetic
-from .words import WIDTH, half_copy, set_weights, token_ids
+from .words import WIDTH, TextTower, half_copy, set_weights, token_ids
 
 
 def make_latent_unet(options: TrainOptions, vae: Any) -> Any:
@@ -44,6 +44,25 @@ def make_latent_unet(options: TrainOptions, vae: Any) -> Any:
     return unet
 
 
+@torch.no_grad()
+def begin_as(unet: Any, other: Any) -> list[str]:
+    """Take over, in place, each weight of another network that has the same name and shape.
+
+    A pixel model on blocks of pixels has the places of a latent model of the same side: what it knows of words and
+    shapes serves there; what it is told of the camera, and its pooled text, have no place. Attention that it lacks
+    begins silent.
+
+    Returns:
+        The names of those that it does not have.
+    """
+    mine, theirs = unet.state_dict(), other.state_dict()
+    fits = {n: w for n, w in theirs.items() if n in mine and w.shape == mine[n].shape}
+    new = sorted(mine.keys() - fits.keys())
+    silent = {n: torch.zeros_like(mine[n]) for n in new if "attentions" in n and "proj_out" in n}
+    unet.load_state_dict(fits | silent, strict=False)
+    return new
+
+
 class LatentLoss:
     """Mean squared error of v on latents; a loop.Loss.
 
@@ -51,7 +70,7 @@ class LatentLoss:
         tower: whose text side the network reads. vae: frozen, its scaling_factor set.
     """
 
-    def __init__(self, options: TrainOptions, batches: Source, tower: Scorer, vae: Any):
+    def __init__(self, options: TrainOptions, batches: Source, tower: Scorer | TextTower, vae: Any):
         self.options, self.batches, self.tower, self.vae = options, batches, tower, vae
         self.noising = Noising(options)
 
@@ -69,7 +88,7 @@ class LatentLoss:
         return noised.loss(v.float())
 
 
-def save_pipeline(unet: Any, vae: Any, tower: Scorer, folder: Path) -> None:
+def save_pipeline(unet: Any, vae: Any, tower: Scorer | TextTower, folder: Path) -> None:
     """Write a StableDiffusionPipeline folder in half precision; the parts stay as they are."""
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
@@ -86,12 +105,17 @@ def train_latent(
     options: TrainOptions,
     own: AutoencoderOptions,
     batches: Source,
-    tower: Scorer,
+    tower: Scorer | TextTower,
     prompts: Sequence[str],
     stop: Callable[[], bool],
     say: Callable[[str], None],
+    start: Any | None = None,
 ) -> None:
-    """Autoencoder, then denoiser; each goes on where it stopped, and the folder model/ is written at each preview."""
+    """Autoencoder, then denoiser; each goes on where it stopped, and the folder model/ is written at each preview.
+
+    Args:
+        start: a pixel model's network, from which the denoiser takes what fits it.
+    """
     folder = options.folder
     vae = make_autoencoder(own, options.network.size, options.seed)
     loss = AutoencoderLoss(own, batches, options.seed)
@@ -108,6 +132,9 @@ def train_latent(
         say(f"preview {path}")
 
     unet = make_latent_unet(options, vae)
+    if start is not None:
+        new = begin_as(unet, start)
+        say(f"{len(new)} arrays of weights are new: {', '.join(sorted({n.partition('.')[0] for n in new}))}")
     fit(options, folder, unet, LatentLoss(options, batches, tower, vae), stop, told(say), preview)
 
 

@@ -137,7 +137,8 @@ class TrainOptions(FitOptions):
     autoencoder: AutoencoderOptions | None = None
     """Train a latent model, with this autoencoder: an ordinary StableDiffusionPipeline folder, told words alone."""
     start: str = ""
-    """A finished model to go on from: prior32, prior64 or a model folder. Without it the weights are drawn."""
+    """A finished model to go on from: prior32, prior64 or a model folder. Without it the weights are drawn. A latent
+    model takes its text tower, and of its network what fits."""
     grow: bool = False
     """With `start`: give that model what `network` has and it lacks (view maps, harmonics; at weight zero first), and
     room for longer sentences. Off keeps the network's inputs as they are."""

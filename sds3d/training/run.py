@@ -18,6 +18,7 @@ from ..priors.kinds.embedded import Options as EmbeddedOptions
 from ..priors.kinds.embedded import load_folder
 from ..priors.scorer import Scorer
 from ..priors.views import VIEW_WORDS
+from ..priors.words import split_words
 from .batches import Batches, Source
 from .contrast import one_word_away, scorer_of
 from .denoising import PixelLoss
@@ -58,7 +59,7 @@ def train(
     start = _start(options, own, procedural)
     if options.grow and start is None:
         raise Sds3dError("grow: there is nothing to grow without start=MODEL")
-    if start is not None and not options.grow:
+    if start is not None and not options.grow and options.autoencoder is None:
         options = options.model_copy(update={"network": start.network})
     elif own:
         raise Sds3dError("data: your own pictures need a model to go on from; say start=prior64 (or --from)")
@@ -71,21 +72,30 @@ def train(
 
     (options.folder / "previews").mkdir(parents=True, exist_ok=True)
     if start is not None:
-        unet = grown(start, options.network, options.seed) if options.grow else start.unet
-        _fit_pixels(options, batches, start.tower, unet, _own_prompts(own), stop, say)
+        prompts = _prompts(own, start.tower, options)
+        if options.autoencoder is not None:
+            train_latent(options, options.autoencoder, batches, start.tower, prompts, stop, say, start.unet)
+        else:
+            unet = grown(start, options.network, options.seed) if options.grow else start.unet
+            _fit_pixels(options, batches, start.tower, unet, prompts, stop, say)
     else:
         tower = prepare_scorer(options, options.text, options.parts_folder / "tower", say, stop)
+        prompts = _prompts(own, tower, options)
         if options.autoencoder is not None:
-            train_latent(options, options.autoencoder, batches, tower, PREVIEW_PROMPTS, stop, say)
+            train_latent(options, options.autoencoder, batches, tower, prompts, stop, say)
         else:
             unet = make_unet(options.network, options.seed)
-            _fit_pixels(options, batches, tower, unet, PREVIEW_PROMPTS, stop, say)
+            _fit_pixels(options, batches, tower, unet, prompts, stop, say)
     return None if stopped else options.folder / "model"
 
 
-def _own_prompts(own: Sequence[OwnAsset]) -> Sequence[str]:
-    """What the previews of a run on these assets show."""
-    return [a.captions[0] for a in own[: len(PREVIEW_PROMPTS)]] or PREVIEW_PROMPTS
+def _prompts(own: Sequence[OwnAsset], tower: Scorer | TextTower, options: TrainOptions) -> Sequence[str]:
+    """What the previews show: the user's assets, else those of PREVIEW_PROMPTS that can be read, else kinds."""
+    if own:
+        return [a.captions[0] for a in own[: len(PREVIEW_PROMPTS)]]
+    known = set(tower.tokenizer.get_vocab())
+    plain = [f"a red {kind.name}" for kind in learned_kinds(options.pictures)[:4]]
+    return [p for p in PREVIEW_PROMPTS if known.issuperset(split_words(p))] or plain
 
 
 def _fit_pixels(
