@@ -14,6 +14,7 @@ from sds3d.config.options import Options
 from sds3d.core.assets import Asset, Box
 from sds3d.core.cameras import Sampler
 from sds3d.core.errors import RunFolderError
+from sds3d.core.frame import Frame
 from sds3d.core.look import Look, Render
 from sds3d.core.schedules import Schedule
 from sds3d.core.streams import Streams
@@ -145,6 +146,21 @@ class Colored(Protocol):
 
     def surface_colors(self) -> Callable[[Tensor], Tensor]:
         """A function from (P, 3) world points on the surface of `to_asset("mesh")` to (P, 3) sRGB, on the CPU."""
+        ...
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """A representation that is drawn in our world and exported in the space of somebody else's asset."""
+
+    @property
+    def frame(self) -> Frame:
+        """Where our world lies in the space of what `to_asset` makes."""
+        ...
+
+    @property
+    def options(self) -> RepresentationOptions:
+        """What it was made with."""
         ...
 
 

@@ -21,12 +21,17 @@ _UPRIGHT = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 FILE = "transforms.json"
 
 
-def encode_nerfstudio(shots: Shots, provenance: Provenance = NOTHING) -> bytes:
-    """The file; a focal length for each picture, so that they may differ."""
+def encode_nerfstudio(shots: Shots, provenance: Provenance = NOTHING, turned: bool = True) -> bytes:
+    """The file; a focal length for each picture, so that they may differ.
+
+    Args:
+        turned: from our +Y up to +Z up; False where the cameras stand in the space of somebody else's asset.
+    """
     shots.check(Path(FILE))
     height, width = shots.size
     focal = as_numpy(shots.cameras.focal(height), np.float64)
-    matrices = _UPRIGHT @ as_numpy(shots.cameras.c2w, np.float64)
+    c2w = as_numpy(shots.cameras.c2w, np.float64)
+    matrices = _UPRIGHT @ c2w if turned else c2w
     frames = [
         {"file_path": name, "fl_x": float(f), "fl_y": float(f), "transform_matrix": m.tolist()}
         for name, f, m in zip(shots.names, focal, matrices, strict=True)

@@ -1,15 +1,28 @@
-"""sds3d export: asset files from a run's last checkpoint."""
+"""sds3d export: asset files from a run's last checkpoint, or from a mesh or splat file."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import typer
 
 EPILOG = (
-    "Example: sds3d export RUN --to glb,usdz --texture 1024. Exit status: 0 done, 1 failed, 2 unknown kind."
+    "Example: sds3d export RUN --to glb,usdz --texture 1024, or sds3d export scan.ply --to colmap. "
+    "Exit status: 0 done, 1 failed, 2 unknown kind."
 )
+
+
+class Up(StrEnum):
+    """See core.frame.Axis."""
+
+    px = "+x"
+    nx = "-x"
+    py = "+y"
+    ny = "-y"
+    pz = "+z"
+    nz = "-z"
 
 
 class Shading(StrEnum):
@@ -21,7 +34,9 @@ class Shading(StrEnum):
 
 
 def command(
-    run: str = typer.Argument(..., metavar="RUN", help="Run folder, or a name under runs/."),
+    run: str = typer.Argument(
+        ..., metavar="RUN|FILE", help="Run folder, or a name under runs/; or a mesh or splat file."
+    ),
     to: str = typer.Option(
         "",
         "--to",
@@ -40,24 +55,42 @@ def command(
         "--shading",
         help="Whether viewers light the mesh: auto, unlit (colours as they are), lit (matte).",
     ),
-    out: Path | None = typer.Option(None, "--out", help="Folder to write to; the run folder by default."),
+    up: Up | None = typer.Option(None, "--up", help="Of a file: its up axis, from which views are level."),
+    out: Path | None = typer.Option(
+        None, "--out", help="Folder to write to; the run folder by default, or the file's."
+    ),
     overwrite: bool = typer.Option(False, "--overwrite", help="With --out: replace files that exist."),
     as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
 ) -> None:
-    """Write asset files of a run in other formats."""
+    """Write asset files of a run, or a file, in other formats."""
     from contextlib import nullcontext
 
+    from ..core.errors import ConfigError
+    from ..jobs.bare_export import export_bare, is_bare
     from ..jobs.export import drop_others, load_stage, parse_kinds, wanted, write_assets
     from ..jobs.provenance import origin
     from ..jobs.schema import BakingOptions
     from .find import find_run
-    from .output import print_json
 
     kinds = parse_kinds(to)
-    folder = find_run(run)
-    config = folder.config()
     asked = {"texture": texture, "faces": faces, "shading": shading}
     changes = {key: value for key, value in asked.items() if value is not None}
+    if is_bare(run):
+        file, baking = Path(run), BakingOptions(**changes)
+        files = export_bare(
+            file, kinds, out or file.parent, overwrite, baking, None if up is None else up.value
+        )
+        _tell({"file": str(file)}, files, as_json)
+        return
+    if up is not None:
+        raise ConfigError(
+            "is of files; a run knows how its asset stands.",
+            file="command line",
+            key="--up",
+            hint="Leave it out.",
+        )
+    folder = find_run(run)
+    config = folder.config()
     baking = BakingOptions(**(config.baking.model_dump() | changes))
     # writing beside a running process would race with its own export
     with folder.lock() if out is None else nullcontext():
@@ -76,8 +109,15 @@ def command(
             pictures=config.pictures,
             origin=origin(stage.model_copy(update={"seed": config.seed}), folder.provenance()),
         )
+    _tell({"run": str(folder.path), "step": step}, files, as_json)
+
+
+def _tell(source: dict[str, Any], files: list[Path], as_json: bool) -> None:
+    """Print what was written."""
+    from .output import print_json
+
     if as_json:
-        print_json({"run": str(folder.path), "step": step, "files": [str(f) for f in files]})
-    else:
-        for file in files:
-            typer.echo(file)
+        print_json({**source, "files": [str(f) for f in files]})
+        return
+    for file in files:
+        typer.echo(file)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sds3d.representations.bake_texture import fit
-from sds3d.representations.base import Colored, Representation, RepresentationOptions
+from sds3d.representations.base import Colored, Framed, Representation, RepresentationOptions
 from sds3d.representations.edited import Edited
 from sds3d.representations.particles import members_of
 
@@ -131,7 +131,8 @@ def write_assets(
 ) -> list[Path]:
     """Write `<stem>.glb` and the like, of further particles `<stem>_2.glb` and so on; views to `<stem>_colmap/`.
 
-    An edited file is written as what it is with nothing changed but what was edited; in other kinds it is converted.
+    An edited file is written as what it is with nothing changed but what was edited; in other kinds, or where `baking`
+    asks something of its mesh, it is converted.
 
     Args:
         representation: on the CPU. stem: path without suffix. name: the label inside the files.
@@ -147,7 +148,11 @@ def write_assets(
         own = stem.with_name(particle_name(stem.name, index))
         for kind in wanted_kinds:
             path = own.with_name(own.name + kinds.KINDS.get(kind, ""))
-            if isinstance(member, Edited) and kind == member.kind:
+            if (
+                isinstance(member, Edited)
+                and kind == member.kind
+                and not (forms.remade and FORMS[kind] == "mesh")
+            ):
                 write_atomic(path, member.patched(), overwrite)
                 written.append(path)
             elif FORMS[kind] != "views":
@@ -156,7 +161,7 @@ def write_assets(
                 path = own.with_name(f"{own.name}.gif")
                 written += write_gif(member, path, pictures or PictureOptions(), overwrite)
             else:
-                surface = forms.asset("mesh") if kind == "colmap" else None
+                surface = forms.surface() if kind == "colmap" else None
                 folder = own.with_name(f"{own.name}_{kind}")
                 options = pictures or PictureOptions()
                 written += write_views(member, kind, folder, options, overwrite, origin, surface)
@@ -168,6 +173,7 @@ class _Forms:
 
     def __init__(self, member: Representation, name: str, baking: BakingOptions):
         self.member, self.name, self.baking = member, name, baking
+        self.remade = baking != BakingOptions()
         self.made: dict[str, Asset] = {}
 
     def asset(self, form: str) -> Asset:
@@ -176,6 +182,11 @@ class _Forms:
             made = replace(self.member.to_asset(form), name=self.name)
             self.made[form] = self._finish(made) if isinstance(made, Mesh) else made
         return self.made[form]
+
+    def surface(self) -> Asset:
+        """The mesh, or the splats of what has none."""
+        splats_alone = isinstance(self.member, Framed) and "mesh" not in self.member.options.forms
+        return self.asset("splats" if splats_alone else "mesh")
 
     def _finish(self, mesh: Mesh) -> Mesh:
         o = self.baking
