@@ -25,6 +25,11 @@ few_each = settings(max_examples=3)
 in_every_form = pytest.mark.parametrize("prediction", PREDICTIONS)
 """Once with a prior of each native prediction."""
 
+in_every_form_slowly = pytest.mark.parametrize(
+    "prediction", [p if p == "v" else pytest.param(p, marks=pytest.mark.slow) for p in PREDICTIONS]
+)
+"""The same for what takes long: by default with one of them."""
+
 
 def table_of(seed: int) -> dict:
     return {name: random_gauss(seed + 100 * k) for k, name in enumerate(["y", "null", "neg"])}

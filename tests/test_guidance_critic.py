@@ -238,7 +238,7 @@ def test_untrained_it_is_the_prior_and_the_prior_never_changes(which, layers, re
     assert (4 in kinds) == (layers == "all"), "convolutions are changed too"
 
 
-@pytest.mark.parametrize("which", ["small", "boxed"])
+@pytest.mark.parametrize("which", ["small", pytest.param("boxed", marks=pytest.mark.slow)])
 def test_a_run_cut_in_two_ends_with_the_same_bits(which, request):
     """The memory through a file, and a new engine; nothing that was handed out has changed since."""
     prior = request.getfixturevalue(which)
@@ -259,7 +259,7 @@ def test_a_run_cut_in_two_ends_with_the_same_bits(which, request):
     assert tree_hash(end) != tree_hash(half)
 
 
-@pytest.mark.parametrize("which", ["small", "boxed"])
+@pytest.mark.parametrize("which", ["small", pytest.param("boxed", marks=pytest.mark.slow)])
 def test_it_learns_the_renders_and_their_cameras(which, request):
     """Two pictures, one a camera: told the camera it tells them apart, untold it cannot."""
     prior = request.getfixturevalue(which)

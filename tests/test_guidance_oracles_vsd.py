@@ -44,6 +44,7 @@ from oracle_cases import (
     few,
     few_each,
     in_every_form,
+    in_every_form_slowly,
     indices,
     predictions,
     scales,
@@ -207,7 +208,7 @@ def test_o2_4_n_particles_descend_the_divergence_of_their_mixture(prediction, se
 
 
 @pytest.mark.oracle("O2.6")
-@in_every_form
+@in_every_form_slowly
 def test_o2_6_particles_keep_their_spread_where_sds_collapses(prediction):
     prior, steps = on_a_line([1.0], [0.5], [1.0], SD, prediction), 150
     ends = {}

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -304,3 +305,17 @@ def test_the_tail_of_a_long_metrics_file(tmp_path):
     rows = view.tail(path)
     assert rows[-1]["step"] == 1999
     assert [r["step"] for r in rows] == list(range(rows[0]["step"], 2000))
+
+
+@pytest.mark.parametrize("lead", ["running", "waiting", "finished"])
+def test_time_left_is_that_of_the_steps_to_come(service, lead):
+    """Two of eight steps done at half a second each: three seconds, however many are done; none when all are."""
+    anna = client(service, browser="anna")
+    (name,) = submit(anna, small_yaml())
+    folder = RunFolder(service.runs / name)
+    row = '{{"step": {}, "residual": 2.0, "seconds": {{"total": 0.5}}}}\n'
+    folder.metrics_file.write_text(row.format(1) + row.format(2))
+    folder.set_status(Status("running", step=2, steps=8))
+    told = view.whole(replace(service.queue.job(folder), state=lead))
+    assert told["steps_per_s"] == pytest.approx(2.0)
+    assert told["seconds_left"] == (None if lead == "finished" else pytest.approx(3.0))
