@@ -93,17 +93,36 @@ def evaluate(
         500, "--captions", min=1, help="Seen captions; all held-out ones are taken."
     ),
     seeds: int = typer.Option(3, "--seeds", min=1, help="Samples of each caption."),
+    views: bool = typer.Option(
+        False, "--views", help="Judge instead which side each view shows: camera told, and view words only."
+    ),
+    model: str = typer.Option(
+        "", "--model", help="With --views: prior32, prior64 or a folder in place of the run's own."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
     """Judge a trained model: R@1 and R@5 by the metric scorer, and what caption and camera are worth."""
+    from ..core.errors import Sds3dError
     from ..training.report import evaluate_run
     from ..training.sound_options import SoundTrainOptions
     from ..training.sound_report import evaluate_sounds
+    from ..training.view_report import evaluate_views
     from .output import print_json, print_table
 
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
     options = _options(list(words))
-    tell = evaluate_sounds if isinstance(options, SoundTrainOptions) else evaluate_run
-    result = tell(options, captions, seeds, lambda line: typer.echo(line, err=True))  # type: ignore[arg-type]
+    if model and not views:
+        raise Sds3dError("--model goes with --views; without it the run's own model is judged")
+    if isinstance(options, SoundTrainOptions):
+        if views:
+            raise Sds3dError("--views: sounds have no sides; leave it out")
+        result = evaluate_sounds(options, captions, seeds, say)
+    elif views:
+        result = evaluate_views(options, model, seeds, say)
+    else:
+        result = evaluate_run(options, captions, seeds, say)
     if as_json:
         print_json(result)
     else:

@@ -27,16 +27,20 @@ def ddim(
     steps: int = 20,
     cfg_scale: float = 4.0,
     seed: int = 0,
+    view_words: bool = False,
 ) -> Float[Tensor, "b 3 h w"]:
     """One picture a prompt, in [0, 1].
 
     Args:
         cameras: one a prompt. cfg_scale: 1 is plain conditional. The predicted picture is kept in range.
+        view_words: say the side that the camera sees in the prompt too.
     """
     height, width = prior.info.size
     branches = [
         prior.condition(
-            prior.prepare(Prompts(text)), Look(cameras[i : i + 1], (height, width), background[i : i + 1]), {}
+            prior.prepare(Prompts(text, view_words=view_words)),
+            Look(cameras[i : i + 1], (height, width), background[i : i + 1]),
+            {},
         )
         for i, text in enumerate(prompts)
     ]
