@@ -9,6 +9,7 @@ import torch
 from edit_cases import mask_file, mesh_file, some_splats, splat_file, textured_mesh, two_part_glb
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sds3d.representations import edited_mesh, edited_splats
 from sds3d.representations.edited import SceneEdit
 from sds3d.representations.edited_mesh.footprint import readable
@@ -173,7 +174,8 @@ def test_a_painted_mask_takes_what_its_view_shows(tmp_path, left):
     ],
 )
 def test_regions_that_cannot_be(tmp_path, region, told):
-    with pytest.raises(ConfigError, match=told):
+    """The options refuse what has no form, the scene what meets nothing."""
+    with pytest.raises((ConfigError, ValidationError), match=told):
         scene(splat_file(tmp_path), region=(region,), up="+y")
 
 
