@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -265,10 +266,16 @@ def test_sds_has_the_specs_gradient(name: str) -> None:
     assert float(rgb.grad.abs().max()) > 0
 
 
+@pytest.fixture
+def only_what_is_new() -> Iterator[None]:
+    """The collector looks at nothing that was there before: in a long session that is most of the time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.mark.parametrize("name", FAMILIES)
-def test_nothing_is_left_after_close(name: str) -> None:
-    gc.collect()
-    gc.freeze()  # what was there before need not be looked through again
+def test_nothing_is_left_after_close(only_what_is_new, name: str) -> None:
     prior = load(folder_of(name))
     prior.encode(torch.rand(1, 3, SIDE, SIDE, requires_grad=True))
     refs = [weakref.ref(net) for net in (prior.network, prior.vae) if net is not None]
@@ -282,7 +289,6 @@ def test_nothing_is_left_after_close(name: str) -> None:
     again.encode(torch.rand(1, 3, SIDE, SIDE, requires_grad=True))
     gc.collect()
     assert 0 < _live_tensors() <= before
-    gc.unfreeze()
 
 
 def _live_tensors() -> int:
