@@ -301,7 +301,9 @@ def _live_tensors() -> int:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_text_encoders_are_gone_after_prepare(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_encoders_are_gone_after_prepare(
+    only_what_is_new, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[Any] = []
     plain = kind.text_pipeline
 
