@@ -127,7 +127,7 @@ def carry_out(
     steps = known.get(label) or steps_for(config, calls)
     session, spent = run(config, values, steps, cache)
     if abs(spent - calls) > 0.2 * calls:
-        # LUSD's tries depend on what the prior answers, which the count on a free prior cannot know
+        # how often LUSD draws anew depends on what the prior answers; the count takes it to keep its first draws
         steps = max(1, round(steps * calls / spent))
         session, spent = run(config, values, steps, cache)
     known[label] = steps

@@ -10,17 +10,21 @@ from torch import Tensor
 
 from sds3d.guidance.registry import preset
 
+from ..config.kinds import module_of
 from ..core.cameras import Cameras
+from ..core.look import Look, Render
 from ..core.streams import Streams
 from ..optimize.loop import Session
 from ..optimize.stage import Original
 from ..optimize.timing import Stopwatch
-from ..priors.base import Cond, Prediction, Prior
+from ..priors.attention import EDITED
+from ..priors.base import Cond, Conditioning, Embedded, Prediction, Prior
 from ..priors.lora import LoraSpec, Weights
+from ..priors.models.resolve import resolved
 from . import configs
 from .assemble import Place, assemble, build_representation, cache_key, load_prior
 from .device import device_of
-from .schema import RunConfig
+from .schema import PRIORS, RunConfig
 
 _BRANCHES = ("y", "null", "neg", "neg0", "neg1", "mix", "src", "skip")
 """Conditions that methods ask for."""
@@ -33,6 +37,9 @@ _PICTURES = {"kind": "grid", "resolutions": [3, 8], "samples": 8, "picture_sampl
 
 def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
     """The config's one guidance over that many steps, on a prior and a representation that cost next to nothing.
+
+    As many views as the config has, since a method may ask about some of them alone. A prior that answers nothing
+    would have every draw made anew where a method asks for that; here the first one counts, as it does of networks.
 
     Raises:
         Sds3dError: the guidance needs what these have not.
@@ -51,16 +58,33 @@ def free_session(config: RunConfig, steps: int, seed: int = 0) -> Session:
                 "conditions": {name: {} for name in _BRANCHES},
             },
             "representation": "waveform" if hears else _PICTURES,
-            "optimize.views": 4,
+            "optimize.views": config.optimize.views,
             "optimize.steps": steps,
         }
     )
     device = device_of(small)
-    prior = (_FreeSounds if hears else _Free)(load_prior(small.prior, device=device))
-    asked = small.model_copy(update={"guidance": config.guidance})
+    kind = _FreeSounds if hears else _Attending if _attends(config) else _Free
+    prior = kind(load_prior(small.prior, device=device))
+    guidance = config.guidance
+    if getattr(guidance, "retry", None) is not None:
+        guidance = guidance.model_copy(update={"retry": None})
+    asked = small.model_copy(update={"guidance": guidance})
     # methods that edit compare with an original: any will do
     place = Place(original=Original(build_representation(small), ""))
     return Session(assemble(asked, Stopwatch(), {cache_key(small.prior, device): prior}, place))
+
+
+def _attends(config: RunConfig) -> bool:
+    """Whether the guidance asks for maps of attention and the config's prior has them.
+
+    Raises:
+        Sds3dError: that has to be read in the prior's files, which are not there.
+    """
+    module = module_of(PRIORS.package, config.prior.kind, PRIORS.group)  # type: ignore[attr-defined]
+    if not preset(config.guidance.method)(config.guidance).residual_post or not hasattr(module, "outline"):
+        return False
+    info, _ = module.outline(resolved(config.prior))
+    return bool(info.attention)
 
 
 def calls_of(config: RunConfig, steps: int) -> float:
@@ -105,6 +129,24 @@ class _Free:
     def make_adapter(self, spec: LoraSpec) -> _Unchanged:
         """See priors.lora."""
         return _Unchanged(self)
+
+
+class _Attending(_Free):
+    """The same with maps of attention, in which everything is edited."""
+
+    def __init__(self, prior: Prior):
+        super().__init__(prior)
+        self.info = replace(prior.info, attention=True)
+        self._plain = prior.condition
+        self.condition = self._edited
+
+    def _edited(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
+        found = self._plain(embedded, look, maps)
+        return {**found, EDITED: found["y"]}
+
+    def attention_maps(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b 1 h w"]:
+        """One everywhere."""
+        return torch.ones_like(z_t[:, :1])
 
 
 class _FreeSounds(_Free):

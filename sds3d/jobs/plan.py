@@ -19,7 +19,7 @@ from ..priors.models.resolve import resolved
 from ..priors.models.table import find
 from ..priors.models.tiers import TIERS, choose, open_tiers, predict_tier, workload_of
 from .assemble import priors_of, weight_files
-from .counting import free_session
+from .counting import calls_of
 from .device import device_of
 from .schema import RunConfig, TermsOptions
 
@@ -112,13 +112,13 @@ def _place(config: RunConfig) -> tuple[str, str]:
 
 
 def count_calls(config: RunConfig) -> tuple[int | None, str]:
-    """(predictions a view and step, why they could not be counted): the method's first step on a prior that is free.
+    """(predictions a view and step, why they could not be counted): the mean over a run on a prior that is free.
 
     Of several guidances: the sum, or where one judges at a time their mean by chance.
     """
     try:
-        sessions = [free_session(one.config, config.optimize.steps) for one in config.apart()]
-        calls = [float(session.gradients().log["nfe"]) for session in sessions]
+        steps = config.optimize.steps
+        calls = [calls_of(one.config, steps) / steps for one in config.apart()]
     except Sds3dError as error:
         return None, str(error)
     guidance, shares = config.guidance, [1.0] * len(calls)
