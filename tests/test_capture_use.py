@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from capture_cases import ELSEWHERE, SMALL, bytes_of, done, fit_config, write_capture, write_png
 from edit_cases import CONDITIONS
 from small_run import StopAt
@@ -37,6 +38,27 @@ def test_a_fits_config_is_read_without_its_capture(tmp_path: Path) -> None:
         }
     )
     assert configs.hash_of(moved) == configs.hash_of(again), "where it lies does not matter"
+
+
+def test_a_fits_config_names_no_prior_that_nobody_asks(tmp_path: Path, capsys) -> None:
+    write_capture(tmp_path / "it", count=9, size=(16, 16))
+    config = fit_config(tmp_path / "it", tmp_path / "runs")
+    folder = create_folder(config)
+    sections = {
+        line.split(":")[0] for line in folder.config_file.read_text().splitlines() if line[:1].isalpha()
+    }
+    assert {"capture", "representation", "optimize"} <= sections
+    assert not {"prior", "guidance"} & sections
+    assert configs.hash_of(folder.config()) == configs.hash_of(config)
+    # as runs have it that were made before
+    older = yaml.safe_load(folder.config_file.read_text()) | {"prior": {"kind": "embedded"}}
+    assert configs.from_mapping(older) == folder.config()
+    for given in ({"prior__model": "prior64"}, {"guidance": "csd"}):
+        with pytest.raises(ConfigError, match="no say in a fit"):
+            create_folder(fit_config(tmp_path / "it", tmp_path / "other", **given))
+    with pytest.raises(SystemExit):
+        cli.main(["info", str(folder.path), "--json"])
+    assert json.loads(capsys.readouterr().out)["guidance"] == "none"
 
 
 def test_a_fit_is_planned_without_a_model(tmp_path: Path) -> None:
@@ -149,7 +171,9 @@ def test_an_edit_of_a_capture_fits_it_once(tmp_path: Path, capsys, monkeypatch) 
         with pytest.raises(SystemExit) as end:
             cli.main([*edit, f"seed={seed}"])
         assert end.value.code == 0
-        assert made.path.name in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert made.path.name in told
+        assert "is taken for a capture" not in told, "the fit knows how it stands"
     runs = sorted(p.parent for p in (tmp_path / "runs").glob("*/config.yaml"))
     assert len(runs) == 3
     edited = [RunFolder(p) for p in runs if p.name != made.path.name]

@@ -237,7 +237,7 @@ def create(options: Options, streams: Streams, edit: SceneEdit | None = None) ->
             hint="`sds3d info FILE` tells the file's extent.",
         )
     out = EditedSplats(options, file, frame, {n: rows for n in free if n != "sh_rest" or c.sh_rest.shape[1]})
-    if edit.up == "auto" and up_of(file) == "-y":
+    if edit.placed is None and edit.up == "auto" and up_of(file) == "-y":
         name = file.source.path.name
         out.notes += (f"{name} is taken for a capture, whose up axis is -y; --up +y says otherwise",)
     return out

@@ -118,7 +118,7 @@ def run_facts(folder: Any) -> dict[str, Any]:
         "prior": provenance.get("prior", {}).get("name", stages[0]["prior"]["kind"]),
         "licence": provenance.get("prior", {}).get("licence", ""),
         "representation": _by_stage(stages, "representation", "kind"),
-        "guidance": _by_stage(stages, "guidance", "method"),
+        "guidance": "none" if config.capture else _by_stage(stages, "guidance", "method"),
         "config_hash": configs.hash_of(config),
         "checkpoints": sorted(p.name for p in folder.checkpoints.glob("*.safetensors")),
         "milliseconds": {k: round(v, 3) for k, v in mean.items()},

@@ -37,12 +37,16 @@ def dumper() -> type[yaml.SafeDumper]:
     return Dumper
 
 
-def to_yaml(options: BaseModel, comment: str = "") -> str:
+def to_yaml(options: BaseModel, comment: str = "", leave_out: frozenset[str] = frozenset()) -> str:
     """Readable YAML of every option, in the order of the classes; `comment` goes above it, line by line.
 
     Loading it gives an equal value: text that would read as a number is quoted, floats keep every digit.
+
+    Args:
+        leave_out: top-level keys that have their defaults and no say.
     """
-    text = yaml.dump(plain(options), Dumper=dumper(), sort_keys=False, allow_unicode=True, width=110)
+    body = {k: v for k, v in plain(options).items() if k not in leave_out}
+    text = yaml.dump(body, Dumper=dumper(), sort_keys=False, allow_unicode=True, width=110)
     head = "".join(f"# {line}\n" for line in comment.splitlines())
     return head + text
 

@@ -103,10 +103,16 @@ def _refuse_comparison(document: source.Document) -> None:
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The resolved config as YAML: every option with its value; reading it gives an equal config."""
+    """The resolved config as YAML: every option with its value; reading it gives an equal config.
+
+    Of a fit without prior and guidance, which nobody asks: they are the defaults (fitting.check_capture).
+    """
     from .. import __version__
 
-    return dump.to_yaml(config, f"Every option of this run, resolved by sds3d {__version__}.")
+    said = f"Every option of this run, resolved by sds3d {__version__}."
+    if config.capture is None:
+        return dump.to_yaml(config, said)
+    return dump.to_yaml(config, f"{said}\nA fit asks no prior and no guidance.", photographed.NO_SAY)
 
 
 def hash_of(config: RunConfig) -> str:

@@ -28,7 +28,7 @@ from ..optimize.stage import Stage
 from ..priors.absent import Absent
 from ..priors.base import Embedded
 from .capture_options import CaptureOptions
-from .photographed import cameras_of
+from .photographed import NO_SAY, cameras_of
 from .runfolder import RunFolder
 from .schema import RunConfig
 
@@ -229,6 +229,13 @@ def check_capture(config: RunConfig) -> None:
     if config.capture is None:
         return
     assert config.capture.file is not None, "filled in by photographed.complete"
+    for name in sorted(NO_SAY):
+        if getattr(config, name) != RunConfig.model_fields[name].get_default(call_default_factory=True):
+            raise ConfigError(
+                f"has no say in a fit, which asks photographs and no {name}.",
+                key=name,
+                hint="Leave it out; an edit of the fit takes it.",
+            )
     if config.optimize.size is not None:
         raise ConfigError(
             "pictures have the size of the photographs.",

@@ -35,6 +35,8 @@ RECOMMENDED: dict[str, Any] = {
     "export": ["3dgs"],
 }
 """What a fit takes where its config says nothing."""
+NO_SAY = frozenset({"prior", "guidance"})
+"""Sections of a config that a fit does not ask."""
 SURROUNDINGS = {"half_extent": 30.0}
 """What it takes beside where the surroundings belong to the scene."""
 LOOKED_AT = 8
