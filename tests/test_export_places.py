@@ -58,12 +58,13 @@ def off(capture: Capture, file: Path) -> float:
 @pytest.mark.parametrize(
     ("what", "kind"), [("splats", "colmap"), ("splats", "nerfstudio"), ("mesh", "colmap")]
 )
-def test_a_file_of_no_run_is_exported_with_cameras_in_its_own_space(tmp_path, capsys, what, kind):
+def test_a_file_of_no_run_is_exported_with_cameras_in_its_own_space(tmp_path, capsys, caplog, what, kind):
     file = placed_splats(tmp_path) if what == "splats" else two_part_glb(tmp_path)
     before = file.read_bytes()
     assert command("export", str(file), "--to", kind) == 0
     folder = tmp_path / f"{file.stem}_{kind}"
     assert capsys.readouterr().out.split() == [str(folder)]
+    assert ("--up +y says otherwise" in caplog.text) == (what == "splats"), "what was guessed is told"
     assert file.read_bytes() == before
     capture = read_capture(folder)
     assert len(capture.photos) == 36

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from sds3d.representations.base import Representation
-from sds3d.representations.edited import SceneEdit
+from sds3d.representations.edited import Edited, SceneEdit
 
 from ..assetio.original import sort_of, source_of
 from ..config.kinds import module_of
@@ -14,8 +14,10 @@ from ..core.errors import ConfigError
 from ..core.frame import Axis
 from ..core.streams import Streams
 from .editing import REPRESENTATION
-from .export import wanted, write_assets
+from .export import FORMS, wanted, write_assets
 from .schema import REPRESENTATIONS, BakingOptions
+
+log = logging.getLogger(__name__)
 
 
 def is_bare(word: str) -> bool:
@@ -56,9 +58,12 @@ def export_bare(
             hint="Name some, such as --to colmap.",
         )
     asked = wanted(kinds, options)
-    scene: Representation = module.create(
+    scene = module.create(
         options, Streams(0), SceneEdit(file=str(file), sha256=source.sha256, up=up or "auto")
     )
+    if isinstance(scene, Edited) and any(FORMS[one] == "views" for one in asked):
+        for note in scene.notes:
+            log.warning("%s", note)
     stem = out / file.name.removesuffix(file.suffix).removesuffix(".3dgs").removesuffix(".compressed")
     if overwrite and stem.parent.resolve() == file.parent.resolve():
         raise ConfigError(
