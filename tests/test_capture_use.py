@@ -113,6 +113,15 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path: Path) -> None:
     assert not list(runs.glob("*/config.yaml"))
 
 
+def test_a_picture_of_another_size_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=24, size=(8, 8))
+    config = fit_config(tmp_path / "it", tmp_path / "runs")
+    write_png(tmp_path / "it" / "images" / "001.png", torch.zeros(3, 8, 4))
+    with pytest.raises(ConfigError, match=r"001\.png: is 4 x 8 pixels"):
+        create_folder(config)
+    assert not list((tmp_path / "runs").glob("*"))
+
+
 def test_cameras_side_by_side_ask_for_a_centre(tmp_path: Path) -> None:
     write_capture(tmp_path / "it", count=3, size=(8, 8))
     path = tmp_path / "it" / "transforms.json"

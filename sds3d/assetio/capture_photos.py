@@ -68,6 +68,18 @@ def size_of(file: Path) -> tuple[int, int]:
         return image.width, image.height
 
 
+def check_heads(photos: Sequence[Photo]) -> None:
+    """Look at the heads of the files, which costs little beside the pictures.
+
+    Raises:
+        AssetError: one is no picture, or of other proportions than its camera.
+    """
+    for photo in photos:
+        for file in (photo.file, photo.mask):
+            if file is not None:
+                _check_size(file, size_of(file), photo.lens)
+
+
 def common_size(lenses: Sequence[Lens], side: int) -> tuple[int, int]:
     """(height, width) that all pictures fit into when their longest sides are `side`, or their own where smaller."""
     side = min(side, max(max(lens.width, lens.height) for lens in lenses))

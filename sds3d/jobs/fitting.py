@@ -15,7 +15,7 @@ from sds3d.representations.base import Representation
 
 from ..assetio import pictures
 from ..assetio.capture import Capture, read_capture
-from ..assetio.capture_photos import Photos, common_size, load_photos
+from ..assetio.capture_photos import Photos, check_heads, common_size, load_photos
 from ..core.cameras import Cameras
 from ..core.errors import AssetError, ConfigError
 from ..core.look import Look
@@ -244,6 +244,7 @@ def check_capture(config: RunConfig) -> None:
         )
     try:
         capture = read_capture(Path(config.capture.file), config.capture.images)
+        check_heads(capture.photos)
     except AssetError as error:
         raise ConfigError(str(error), key="capture.source") from error
     kept_back(len(capture.photos), config.capture.holdout)
