@@ -86,7 +86,7 @@ def evaluate_views(
         k: [caption_for(k, number + 4 * seed) for seed in range(seeds)] for number, k in enumerate(kinds)
     }
     ceilings = {kind: true_rings(said[0]) for kind, said in captions.items()}
-    told = [kind for kind, rings in ceilings.items() if all(_found(ring) for ring in rings)]
+    told = [kind for kind, rings in ceilings.items() if _all_found(rings)]
     rings: dict[str, list[Ring]] = {"camera": [], "view words": []}
     for name in rings if told else ():
         prior = load_folder(folder, Options(condition_on_camera=name == "camera"))
@@ -106,8 +106,13 @@ def evaluate_views(
     }
 
 
-def _found(ring: Ring) -> bool:
-    return ring.once_around and ring.seen.error_deg <= _FOUND_DEG
+def sides_can_be_told(caption: str) -> bool:
+    """Whether the matcher finds every side of true pictures of other builds; no for what has no front."""
+    return _all_found(true_rings(caption))
+
+
+def _all_found(rings: Sequence[Ring]) -> bool:
+    return all(ring.once_around and ring.seen.error_deg <= _FOUND_DEG for ring in rings)
 
 
 def caption_for(kind: Kind, number: int) -> str:
