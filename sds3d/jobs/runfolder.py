@@ -132,7 +132,8 @@ class RunFolder:
         if path.is_file():
             path = path.parent
         if not path.is_dir():
-            raise RunFolderError(f"{path}: there is no such run folder.{_neighbour(path)}")
+            nor = ", nor such a file" if path.suffix else ""
+            raise RunFolderError(f"{path}: there is no such run folder{nor}.{_neighbour(path)}")
         folder = cls(path, MIGRATIONS if migrations is None else migrations)
         if not folder.config_file.is_file():
             raise RunFolderError(f"{path}: is no run folder: it holds no config.yaml.{_inside(path)}")
