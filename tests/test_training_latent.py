@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sds3d.core.cameras import orbit
+from sds3d.core.errors import PromptError
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.optimize.checkpoint import CheckpointStore
@@ -81,6 +82,12 @@ def test_the_folder_is_a_published_model_to_us(trained):
     said = prior.predict(z.detach(), torch.tensor([0.5]), cond["y"])
     assert bool(torch.isfinite(said.x0).all())
     assert float(torch.autograd.grad(z.sum(), rgb)[0].abs().max()) > 0
+
+
+def test_words_that_it_does_not_know_are_refused(trained):
+    """Its tokenizer would make one unknown token of each of them."""
+    with pytest.raises(PromptError, match="does not know 'zeppelin'"):
+        create(Published(folder=str(trained[1] / "model"))).prepare(Prompts("a red zeppelin"))
 
 
 def test_latents_spread_like_unit_noise(trained):

@@ -18,6 +18,7 @@ from .attention import edited_tokens
 from .families.base import Layout
 from .weight_files import weight_paths
 from .weights import load_component, quiet_loading
+from .words import check_words
 
 BIG_BYTES = 2 << 30
 """Text encoders with more weights than this are held in bfloat16 unless somebody asks otherwise."""
@@ -124,12 +125,24 @@ def check_texts(layout: Layout, tokenizers: Mapping[str, Any], texts: Mapping[st
     """Refuse what the encoders cannot read whole; nothing is loaded for it.
 
     Raises:
-        PromptError: there is no prompt, or a text is longer than every one of the encoders reads.
+        PromptError: there is no prompt, a text is longer than every one of the encoders reads, or a small model's list
+            of words lacks one of it.
     """
     if not texts["y"].strip():
         raise PromptError('the prompt is empty; say what to make, such as "a photo of a fox"')
     for text in texts.values():
+        for tokenizer in tokenizers.values():
+            if known := word_list(tokenizer):
+                check_words(text, known, int(tokenizer.model_max_length) - 2, layout.folder.name)
         _check_length(layout, tokenizers, text)
+
+
+def word_list(tokenizer: Any) -> set[str]:
+    """The words of a tokenizer that knows whole words alone; none of one that reads any text by its pieces."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)  # some tokenizers of the library are plain Python
+    if type(getattr(backend, "model", None)).__name__ != "WordLevel":
+        return set()
+    return {word for word in tokenizer.get_vocab() if not word.startswith("<")}
 
 
 def _check_length(layout: Layout, tokenizers: Mapping[str, Any], text: str) -> None:

@@ -42,7 +42,7 @@ class ModelEntry(Options):
     repositories: tuple[Repository, ...] = ()
     """Where it is fetched from, tried in this order."""
     folder: str | None = None
-    """Where it lies on this disk already; then nothing is fetched."""
+    """Where it lies on this disk already; then nothing is fetched. "box:NAME" came with sds3d."""
     variant: str = ""
     """Which weight files to prefer where a repository has several, such as fp16."""
     shape: str | None = None

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from ...core.errors import Sds3dError
+from ..kinds.embedded import assets_folder
 from .entry import ModelEntry, Repository, trust_of
 from .needed import usual_files
 from .table import get, name_of
 
+IN_THE_BOX = "box:"
+"""How a folder begins that came with sds3d."""
 FOLDERS = "SDS3D_MODELS"
 """Environment variable: folders that hold models, separated as in PATH."""
 
@@ -54,7 +57,8 @@ def snapshot(repository: Repository) -> Path | None:
 def candidates(entry: ModelEntry) -> list[Path]:
     """Folders that exist and may hold the model, the user's first."""
     if entry.folder is not None:
-        return [Path(entry.folder)]
+        name = entry.folder.removeprefix(IN_THE_BOX)
+        return [Path(entry.folder) if name == entry.folder else assets_folder() / name]
     names = [name_of(entry)]
     for repository in entry.repositories:
         names += [repository.id, repository.id.rpartition("/")[2]]
