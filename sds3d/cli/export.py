@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ..core.frame import Axis
 
 EPILOG = (
     "Example: sds3d export RUN --to glb,usdz --texture 1024, or sds3d export scan.ply --to colmap. "
@@ -63,35 +67,57 @@ def command(
     as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
 ) -> None:
     """Write asset files of a run, or a file, in other formats."""
-    from contextlib import nullcontext
-
     from ..core.errors import ConfigError
-    from ..jobs.bare_export import export_bare, is_bare
-    from ..jobs.export import drop_others, load_stage, parse_kinds, wanted, write_assets
-    from ..jobs.provenance import origin
-    from ..jobs.schema import BakingOptions
-    from .find import find_run
+    from ..jobs.bare_export import is_bare
+    from ..jobs.export import parse_kinds
 
     kinds = parse_kinds(to)
     asked = {"texture": texture, "faces": faces, "shading": shading}
     changes = {key: value for key, value in asked.items() if value is not None}
     if is_bare(run):
-        file, baking = Path(run), BakingOptions(**changes)
-        files = export_bare(
-            file, kinds, out or file.parent, overwrite, baking, None if up is None else up.value
-        )
-        _tell({"file": str(file)}, files, as_json)
-        return
-    if up is not None:
+        _export_file(Path(run), kinds, changes, up, out, overwrite, as_json)
+    elif up is None:
+        _export_run(run, kinds, changes, out, overwrite, as_json)
+    else:
         raise ConfigError(
             "is of files; a run knows how its asset stands.",
             file="command line",
             key="--up",
             hint="Leave it out.",
         )
+
+
+def _export_file(
+    file: Path,
+    kinds: Sequence[str],
+    baking: dict[str, Any],
+    up: Up | None,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """A file that no run made."""
+    from ..jobs.bare_export import export_bare
+    from ..jobs.schema import BakingOptions
+
+    axis: Axis | None = None if up is None else up.value
+    files = export_bare(file, kinds, out or file.parent, overwrite, BakingOptions(**baking), axis)
+    _tell({"file": str(file)}, files, as_json)
+
+
+def _export_run(
+    run: str, kinds: Sequence[str], baking: dict[str, Any], out: Path | None, overwrite: bool, as_json: bool
+) -> None:
+    """What a run has made so far."""
+    from contextlib import nullcontext
+
+    from ..jobs.export import drop_others, load_stage, wanted, write_assets
+    from ..jobs.provenance import origin
+    from ..jobs.schema import BakingOptions
+    from .find import find_run
+
     folder = find_run(run)
     config = folder.config()
-    baking = BakingOptions(**(config.baking.model_dump() | changes))
     # writing beside a running process would race with its own export
     with folder.lock() if out is None else nullcontext():
         representation, step, stage = load_stage(folder)
@@ -105,7 +131,7 @@ def command(
             stem,
             stage.prompt or "asset",
             overwrite or out is None,
-            baking=baking,
+            baking=BakingOptions(**(config.baking.model_dump() | baking)),
             pictures=config.pictures,
             origin=origin(stage.model_copy(update={"seed": config.seed}), folder.provenance()),
         )
