@@ -174,10 +174,12 @@ def each(found: Sequence[dict]) -> str:
     for row in found:
         side = row["azimuth"]
         seen = f"{side['error_deg']:.0f}°, {side['winding']}" if side else ""
+        # a cube looks nearly alike at every quarter: the best of those turns says nothing
+        turn = row["turn_deg"] if row["iou_turned"] - row["iou"] >= 0.01 else 0.0
         lines.append(
             f"| {row['name']}, {row['prompt']}{' (held out)' if row['held_out'] else ''} | {row['rank']} "
             f"| {row['iou']:.2f} ({row['iou_best']:.2f}) | {row['chamfer']:.1f} ({row['chamfer_best']:.1f}) "
-            f"| {row['turn_deg']:.0f}° | {seen} |"
+            f"| {turn:.0f}° | {seen} |"
         )
     return "\n".join(lines)
 
