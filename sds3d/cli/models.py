@@ -57,7 +57,7 @@ def _row(name: str, entry: ModelEntry) -> tuple[str, ...]:
     return (
         name,
         f"{about.size} px" if about.size else "?",
-        f"{entry.download_gb:.1f} GB" if entry.download_gb else "?",
+        f"{entry.download_gb:.1f} GB" if entry.download_gb else "none" if entry.in_the_box else "?",
         f"{about.vram_gb:.0f} GB" if about.vram_gb else "?",
         entry.commercial,
         here,

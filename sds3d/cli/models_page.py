@@ -120,7 +120,7 @@ def _row(name: str, entry: ModelEntry) -> str:
         base.family or "no adapter yet",
         str(base.size or ""),
         base.prediction or "",
-        f"{entry.download_gb:g} GB" if entry.download_gb else "",
+        f"{entry.download_gb:g} GB" if entry.download_gb else "in the box" if entry.in_the_box else "",
         f"{base.vram_gb:g} GB" if base.vram_gb else "not predicted",
         entry.licence,
         entry.commercial,

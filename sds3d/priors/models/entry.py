@@ -10,6 +10,7 @@ from ...config.options import Options
 from ..trust import Trust
 
 Alias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
+_BOX = "box:"
 RepositoryId = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
 
 
@@ -73,6 +74,11 @@ class ModelEntry(Options):
         if bool(self.loras or self.control) != (self.base is not None):
             raise ValueError("base and loras, or base and control, go together; give both or neither")
         return self
+
+    @property
+    def in_the_box(self) -> str:
+        """The folder's name among the models that came with sds3d, "" where it is not one of them."""
+        return self.folder.removeprefix(_BOX) if self.folder and self.folder.startswith(_BOX) else ""
 
     @property
     def readable(self) -> bool:

@@ -13,8 +13,6 @@ from .entry import ModelEntry, Repository, trust_of
 from .needed import usual_files
 from .table import get, name_of
 
-IN_THE_BOX = "box:"
-"""How a folder begins that came with sds3d."""
 FOLDERS = "SDS3D_MODELS"
 """Environment variable: folders that hold models, separated as in PATH."""
 
@@ -57,8 +55,7 @@ def snapshot(repository: Repository) -> Path | None:
 def candidates(entry: ModelEntry) -> list[Path]:
     """Folders that exist and may hold the model, the user's first."""
     if entry.folder is not None:
-        name = entry.folder.removeprefix(IN_THE_BOX)
-        return [Path(entry.folder) if name == entry.folder else assets_folder() / name]
+        return [assets_folder() / entry.in_the_box if entry.in_the_box else Path(entry.folder)]
     names = [name_of(entry)]
     for repository in entry.repositories:
         names += [repository.id, repository.id.rpartition("/")[2]]

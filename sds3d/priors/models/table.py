@@ -46,7 +46,7 @@ def read_table(file: Path) -> Mapping[str, ModelEntry]:
 
 def _placed(entry: ModelEntry, file: Path) -> ModelEntry:
     """A relative folder lies beside the file that names it."""
-    if entry.folder is None:
+    if entry.folder is None or entry.in_the_box:
         return entry
     return entry.model_copy(update={"folder": str(file.parent / Path(entry.folder).expanduser())})
 
