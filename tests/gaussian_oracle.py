@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from sds3d.representations.raster.gaussians import opencv_view
@@ -34,11 +36,20 @@ def _accumulate_along_rays(
     return torch.zeros(n_rays, source.shape[1], dtype=source.dtype).index_add(0, ray_indices, source)
 
 
-def _install_nerfacc() -> None:
+@contextmanager
+def _nerfacc_on_the_cpu() -> Iterator[None]:
+    """The two functions in place of nerfacc, whether it is installed or not, for as long as gsplat asks."""
     fake = types.ModuleType("nerfacc")
     fake.render_weight_from_alpha = _render_weight_from_alpha
     fake.accumulate_along_rays = _accumulate_along_rays
-    sys.modules.setdefault("nerfacc", fake)
+    real = sys.modules.get("nerfacc")
+    sys.modules["nerfacc"] = fake
+    try:
+        yield
+    finally:
+        del sys.modules["nerfacc"]
+        if real is not None:
+            sys.modules["nerfacc"] = real
 
 
 @torch.no_grad()
@@ -100,7 +111,6 @@ def reference_blend(projection, opacities, size, background):
     """(rgb (B, 3, H, W), alpha (B, 1, H, W), depth (B, 1, H, W)) by gsplat's `accumulate`."""
     from gsplat.cuda._torch_impl import accumulate
 
-    _install_nerfacc()
     height, width = size
     radii, means2d, depths, conics, colours = projection
     images = []
@@ -109,10 +119,11 @@ def reference_blend(projection, opacities, size, background):
             means2d[b], conics[b], opacities, radii[b], depths[b], width, height
         )
         values = torch.cat([colours[b], depths[b][:, None]], 1)
-        render, alpha = accumulate(
-            means2d[b : b + 1], conics[b : b + 1], opacities[None], values[None], gaussian, pixel,
-            torch.zeros_like(pixel), width, height,
-        )  # fmt: skip
+        with _nerfacc_on_the_cpu():
+            render, alpha = accumulate(
+                means2d[b : b + 1], conics[b : b + 1], opacities[None], values[None], gaussian, pixel,
+                torch.zeros_like(pixel), width, height,
+            )  # fmt: skip
         rgb = render[0, ..., :3] + background[b] * (1 - alpha[0])
         depth = render[0, ..., 3:] / alpha[0].clamp_min(1e-10)
         images.append(torch.cat([rgb, alpha[0], depth], -1).permute(2, 0, 1))

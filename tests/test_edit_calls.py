@@ -68,7 +68,7 @@ def test_a_run_logs_what_its_prior_was_asked_and_what_was_foreseen(tmp_path, met
 
 def test_a_dry_run_tells_the_mean_of_a_run(tmp_path):
     """The first step of a dataset update makes a picture, as not every one does."""
-    assert count_calls(config_of(tmp_path, "dataset_update")) == (round(9 / 2 / 2), "")
+    assert count_calls(config_of(tmp_path, "dataset_update")) == (9 / 2 / 2, "")
 
 
 def test_calls_of_a_prior_with_attention_hold_those_of_the_mask(tmp_path):

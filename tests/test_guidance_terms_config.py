@@ -127,7 +127,7 @@ def test_plot_lint_and_plan_look_at_every_term():
     (warning,) = warnings(parsed(hot))
     assert warning.startswith("detail: guidance.cfg_scale reaches 100 with vsd")
     # sds asks twice, vsd three times and once to train: a third of the steps are vsd's
-    assert count_calls(config) == (round(2 * 2 / 3 + 4 / 3), "")
+    assert count_calls(config) == (pytest.approx(2 * 2 / 3 + 4 / 3), "")
     assert count_calls(parsed(TEXT.replace("alternate", "sum").replace(", chance: 2", ""))) == (6, "")
 
 

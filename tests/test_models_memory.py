@@ -217,7 +217,7 @@ def test_a_dry_run_tells_all_and_makes_nothing(sds3d, tmp_path):
     status, out, err = sds3d(*words, "--gpu-gb", 8)
     assert status == 0, err
     assert "10 a run, 4 views a step" in out
-    assert "2 predictions a view and step (counted on its first step), 80 in a run" in out
+    assert "2 predictions a view and step (mean over a run), 80 in a run" in out
     assert "predicted, not measured" in out
     assert "prior.memory=roomy" in out
     assert "unet/diffusion_pytorch_model.safetensors" in out

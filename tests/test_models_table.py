@@ -19,7 +19,11 @@ from sds3d.priors.families.base import Family
 from sds3d.priors.family_table import families
 from sds3d.priors.kinds.diffusers import Options as PriorOptions
 from sds3d.priors.models import resolve
+from sds3d.priors.models.entry import ModelEntry
+from sds3d.priors.models.fetch import fetch
 from sds3d.priors.models.needed import usual_files
+from sds3d.priors.models.places import locate
+from sds3d.priors.models.resolve import resolved
 from sds3d.priors.models.table import ModelError, all_models, built_in, find, get
 
 
@@ -296,3 +300,19 @@ def test_a_whole_run_by_name(sds3d, tmp_path, monkeypatch):
     text = (Path(done["run"]) / "config.yaml").read_text()
     assert "folder: sd15" in text
     assert str(tmp_path) not in text
+
+
+def test_what_came_in_the_box_is_there_and_never_fetched(monkeypatch, tmp_path):
+    entry = get("latent32")
+    folder = fetch(entry)
+    assert (folder / "model_index.json").is_file()
+    assert locate(entry).folder == folder
+    monkeypatch.setattr("sds3d.priors.models.places.assets_folder", lambda: tmp_path)
+    for offline in ("0", "1"):
+        monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+        with pytest.raises(ModelError, match=r"comes with sds3d.*reinstall"):
+            fetch(entry)
+        with pytest.raises(ModelError, match=r"comes with sds3d.*reinstall"):
+            resolved(PriorOptions(folder="latent32"))
+    with pytest.raises(ValueError, match="box:latent32"):
+        ModelEntry(title="x", folder="box:")

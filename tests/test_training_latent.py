@@ -8,12 +8,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sds3d.cli import main as cli
 from sds3d.core.cameras import orbit
-from sds3d.core.errors import PromptError
+from sds3d.core.errors import PromptError, Sds3dError
 from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.optimize.checkpoint import CheckpointStore
 from sds3d.priors.base import Prompts
+from sds3d.priors.folder import load_components
 from sds3d.priors.kinds.diffusers import Options as Published
 from sds3d.priors.kinds.diffusers import create
 from sds3d.priors.scorer import load_scorer
@@ -30,6 +32,7 @@ from sds3d.training.options import (
 )
 from sds3d.training.render import open_set
 from sds3d.training.run import train
+from sds3d.training.start import load_start
 
 AUTOENCODER = AutoencoderOptions(images=24, batch=4, channels=(8, 16), precision="float32")
 OPTIONS = TrainOptions(
@@ -176,3 +179,23 @@ def test_the_denoiser_learns_scaled_latents(trained):
 
     assert loss(2.0, 0.5) == pytest.approx(loss(1.0, 1.0), rel=1e-6)
     assert loss(2.0, 1.0) > 1.2 * loss(1.0, 1.0)
+
+
+@pytest.mark.parametrize("use", [load_start, load_components])
+def test_a_latent_model_is_no_embedded_prior(trained, use):
+    rest = ([], 0) if use is load_start else (torch.float32,)
+    with pytest.raises(Sds3dError, match=r"a latent model.*prior="):
+        use(str(trained[1] / "model"), *rest)
+
+
+def test_a_latent_model_is_not_judged_as_one_that_is_told_a_camera(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["prior", "eval", str(Path(__file__).parents[1] / "configs/prior/latent32.yaml")])
+    assert "a latent model is told no camera" in capsys.readouterr().err
+
+
+def test_what_a_latent_model_cannot_be_asked_is_refused(tmp_path):
+    options = OPTIONS.model_copy(update={"folder": tmp_path, "start": "prior32", "grow": True})
+    with pytest.raises(Sds3dError, match="grows nothing"):
+        train(options, 1, lambda: False, print)
+    assert not list(tmp_path.iterdir())

@@ -1,7 +1,8 @@
 """transforms.json of nerfstudio and instant-ngp.
 
 Camera-to-world matrices with OpenGL axes, as sds3d's. Their world has +Z up: sds3d's (x, y, z) is written as
-(x, -z, y) and read back the other way.
+(x, -z, y) and read back the other way. Views of an asset in its own space are written as they stand; the file does not
+tell, so that a reader finds them turned.
 """
 
 from __future__ import annotations

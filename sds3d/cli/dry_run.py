@@ -62,9 +62,9 @@ def _lines(plan: Plan) -> list[str]:
     if plan.calls is None:
         lines.append(f"network   predictions could not be counted: {plan.why_not}")
     else:
-        total = plan.calls * plan.views * plan.steps
+        total = round(plan.calls * plan.views * plan.steps)
         lines.append(
-            f"network   {plan.calls} predictions a view and step (counted on its first step), {total} in a run"
+            f"network   {plan.calls:.3g} predictions a view and step (mean over a run), {total} in a run"
         )
     if plan.tiers:
         room = (

@@ -119,6 +119,10 @@ def evaluate(
         if views:
             raise Sds3dError("--views: sounds have no sides; leave it out")
         result = evaluate_sounds(options, captions, seeds, say)
+    elif options.autoencoder is not None and not model:
+        raise Sds3dError(
+            "eval: a latent model is told no camera and cannot be judged so; see benchmarks/latent32.py"
+        )
     elif views:
         result = evaluate_views(options, model, seeds, say)
     else:

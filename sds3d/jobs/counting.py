@@ -81,7 +81,8 @@ def _attends(config: RunConfig) -> bool:
         Sds3dError: that has to be read in the prior's files, which are not there.
     """
     module = module_of(PRIORS.package, config.prior.kind, PRIORS.group)  # type: ignore[attr-defined]
-    if not preset(config.guidance.method)(config.guidance).residual_post or not hasattr(module, "outline"):
+    steps = preset(config.guidance.method)(config.guidance).residual_post
+    if not any(step.name == "mask" for step in steps) or not hasattr(module, "outline"):
         return False
     info, _ = module.outline(resolved(config.prior))
     return bool(info.attention)

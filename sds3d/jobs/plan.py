@@ -32,7 +32,7 @@ class Plan:
     """What `sds3d run --dry-run` prints.
 
     Args:
-        steps, views: of a run. calls: predictions a view and step, None where they could not be counted (`why_not`).
+        steps, views: of a run. calls: mean predictions a view and step, None where they cannot be counted (`why_not`).
         tiers: memory tier -> predicted peak in bytes. stages: part of a run -> predicted peak in the chosen tier.
         tier: the one that fits `free` bytes (that it would need where `free` is None).
         seconds: predicted of a step on a GPU with ASSUMED_FLOPS. files: file or folder -> whether it is there.
@@ -43,7 +43,7 @@ class Plan:
     prompts: tuple[str, ...]
     steps: int
     views: int
-    calls: int | None
+    calls: float | None
     why_not: str = ""
     files: Mapping[str, bool] = field(default_factory=dict)
     tiers: Mapping[str, float] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def make_plan(config: RunConfig, free: float | None = None) -> Plan:
     if device.startswith("cuda"):
         free = float(torch.cuda.mem_get_info(torch.device(device))[0])
     try:
-        memory = _memory(config, models[0], calls or 2, free)
+        memory = _memory(config, models[0], max(1, round(2 if calls is None else calls)), free)
     except Sds3dError as error:
         return Plan(**plan, free=free, problem=str(error))
     return Plan(**plan, free=free, beside=len(models) - 1, **memory)
@@ -111,7 +111,7 @@ def _place(config: RunConfig) -> tuple[str, str]:
         return "", str(error)
 
 
-def count_calls(config: RunConfig) -> tuple[int | None, str]:
+def count_calls(config: RunConfig) -> tuple[float | None, str]:
     """(predictions a view and step, why they could not be counted): the mean over a run on a prior that is free.
 
     Of several guidances: the sum, or where one judges at a time their mean by chance.
@@ -125,7 +125,7 @@ def count_calls(config: RunConfig) -> tuple[int | None, str]:
     if isinstance(guidance, TermsOptions) and guidance.mix == "alternate":
         total = sum(term.chance for term in guidance.terms)
         shares = [term.chance / total for term in guidance.terms]
-    return round(sum(share * one for share, one in zip(shares, calls, strict=True))), ""
+    return sum(share * one for share, one in zip(shares, calls, strict=True)), ""
 
 
 def needed_files(prior: Any) -> dict[str, bool]:

@@ -55,9 +55,12 @@ def load_components(folder: str | Path, dtype: torch.dtype) -> Components:
             "text_encoder/config.json",
             "tokenizer/tokenizer_config.json",
             "scheduler/scheduler_config.json",
+            "text_projection.safetensors",
         )
         if not (folder / name).is_file()
     ]
+    if (folder / "vae").is_dir():
+        raise Sds3dError(f"{folder}: a latent model, which is no embedded prior; use it by prior={folder}")
     if missing:
         raise Sds3dError(f"{folder}: not a complete model folder, missing: {', '.join(missing)}")
     from diffusers import UNet2DConditionModel

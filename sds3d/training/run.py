@@ -50,18 +50,23 @@ def train(
 
     Returns:
         The model folder, or None if it was stopped before the end (its checkpoint says where).
+
+    Raises:
+        Sds3dError: the options contradict each other, or what they name is not there.
     """
+    if options.grow and not options.start:
+        raise Sds3dError("grow: there is nothing to grow without start=MODEL")
+    if options.grow and options.autoencoder is not None:
+        raise Sds3dError("grow: a latent model takes from start=MODEL what fits it, and grows nothing")
     procedural = options.data is None or options.data_share < 1
     if procedural:
         place = options.parts_folder / "pictures"
         render_set(options.pictures, place, workers, lambda d, n: say(f"pictures {d}/{n}"))
     own = [] if options.data is None else find_assets(options.data)
     start = _start(options, own, procedural)
-    if options.grow and start is None:
-        raise Sds3dError("grow: there is nothing to grow without start=MODEL")
     if start is not None and not options.grow and options.autoencoder is None:
         options = options.model_copy(update={"network": start.network})
-    elif own:
+    elif own and start is None:
         raise Sds3dError("data: your own pictures need a model to go on from; say start=prior64 (or --from)")
     batches, stopped = _batches(options, own, procedural), False
 

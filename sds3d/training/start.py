@@ -39,7 +39,7 @@ def start_folder(word: str, bundled: Sequence[str] = ("prior32", "prior64")) -> 
     Raises:
         Sds3dError: it is neither.
     """
-    folder = Path(word) if Path(word).is_dir() else assets_folder() / word
+    folder = Path(word) if Path(word).is_dir() or word not in bundled else assets_folder() / word
     if not folder.is_dir():
         raise Sds3dError(f"start: {word!r} is neither a model folder nor {' nor '.join(bundled)}")
     return folder

@@ -29,8 +29,6 @@ def make(device: torch.device) -> types.ModuleType:
         require(inputs, "inputs", device, torch.float32, (None,))
         require_kind(normalize, "normalize", bool)
         require_kind(backward, "backward", bool)
-        if not len(inputs):
-            raise RuntimeError("CUDA error: invalid configuration argument")
         if normalize:
             raise NotImplementedError("sds3d asks for no normalised sums")
         out = torch.empty_like(inputs)

@@ -47,6 +47,7 @@ from ..thrift import check_tiles
 from ..views import VIEW_WORDS
 from ..weight_files import tensor_names
 from ..weights import load_component, quiet_loading
+from .embedded import assets_folder
 
 _log = logging.getLogger(__name__)
 
@@ -144,6 +145,7 @@ def outline(options: Options) -> tuple[PriorInfo, NoiseSchedule]:
 
 def _info(layout: Layout, options: Options, prediction: str) -> PriorInfo:
     name = (layout.file or layout.folder).resolve().name
+    ours = layout.folder.resolve().parent == assets_folder().resolve()
     return PriorInfo(
         name=f"diffusers/{name}",
         media="image",
@@ -153,7 +155,7 @@ def _info(layout: Layout, options: Options, prediction: str) -> PriorInfo:
         views_per_group=layout.family.views_per_group,
         branches=(*Branches.NAMES, "src", *(("skip",) if options.perturb else ())),
         uses_camera=layout.family.uses_camera,
-        licence=f"see the model card of {name}",
+        licence="Apache-2.0" if ours else f"see the model card of {name}",
         attention=layout.family.attention,
         maps=layout.family.maps | {one.map for one in options.controls},
     )

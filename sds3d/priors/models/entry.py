@@ -69,6 +69,8 @@ class ModelEntry(Options):
 
     @model_validator(mode="after")
     def _has_a_place(self) -> ModelEntry:
+        if self.folder == _BOX:
+            raise ValueError("folder: box: needs a name, such as box:latent32")
         if not self.repositories and self.folder is None:
             raise ValueError("needs repositories: [{id: owner/name}] or folder: /path")
         if bool(self.loras or self.control) != (self.base is not None):

@@ -13,7 +13,7 @@ from typing import Any
 
 from .entry import ModelEntry, Repository
 from .needed import choose
-from .offline import is_offline, not_here
+from .offline import damaged, is_offline, not_here
 from .places import hub_cache, locate
 from .table import ModelError, name_of
 from .transfer import bring
@@ -46,6 +46,11 @@ def fetch(entry: ModelEntry, to: Path | None = None, tell: Tell = lambda text: N
         ModelError: offline, no such repository, terms not accepted, no room, broken files, or no network. What was
             fetched so far stays, and the same command goes on from there.
     """
+    if entry.in_the_box:
+        found = locate(entry)
+        if found.state != "complete" or found.folder is None:
+            raise damaged(entry, found)
+        return found.folder
     if is_offline():
         raise not_here(entry, locate(entry))
     if entry.folder is not None:

@@ -16,9 +16,18 @@ def is_offline() -> bool:
     return os.environ.get(_VARIABLE, "").upper() in ("1", "ON", "YES", "TRUE")
 
 
+def damaged(entry: ModelEntry, found: Found) -> ModelError:
+    """What to say where a model that comes with sds3d is not whole."""
+    return ModelError(
+        f"{name_of(entry)} comes with sds3d and is not whole here ({found.reason}); reinstall sds3d."
+    )
+
+
 def not_here(entry: ModelEntry, found: Found) -> ModelError:
     """What to say where a model is not on this disk and may not be fetched."""
     name = name_of(entry)
+    if entry.in_the_box:
+        return damaged(entry, found)
     if entry.folder is not None:
         return ModelError(
             f"{name}: {found.reason or f'there is no folder {entry.folder}'}. models.yaml names this folder."

@@ -138,7 +138,7 @@ def _folder_of(entry: ModelEntry) -> Path:
 
 
 def _absent(entry: ModelEntry, found: Found) -> Sds3dError:
-    if is_offline():
+    if entry.in_the_box or is_offline():
         return not_here(entry, found)
     how = f"only in part ({found.reason})" if found.state == "partial" else "not"
     return ModelError(
