@@ -6,8 +6,6 @@ the toolkit does not fit. That build is never started from here: only a compiled
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from functools import cache
 
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from sds3d.core.errors import NonFiniteError
 
+from .compiled import obstacle
 from .gaussians_twin import BLUR, TILE
 
 FAR = 1e10  # nothing is too far to be drawn
@@ -25,13 +24,7 @@ ADVICE = "Warp kernels serve instead; docs/gpu.md says how to get a compiled gsp
 @cache
 def compiled_module() -> str:
     """Why gsplat's compiled module cannot be used; "" where it can."""
-    if importlib.util.find_spec("gsplat") is None:
-        return "gsplat is not installed"
-    try:
-        importlib.import_module("gsplat.csrc")
-    except ImportError as error:
-        return f"gsplat's compiled module does not import ({error}); {ADVICE}"
-    return ""
+    return obstacle("gsplat", "gsplat", "gsplat.csrc", ADVICE)
 
 
 def gsplat_status(device: torch.device) -> str:

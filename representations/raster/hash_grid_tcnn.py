@@ -5,14 +5,13 @@ Its tables hold the same rows in the same order (hash_grid_layout), so that a fi
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .compiled import obstacle
 from .dispatch import RasterError
 from .hash_grid_layout import HashGrid
 
@@ -25,13 +24,7 @@ BELOW = 1 - 2e-7
 @cache
 def installed() -> str:
     """Why tiny-cuda-nn cannot be used; "" where it can."""
-    if importlib.util.find_spec("tinycudann") is None:
-        return f"tiny-cuda-nn is not installed: {INSTALL}"
-    try:
-        importlib.import_module("tinycudann")
-    except (ImportError, OSError) as error:  # OSError: built for another card
-        return f"tiny-cuda-nn does not import ({error}): {INSTALL}"
-    return ""
+    return obstacle("tiny-cuda-nn", "tinycudann", "tinycudann", INSTALL)
 
 
 def tcnn_status(device: torch.device) -> str:

@@ -7,12 +7,12 @@ in another way, and a sample counts exactly where the definition says (docs/deci
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from functools import cache
 
 import torch
 from torch import Tensor
+
+from .compiled import obstacle
 
 INSTALL = "pip install --no-build-isolation git+https://github.com/nerfstudio-project/nerfacc.git"
 
@@ -20,13 +20,7 @@ INSTALL = "pip install --no-build-isolation git+https://github.com/nerfstudio-pr
 @cache
 def compiled_module() -> str:
     """Why nerfacc's compiled module cannot be used; "" where it can."""
-    if importlib.util.find_spec("nerfacc") is None:
-        return f"nerfacc is not installed: {INSTALL}"
-    try:
-        importlib.import_module("nerfacc.csrc")
-    except (ImportError, OSError) as error:  # OSError: built for another card
-        return f"nerfacc's compiled module does not import ({error}): {INSTALL}"
-    return ""
+    return obstacle("nerfacc", "nerfacc", "nerfacc.csrc", INSTALL)
 
 
 def nerfacc_status(device: torch.device) -> str:

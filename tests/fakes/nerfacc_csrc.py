@@ -29,8 +29,7 @@ def make(device: torch.device) -> types.ModuleType:
         require(inputs, "inputs", device, torch.float32, (None,))
         require_kind(normalize, "normalize", bool)
         require_kind(backward, "backward", bool)
-        if normalize:
-            raise NotImplementedError("sds3d asks for no normalised sums")
+        assert not normalize, "sds3d asks for no normalised sums"
         out = torch.empty_like(inputs)
         for start, count in zip(chunk_starts.tolist(), chunk_cnts.tolist(), strict=True):
             part = inputs[start : start + count].double()
