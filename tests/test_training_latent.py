@@ -194,6 +194,14 @@ def test_a_latent_model_is_not_judged_as_one_that_is_told_a_camera(capsys):
     assert "a latent model is told no camera" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("asked", [["words"], ["sample", "a red car"]])
+def test_a_model_that_is_not_there_is_named(asked, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        cli.main(["prior", *asked, "--model", "out/nowhere"])
+    assert "'out/nowhere' is neither a model folder nor prior32 nor prior64" in capsys.readouterr().err
+
+
 def test_what_a_latent_model_cannot_be_asked_is_refused(tmp_path):
     options = OPTIONS.model_copy(update={"folder": tmp_path, "start": "prior32", "grow": True})
     with pytest.raises(Sds3dError, match="grows nothing"):

@@ -184,11 +184,18 @@ def words(
 
 
 def _prior(model: str):
-    """The embedded prior of a shipped name or a folder."""
+    """The embedded prior of a shipped name or a folder.
+
+    Raises:
+        Sds3dError: it is neither.
+    """
+    from ..core.errors import Sds3dError
     from ..priors.kinds.embedded import Options, create, load_folder
 
     if not model:
         return create(Options())
     if Path(model).is_dir():
         return load_folder(Path(model), Options())
+    if model not in ("prior32", "prior64"):
+        raise Sds3dError(f"--model: {model!r} is neither a model folder nor prior32 nor prior64")
     return create(Options.model_validate({"model": model}))
