@@ -54,9 +54,9 @@ def options_in(folder: Path, **more) -> TrainOptions:
     )  # fmt: skip
 
 
-def run(folder: Path, where: Path, stop_after: int | None = None):
+def run(folder: Path, where: Path, stop_after: int | None = None, **more):
     """Train in `where` with the pictures and tower of `folder`; returns (state hash, averaged network)."""
-    options = options_in(where)
+    options = options_in(where, **more)
     tower = prepare_scorer(options_in(folder), TEXT, folder / "tower", print)
     pictures = open_set(PICTURES, folder / "pictures")
     batches = Batches(*pictures, Streams(0), 16)
@@ -67,11 +67,12 @@ def run(folder: Path, where: Path, stop_after: int | None = None):
     return CheckpointStore(where / "checkpoints").latest().hash(), averaged, tower
 
 
-def test_a_stopped_run_ends_in_the_same_bits(folder, tmp_path):
-    whole, *_ = run(folder, tmp_path / "whole")
-    part, *_ = run(folder, tmp_path / "part", stop_after=5)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_stopped_run_ends_in_the_same_bits(folder, tmp_path, optimizer):
+    whole, *_ = run(folder, tmp_path / "whole", optimizer=optimizer)
+    part, *_ = run(folder, tmp_path / "part", stop_after=5, optimizer=optimizer)
     assert part != whole
-    resumed, *_ = run(folder, tmp_path / "part")
+    resumed, *_ = run(folder, tmp_path / "part", optimizer=optimizer)
     assert resumed == whole
 
 

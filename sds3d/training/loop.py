@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from ..optimize.checkpoint import CheckpointStore
 from ..optimize.state import RunState
+from .muon import Muon
 from .options import FitOptions
 
 WARM_UP = 200
@@ -46,6 +48,30 @@ def learning_rate(options: FitOptions, step: int, steps: int) -> float:
     decay = max(1.0, options.decay_share * steps)
     down = min(1.0, (steps - step) / decay)
     return options.learning_rate * min(1.0, (step + 1) / WARM_UP) * max(0.02, down)
+
+
+def optimizers(options: FitOptions, network: torch.nn.Module) -> list[torch.optim.Optimizer]:
+    """What steps a network: AdamW, or Muon for its inner matrices and kernels and AdamW for the rest.
+
+    Layers that read the inputs or write the output are not inner: their rows or columns mean something of their own.
+    """
+    named = dict(network.named_parameters())
+    inner = {n for n, p in named.items() if options.optimizer == "muon" and p.ndim > 1 and not _outer(n)}
+    adam = torch.optim.AdamW(
+        [p for n, p in named.items() if n not in inner],
+        lr=options.learning_rate,
+        betas=BETAS,
+        weight_decay=WEIGHT_DECAY,
+        fused=True,
+    )
+    if not inner:
+        return [adam]
+    return [adam, Muon([p for n, p in named.items() if n in inner], options.learning_rate, WEIGHT_DECAY)]
+
+
+def _outer(name: str) -> bool:
+    """Whether a weight of a diffusers UNet reads its inputs or writes its output."""
+    return name.startswith(("conv_in.", "conv_out.")) or "embedding.linear_1." in name
 
 
 def fit(
@@ -125,23 +151,18 @@ class _Run:
         self.options, self.loss, self.step = options, loss, 0
         self.network = copy.deepcopy(network).train().requires_grad_(True)
         self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=options.learning_rate,
-            betas=BETAS,
-            weight_decay=WEIGHT_DECAY,
-            fused=True,
-        )
+        self.optimizers = optimizers(options, self.network)
 
     def advance(self, rate: float) -> float:
         """One step; returns its loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         loss = self.loss(self.network, self.step)
-        self.optimizer.zero_grad()
+        self.network.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP, error_if_nonfinite=True)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
         self.step += 1
         keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -150,7 +171,10 @@ class _Run:
 
     def state(self) -> RunState:
         """Everything that the next step depends on."""
-        moments = {str(i): dict(moment) for i, moment in self.optimizer.state_dict()["state"].items()}
+        moments = {}
+        for first, optimizer in self._numbered():
+            states = optimizer.state_dict()["state"]
+            moments |= {str(first + i): dict(moment) for i, moment in states.items()}
         return RunState(
             self.step, 0, _flat(self.network.state_dict()), moments, _flat(self.averaged.state_dict()), ""
         )
@@ -160,9 +184,17 @@ class _Run:
         self.step = state.step
         self.network.load_state_dict(_deep(state.representation))
         self.averaged.load_state_dict(_deep(state.guidance or {}))
-        own = self.optimizer.state_dict()
-        own["state"] = {int(i): dict(moment) for i, moment in state.optimizer.items()}
-        self.optimizer.load_state_dict(own)
+        for first, optimizer in self._numbered():
+            own = optimizer.state_dict()
+            count = len(own["param_groups"][0]["params"])
+            saved = {i: state.optimizer[str(first + i)] for i in range(count) if str(first + i) in state.optimizer}
+            own["state"] = {i: dict(moment) for i, moment in saved.items()}
+            optimizer.load_state_dict(own)
+
+    def _numbered(self) -> list[tuple[int, torch.optim.Optimizer]]:
+        """Each optimizer with the number of its first parameter."""
+        counts = [sum(len(g["params"]) for g in o.param_groups) for o in self.optimizers]
+        return list(zip(accumulate([0, *counts[:-1]]), self.optimizers, strict=True))
 
 
 def _flat(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

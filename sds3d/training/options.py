@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -56,6 +57,19 @@ class TextOptions(Options):
     """Show held-out pairs and relations too: for the judge, never for the prior's tower or a reward."""
 
 
+class ReadingOptions(Options):
+    """A text tower that learns from sentences and what they mean, without pictures."""
+
+    seed: int = 1
+    """Seed of weights and sentences."""
+    steps: int = Field(1500, ge=1)
+    """Optimisation steps."""
+    batch: int = Field(128, ge=1)
+    """Sentences a step."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """AdamW's rate, falling over the second half."""
+
+
 class NetworkOptions(Options):
     """The UNet."""
 
@@ -87,7 +101,10 @@ class FitOptions(Options):
     batch: int = Field(32, ge=1)
     """Pictures a step."""
     learning_rate: float = Field(1e-3, gt=0)
-    """AdamW's rate after the warm-up of 200 steps."""
+    """The optimizer's rate after the warm-up of 200 steps."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """AdamW, or Muon for the inner matrices and kernels beside AdamW for the rest; its steps take longer and fewer are
+    needed."""
     ema: float = Field(0.9995, ge=0, lt=1)
     """Decay of the averaged weights, which are what is saved."""
     precision: Precision = "auto"
@@ -127,7 +144,9 @@ class TrainOptions(FitOptions):
     pictures: PictureOptions = PictureOptions()
     """The training pictures."""
     text: TextOptions = TextOptions()
-    """The text tower."""
+    """The text tower, where it is learned from pictures; it then is a reward as well."""
+    reading: ReadingOptions | None = None
+    """Learn the text tower from sentences alone instead."""
     judge: TextOptions = TextOptions(
         seed=7, size=48, channels=(40, 80, 80, 160, 160, 240), strides=(2, 1, 2, 1, 2, 1), every_pair=True
     )

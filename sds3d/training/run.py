@@ -27,7 +27,8 @@ from .loop import fit, told
 from .network import make_unet, save_model
 from .options import TextOptions, TrainOptions
 from .own import Mixed, OwnAsset, OwnBatches, find_assets, own_words
-from .plan import learned_kinds
+from .plan import learned_kinds, plan
+from .reading import reader_of
 from .render import open_set, render_set
 from .sampling import ddim
 from .start import Start, grown, load_start
@@ -84,7 +85,7 @@ def train(
             unet = grown(start, options.network, options.seed) if options.grow else start.unet
             _fit_pixels(options, batches, start.tower, unet, prompts, stop, say)
     else:
-        tower = prepare_scorer(options, options.text, options.parts_folder / "tower", say, stop)
+        tower = _tower(options, stop, say)
         prompts = _prompts(own, tower, options)
         if options.autoencoder is not None:
             train_latent(options, options.autoencoder, batches, tower, prompts, stop, say)
@@ -92,6 +93,19 @@ def train(
             unet = make_unet(options.network, options.seed)
             _fit_pixels(options, batches, tower, unet, prompts, stop, say)
     return None if stopped else options.folder / "model"
+
+
+def _tower(
+    options: TrainOptions, stop: Callable[[], bool], say: Callable[[str], None]
+) -> Scorer | TextTower:
+    """The text tower of a run from nothing."""
+    folder = options.parts_folder / "tower"
+    if options.reading is None:
+        return prepare_scorer(options, options.text, folder, say, stop)
+    kinds = learned_kinds(options.pictures)
+    return reader_of(
+        folder, kinds, lambda: plan(options.pictures), options.reading, options.view_words, stop, say
+    )
 
 
 def _prompts(own: Sequence[OwnAsset], tower: Scorer | TextTower, options: TrainOptions) -> Sequence[str]:

@@ -1,0 +1,153 @@
+"""A text tower that learned to read: from the pooled text, linear layers tell what a caption says.
+
+The generator knows what each of its sentences means, so no picture is needed: kinds, the colour of each paint, pattern,
+gloss, relation and side are classified, all at once. What a caption says is then a linear function of the pooled text,
+which a network that is fitted on it can use at once; pairs and relations that are held out are in no sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int
+from torch import Tensor
+
+from ..core.errors import StopRequested
+from ..core.streams import Streams
+from ..objects.captions import NUMBERS_NEEDED, Caption, Subject, draw_caption, vocabulary
+from ..objects.colours import FIXED
+from ..objects.kind import Kind
+from ..objects.patterns import PATTERN_WORDS, PATTERNS
+from ..objects.scenes import RELATIONS
+from ..priors.pixel_unet import pool_text
+from ..priors.views import VIEW_WORDS
+from .batches import SINGLE_SHARE
+from .network import save_text_side
+from .options import ReadingOptions
+from .plan import Picture
+from .words import WIDTH, TextTower, make_text_encoder, make_tokenizer, set_weights, token_ids
+
+_SPREAD = 0.05
+
+
+class Meaning:
+    """What a caption says, as answers to ten questions.
+
+    The kinds of up to three objects, the colours of three paints, the pattern, gloss, relation and side. "None" is the
+    last answer where there may be none.
+    """
+
+    def __init__(self, kinds: Sequence[Kind]):
+        self.kinds = [k.name for k in kinds]
+        self.answers: tuple[Sequence, ...] = (
+            self.kinds, [*self.kinds, None], [*self.kinds, None], [*FIXED], [*FIXED], [*FIXED],
+            [*PATTERNS, None], [False, True], [*RELATIONS, None], [*VIEW_WORDS, None],
+        )  # fmt: skip
+
+    def of(self, subject: Subject, caption: Caption, side: str | None) -> list[int]:
+        """The number of each answer."""
+        kinds = [*(k.name for k in subject.kinds), None, None][:3]
+        paints = [caption.colours.get(p, "gray") for p in ("main", "second", "third")]
+        said = set(caption.text.split()) & set(PATTERN_WORDS.get(subject.pattern or "", ()))
+        told = [*kinds, *paints, subject.pattern if said else None, caption.glossy, subject.relation, side]
+        return [list(known).index(answer) for known, answer in zip(self.answers, told, strict=True)]
+
+
+class Sentences:
+    """Captions of the pictures' subjects and what they say; a pure function of the step."""
+
+    def __init__(self, pictures: Sequence[Picture], meaning: Meaning, streams: Streams, view_words: float):
+        shown = [p.subject for p in pictures if not p.held_out]
+        self.single = [s for s in shown if len(s.kinds) == 1]
+        self.several = [s for s in shown if len(s.kinds) > 1] or self.single
+        self.meaning, self.streams, self.view_words = meaning, streams, view_words
+
+    def draw(self, step: int, count: int) -> tuple[list[str], Int[Tensor, "b q"]]:
+        """`count` sentences, and their answers."""
+        numbers = self.streams.uniform((count, NUMBERS_NEEDED + 4), "reading", step=step)[0].tolist()
+        texts, answers = [], []
+        for drawn in numbers:
+            pool_share, which, said, side_number = drawn[NUMBERS_NEEDED:]
+            pool = self.single if pool_share < SINGLE_SHARE else self.several
+            subject = pool[int(which * len(pool))]
+            caption = draw_caption(subject, drawn[:NUMBERS_NEEDED])
+            side = VIEW_WORDS[int(side_number * len(VIEW_WORDS))] if said < self.view_words else None
+            texts.append(caption.text + (f", {side}" if side else ""))
+            answers.append(self.meaning.of(subject, caption, side))
+        return texts, torch.tensor(answers)
+
+
+def train_reader(
+    kinds: Sequence[Kind],
+    sentences: Sentences,
+    options: ReadingOptions,
+    should_stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> TextTower:
+    """A tower over the kinds' words whose pooled text answers the questions.
+
+    Raises:
+        StopRequested: `should_stop` said so; minutes of work are given up.
+    """
+    streams, tokenizer = Streams(options.seed), make_tokenizer(vocabulary(kinds))
+    encoder = make_text_encoder(len(tokenizer.get_vocab()), streams).train().requires_grad_(True)
+    layers = torch.nn.ModuleList(
+        torch.nn.Linear(WIDTH, n) for n in (WIDTH, *(len(a) for a in sentences.meaning.answers))
+    )
+    set_weights(layers, streams, "reader", matrix_std=_SPREAD)
+    projection, *questions = layers
+    weights = [*encoder.parameters(), *layers.parameters()]
+    optimizer = torch.optim.AdamW(weights, lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    for step in range(options.steps):
+        if should_stop():
+            raise StopRequested(f"stopped at step {step} of {options.steps} of the text tower; it will start again")
+        down = 2 * (1 - step / options.steps)
+        optimizer.param_groups[0]["lr"] = options.learning_rate * min(1.0, (step + 1) / 100, max(0.02, down))
+        texts, answers = sentences.draw(step, options.batch)
+        ids = token_ids(tokenizer, texts)
+        states = encoder(ids).last_hidden_state
+        pooled = pool_text(states, ids, tokenizer.eos_token_id, projection.weight, projection.bias)
+        said = [F.cross_entropy(ask(pooled), answers[:, i]) for i, ask in enumerate(questions)]
+        optimizer.zero_grad()
+        torch.stack(said).sum().backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0, error_if_nonfinite=True)
+        optimizer.step()
+        if (step + 1) % 100 == 0:
+            say(f"text tower {step + 1}/{options.steps} loss {float(torch.stack(said).sum().detach()):.3f}")
+    return TextTower(encoder.eval().requires_grad_(False), tokenizer, projection.requires_grad_(False))
+
+
+def reader_of(
+    folder: Path,
+    kinds: Sequence[Kind],
+    pictures: Callable[[], Sequence[Picture]],
+    options: ReadingOptions,
+    view_words: float,
+    should_stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> TextTower:
+    """The tower of a folder, trained first if it is not there; in half precision, as it is shipped.
+
+    Raises:
+        StopRequested: `should_stop` said so while it was trained.
+    """
+    if not (folder / "scheduler").is_dir():
+        sentences = Sentences(pictures(), Meaning(kinds), Streams(options.seed), view_words)
+        save_text_side(train_reader(kinds, sentences, options, should_stop, say), folder)
+    return load_tower(folder)
+
+
+def load_tower(folder: Path) -> TextTower:
+    """The text side of a model folder, float32, frozen."""
+    from safetensors.torch import load_file
+    from transformers import AutoTokenizer, CLIPTextModel
+
+    encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    weights = load_file(folder / "text_projection.safetensors")
+    projection = torch.nn.Linear(*weights["weight"].shape[::-1])
+    projection.load_state_dict({name: value.float() for name, value in weights.items()})
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    return TextTower(encoder.eval().requires_grad_(False), tokenizer, projection.requires_grad_(False))
