@@ -67,13 +67,37 @@ def run(folder: Path, where: Path, stop_after: int | None = None, **more):
     return CheckpointStore(where / "checkpoints").latest().hash(), averaged, tower
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_stopped_run_ends_in_the_same_bits(folder, tmp_path, optimizer):
-    whole, *_ = run(folder, tmp_path / "whole", optimizer=optimizer)
-    part, *_ = run(folder, tmp_path / "part", stop_after=5, optimizer=optimizer)
+@pytest.mark.parametrize("more", [{}, {"optimizer": "muon"}, {"shares": 2}, {"optimizer": "muon", "shares": 3}])
+def test_a_stopped_run_ends_in_the_same_bits(folder, tmp_path, more):
+    whole, *_ = run(folder, tmp_path / "whole", **more)
+    part, *_ = run(folder, tmp_path / "part", stop_after=5, **more)
     assert part != whole
-    resumed, *_ = run(folder, tmp_path / "part", optimizer=optimizer)
+    resumed, *_ = run(folder, tmp_path / "part", **more)
     assert resumed == whole
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_shares_add_up_to_the_loss_and_its_gradient(folder, count):
+    options = options_in(folder)
+    tower = prepare_scorer(options, TEXT, folder / "tower", print)
+    loss = PixelLoss(options, Batches(*open_set(PICTURES, folder / "pictures"), Streams(0), 16), tower)
+    unet = make_unet(NETWORK, 0).requires_grad_(True)
+    whole = loss(unet, 5)
+    parts = [share(unet) for share in loss.shares(5, count)]
+    assert len(parts) == count
+    torch.testing.assert_close(torch.stack(parts).sum(), whole)
+    weights = list(unet.parameters())
+    ours = torch.autograd.grad(torch.stack(parts).sum(), weights)
+    for mine, exact in zip(ours, torch.autograd.grad(whole, weights), strict=True):
+        torch.testing.assert_close(mine, exact, rtol=1e-4, atol=1e-6)
+
+
+def test_a_loss_that_cannot_be_shared_says_so(folder, tmp_path):
+    with pytest.raises(Sds3dError, match="shares: only the pixel model"):
+        fit(
+            options_in(tmp_path, shares=2), tmp_path, torch.nn.Linear(2, 2), lambda n, s: n.weight.sum(), lambda: False,
+            lambda p: None, lambda u, s: None,
+        )  # fmt: skip
 
 
 def test_a_text_tower_can_be_stopped(folder, tmp_path):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +36,10 @@ class Noised:
     index: Tensor
     v: Tensor
     weight: Tensor
+
+    def rows(self, rows: slice) -> Noised:
+        """Some of the samples."""
+        return Noised(self.z_t[rows], self.index[rows], self.v[rows], self.weight[rows])
 
     def loss(self, v: Tensor) -> Tensor:
         """The weighted mean squared error of a prediction of v."""
@@ -78,6 +86,10 @@ class PixelLoss:
 
     def __call__(self, unet, step: int) -> Tensor:
         """See loop.Loss."""
+        return self.shares(step, 1)[0](unet)
+
+    def shares(self, step: int, count: int) -> list[Callable[[Any], Tensor]]:
+        """See loop.Shared."""
         o, drawn = self.options, self.noising.drawn(step)
         batch = self.batches.draw(step, o.batch)
         noised = self.noising.noised(batch.rgb * 2 - 1, drawn, step)
@@ -87,11 +99,17 @@ class PixelLoss:
             (drawn[:, 1] >= o.drop_camera).float(), (drawn[:, 2] >= o.drop_background).float(),
         )  # fmt: skip
         labels = torch.cat([view, pooled], dim=-1)
-        with arithmetic(o.precision):
-            v = unet_output(
-                unet, self.features, o.network.unshuffle, noised.z_t, noised.index, states, labels
-            )
-        return noised.loss(v)
+
+        def share(rows: slice, unet) -> Tensor:
+            part = noised.rows(rows)
+            with arithmetic(o.precision):
+                v = unet_output(
+                    unet, self.features, o.network.unshuffle, part.z_t, part.index, states[rows], labels[rows]
+                )
+            return part.loss(v) * (len(part.v) / o.batch)
+
+        ends = [o.batch * k // count for k in range(count + 1)]
+        return [partial(share, slice(*pair)) for pair in pairwise(ends)]
 
 
 @torch.no_grad()

@@ -9,15 +9,17 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from ..core.errors import Sds3dError
 from ..optimize.checkpoint import CheckpointStore
 from ..optimize.state import RunState
 from .muon import Muon
@@ -30,6 +32,15 @@ CLIP = 1.0
 
 Loss = Callable[[Any, int], Tensor]
 """(network, step) -> the scalar that the step lessens; its numbers are a pure function of the step."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A loss that is a sum over parts of a step's samples."""
+
+    def shares(self, step: int, count: int) -> list[Callable[[Any], Tensor]]:
+        """`count` functions of the network whose values add up to the loss of the step."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -152,12 +163,16 @@ class _Run:
         self.network = copy.deepcopy(network).train().requires_grad_(True)
         self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
         self.optimizers = optimizers(options, self.network)
+        if options.shares > 1 and not isinstance(loss, Shared):
+            raise Sds3dError("shares: only the pixel model's steps can be taken in parts; leave it at 1")
+        self.threads = None
+        if options.shares > 1:
+            self.threads = ThreadPoolExecutor(options.shares, initializer=torch.set_num_threads, initargs=(1,))
 
     def advance(self, rate: float) -> float:
         """One step; returns its loss."""
-        loss = self.loss(self.network, self.step)
         self.network.zero_grad()
-        loss.backward()
+        loss = self._gradients()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP, error_if_nonfinite=True)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -167,7 +182,29 @@ class _Run:
         keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.network.parameters()), 1 - keep)
-        return float(loss.detach())
+        return loss
+
+    def _gradients(self) -> float:
+        """Set every parameter's gradient; returns the loss."""
+        if self.threads is None:
+            loss = self.loss(self.network, self.step)
+            loss.backward()
+            return float(loss.detach())
+        assert isinstance(self.loss, Shared)
+        weights = list(self.network.parameters())
+
+        def one(share: Callable[[Any], Tensor]) -> tuple[float, Sequence[Tensor]]:
+            value = share(self.network)
+            return float(value.detach()), torch.autograd.grad(value, weights)
+
+        # each part has gradients of its own, added in their order: the bits do not tell which thread was first
+        values, parts = zip(*self.threads.map(one, self.loss.shares(self.step, self.options.shares)), strict=True)
+        total = list(parts[0])
+        for part in parts[1:]:
+            torch._foreach_add_(total, part)
+        for weight, gradient in zip(weights, total, strict=True):
+            weight.grad = gradient
+        return sum(values)
 
     def state(self) -> RunState:
         """Everything that the next step depends on."""

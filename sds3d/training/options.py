@@ -100,6 +100,9 @@ class FitOptions(Options):
     """Share of them, at the end, over which the learning rate falls to zero."""
     batch: int = Field(32, ge=1)
     """Pictures a step."""
+    shares: int = Field(1, ge=1)
+    """Parts that a step's pictures are taken in, each on a thread of its own; for pixel models. Two parts on two threads
+    are quicker than one whose every layer is split."""
     learning_rate: float = Field(1e-3, gt=0)
     """The optimizer's rate after the warm-up of 200 steps."""
     optimizer: Literal["adamw", "muon"] = "adamw"
