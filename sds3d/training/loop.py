@@ -10,7 +10,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -61,7 +61,9 @@ def learning_rate(options: FitOptions, step: int, steps: int) -> float:
     return options.learning_rate * min(1.0, (step + 1) / WARM_UP) * max(0.02, down)
 
 
-def optimizers(options: FitOptions, network: torch.nn.Module) -> list[torch.optim.Optimizer]:
+def optimizers(
+    options: FitOptions, network: torch.nn.Module, threads: Executor | None = None
+) -> list[torch.optim.Optimizer]:
     """What steps a network: AdamW, or Muon for its inner matrices and kernels and AdamW for the rest.
 
     Layers that read the inputs or write the output are not inner: their rows or columns mean something of their own.
@@ -77,7 +79,8 @@ def optimizers(options: FitOptions, network: torch.nn.Module) -> list[torch.opti
     )
     if not inner:
         return [adam]
-    return [adam, Muon([p for n, p in named.items() if n in inner], options.learning_rate, WEIGHT_DECAY)]
+    muon = Muon([named[n] for n in named if n in inner], options.learning_rate, WEIGHT_DECAY, threads)
+    return [adam, muon]
 
 
 def _outer(name: str) -> bool:
@@ -162,12 +165,12 @@ class _Run:
         self.options, self.loss, self.step = options, loss, 0
         self.network = copy.deepcopy(network).train().requires_grad_(True)
         self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
-        self.optimizers = optimizers(options, self.network)
         if options.shares > 1 and not isinstance(loss, Shared):
             raise Sds3dError("shares: only the pixel model's steps can be taken in parts; leave it at 1")
         self.threads = None
         if options.shares > 1:
             self.threads = ThreadPoolExecutor(options.shares, initializer=torch.set_num_threads, initargs=(1,))
+        self.optimizers = optimizers(options, self.network, self.threads)
 
     def advance(self, rate: float) -> float:
         """One step; returns its loss."""

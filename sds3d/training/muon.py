@@ -7,7 +7,9 @@ float32 (it multiplies in bfloat16, which many CPUs do not have).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -62,29 +64,38 @@ class Muon(torch.optim.Optimizer):
     Args:
         parameters: of two dimensions or more.
         lr: as large as one would give AdamW. weight_decay: share of the weights taken off a step, times lr.
+        threads: where to take parameters of different shapes side by side.
 
     Raises:
         ValueError: a parameter is a vector.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0):
+    def __init__(
+        self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0, threads: Executor | None = None
+    ):
         parameters = list(parameters)
         if any(p.ndim < 2 for p in parameters):
             raise ValueError("Muon steps matrices and kernels; give vectors to AdamW")
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
+        self._map = map if threads is None else threads.map
 
-    @torch.no_grad()
     def step(self, closure=None) -> None:
         """One step; parameters without a gradient stay as they are."""
         if closure is not None:
             raise ValueError("Muon takes no closure")
         for group in self.param_groups:
-            for same in _by_shape(p for p in group["params"] if p.grad is not None):
-                steps = orthogonalized(torch.stack([_wide(self._direction(p)) for p in same]))
-                scale = group["lr"] * RMS * steps.shape[2] ** 0.5
-                for p, step in zip(same, steps, strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    p.add_(_as(step, p), alpha=-scale)
+            shapes = _by_shape(p for p in group["params"] if p.grad is not None)
+            for _ in self._map(lambda same: self._advance(same, group), shapes):  # noqa: B023 (used within the round)
+                pass
+
+    @torch.no_grad()
+    def _advance(self, same: Sequence[Tensor], group: dict[str, Any]) -> None:
+        """Step parameters of one shape."""
+        steps = orthogonalized(torch.stack([_wide(self._direction(p)) for p in same]))
+        scale = group["lr"] * RMS * steps.shape[2] ** 0.5
+        for p, step in zip(same, steps, strict=True):
+            p.mul_(1 - group["lr"] * group["weight_decay"])
+            p.add_(_as(step, p), alpha=-scale)
 
     def _direction(self, p: Tensor) -> Tensor:
         """Nesterov's look ahead along the running mean of the gradients."""
@@ -97,11 +108,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def _by_shape(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
-    """Parameters whose wide matrices have one shape, together: they go through one product."""
+    """Parameters whose wide matrices have one shape, together: they go through one product. The longest work first."""
     groups: dict[tuple[int, ...], list[Tensor]] = {}
     for p in parameters:
         groups.setdefault(tuple(sorted(p.flatten(1).shape)), []).append(p)
-    return list(groups.values())
+    return sorted(groups.values(), key=lambda same: -len(same) * min(same[0].flatten(1).shape) ** 3)
 
 
 def _wide(values: Tensor) -> Float[Tensor, "r c"]:
