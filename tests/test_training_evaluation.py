@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
+
+from sds3d.core.streams import Streams
+from sds3d.evaluate.retrieval import Verdict
 from sds3d.objects.captions import PREFIXES, read_caption
 from sds3d.objects.catalogue import find
 from sds3d.objects.held_out import pair_is_held_out, relation_is_held_out
-from sds3d.training.evaluation import held_out_pairs, held_out_relations
+from sds3d.priors.scorer import load_scorer
+from sds3d.training.evaluation import Jury, held_out_pairs, held_out_relations
+from sds3d.training.network import make_unet, save_model
+from sds3d.training.options import NetworkOptions, PictureOptions, ReadingOptions, TextOptions, TrainOptions
+from sds3d.training.plan import learned_kinds, plan
+from sds3d.training.reading import reader_of
+from sds3d.training.render import render_set
+from sds3d.training.report import evaluate_run, summary
 
 KINDS = [
     find(name) for name in ("cube", "duck", "car", "dragon", "mushroom", "table", "cow", "mug", "sphere")
@@ -35,3 +46,53 @@ def test_held_out_relations_hold_a_new_kind():
         subject, _ = read(caption)
         assert {k.name for k in subject.kinds} & {"dragon", "mug"}, caption
         assert relation_is_held_out(subject.kinds[0], subject.relation, subject.kinds[1])
+
+
+def verdict(rank: int) -> Verdict:
+    return Verdict(rank, 10, "a red cube", 0.5, 1.0)
+
+
+def test_two_judges_are_told_apart():
+    judge = [[verdict(1), verdict(1), verdict(2), verdict(9)], [verdict(1), verdict(1), verdict(1), verdict(1)]]
+    scorer = [[verdict(1), None, verdict(1), verdict(6)], [verdict(1), None, verdict(3), verdict(1)]]
+    found = summary([{"judge": a, "scorer": b} for a, b in zip(judge, scorer, strict=True)])
+    assert found["R@1"] == "0.750 ± 0.354" and found["R@5"] == "0.875 ± 0.177"
+    other = found["by the bundled scorer"]
+    assert other["captions"] == 3 and other["R@1"] == "0.667 ± 0.000"
+    assert other["agree"] == "0.667", "of six pictures one is settled by the judge alone, one by the scorer alone"
+
+
+def test_a_judge_that_cannot_read_a_caption_says_nothing():
+    asked = ["a red cube", "a red dragon"]
+    jury = Jury({"scorer": load_scorer()}, asked, KINDS)
+    picture = Streams(0).uniform((1, 3, 32, 32), "picture")[0].float()
+    assert jury.rank(picture, asked[0])["scorer"] is not None
+    assert jury.rank(picture, asked[1]) == {"scorer": None}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> TrainOptions:
+    """A finished run of a network that knows nothing."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    pictures = PictureOptions(kinds=("cube", "mug", "dragon"), per_kind=2, per_relation=2, of_three=0, size=16)
+    network = NetworkOptions(size=16, unshuffle=2, channels=(8, 16), attention=(False, True))
+    judge = TextOptions(steps=2, batch=4, size=16, channels=(8, 8), strides=(2, 2), every_pair=True)
+    options = TrainOptions(
+        folder=folder, pictures=pictures, network=network, judge=judge, reading=ReadingOptions(steps=2, batch=4)
+    )
+    render_set(pictures, folder / "pictures")
+    kinds = learned_kinds(pictures)
+    tower = reader_of(
+        folder / "tower", kinds, lambda: plan(pictures), ReadingOptions(steps=2, batch=4), 0.3, lambda: False, print
+    )
+    save_model(make_unet(network, 0), tower, network, folder / "model")
+    return options
+
+
+def test_a_run_is_judged_on_what_it_did_not_see(run):
+    found = evaluate_run(run, 2, 2, lambda line: None)
+    assert found["seen"]["captions"] == 2 and " ± " in found["seen"]["R@1"]
+    errors = [value for key, value in found.items() if key.startswith("error at t")]
+    assert len(errors) == 4
+    assert all(set(e) == {"right", "null", "wrong caption", "one word off", "camera turned"} for e in errors)
+    assert all(e["right"] != e["wrong caption"] for e in errors)

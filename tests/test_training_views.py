@@ -122,7 +122,7 @@ def config_file(tmp_path, **values):
     [
         ({}, ["--model", "prior32"], "--model goes with --views"),
         ({"medium": "audio"}, ["--views"], "sounds have no sides"),
-        ({}, ["--views", "--model", "prior99"], "neither a model folder nor prior32"),
+        ({}, ["--views", "--model", "prior99"], "--model: 'prior99' is neither a model folder nor prior32"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(tmp_path, capsys, values, words, said):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +18,10 @@ from ..objects.colours import NAMED
 from ..objects.held_out import pair_is_held_out, relation_is_held_out
 from ..objects.kind import Kind
 from ..objects.scenes import RELATIONS, related
-from ..priors.base import Prompts
+from ..priors.base import Cond, Prompts, concatenate
 from ..priors.kinds.embedded import EmbeddedPrior
 from ..priors.scorer import Scorer
+from ..priors.words import split_words
 from .batches import Batches
 from .contrast import one_word_away
 from .sampling import ddim
@@ -103,24 +104,46 @@ def candidates(asked: Sequence[str], kinds: Sequence[Kind], count: int = 1000) -
     return list(known)[: max(count, len(dict.fromkeys(asked)))]
 
 
+class Jury:
+    """Judges side by side, each over the candidates that it can read.
+
+    Args:
+        judges: by name. asked: the captions that are sampled. kinds: what other candidates speak of.
+    """
+
+    def __init__(self, judges: Mapping[str, Scorer], asked: Sequence[str], kinds: Sequence[Kind]):
+        known = candidates(asked, kinds)
+        self.judges = {name: Judge(scorer, readable(scorer, known)) for name, scorer in judges.items()}
+
+    def rank(self, rgb: Float[Tensor, "b 3 h w"], caption: str) -> dict[str, Verdict | None]:
+        """Each judge's verdict on views of one object; None from one that cannot read the caption."""
+        return {
+            name: judge.rank(rgb, caption) if caption in judge.captions else None
+            for name, judge in self.judges.items()
+        }
+
+
+def readable(scorer: Scorer, captions: Sequence[str]) -> list[str]:
+    """The captions of which a scorer knows every word and that are not too long for it."""
+    vocabulary, longest = set(scorer.tokenizer.get_vocab()), scorer.tokenizer.model_max_length - 2
+    words = {caption: split_words(caption) for caption in captions}
+    return [c for c, said in words.items() if len(said) <= longest and vocabulary.issuperset(said)]
+
+
 def retrieve(
-    prior: EmbeddedPrior,
-    judge: Scorer,
-    asked: Sequence[str],
-    kinds: Sequence[Kind],
-    seed: int = 0,
-    steps: int = 20,
-) -> list[Verdict]:
-    """Sample each caption once, from some side on white, and rank it among 1,000."""
-    jury = Judge(judge, candidates(asked, kinds))
+    prior: EmbeddedPrior, jury: Jury, asked: Sequence[str], seed: int = 0, steps: int = 20
+) -> dict[str, list[Verdict | None]]:
+    """Sample each caption once, from some side on white, and let each judge rank it."""
     drawn = Streams(seed).uniform((len(asked), 2), "eval camera")[0]
-    verdicts = []
+    verdicts: dict[str, list[Verdict | None]] = {name: [] for name in jury.judges}
     for start in range(0, len(asked), 16):
         part = list(asked[start : start + 16])
         angle = drawn[start : start + 16]
         cameras = orbit((360 * angle[:, 0]).tolist(), (-5 + 60 * angle[:, 1]).tolist())
         pictures = ddim(prior, part, cameras, torch.ones(len(part), 3), steps, seed=seed * 100_000 + start)
-        verdicts += [jury.rank(pictures[i : i + 1], caption) for i, caption in enumerate(part)]
+        for i, caption in enumerate(part):
+            for name, verdict in jury.rank(pictures[i : i + 1], caption).items():
+                verdicts[name].append(verdict)
     return verdicts
 
 
@@ -132,6 +155,7 @@ class Errors:
     right: float
     null: float
     wrong_caption: float
+    one_word_off: float
     camera_turned: float
 
 
@@ -141,14 +165,14 @@ def prediction_errors(
 ) -> list[Errors]:
     """What the right caption and the right camera are worth, by noise level.
 
-    "turned" tells the network the opposite side; "wrong" a caption one word away.
+    "turned" tells the network the opposite side; "wrong" another picture's caption.
     """
     streams = Streams(5)
     batch = batches.draw(1_000_000_007, pictures)
     numbers = streams.uniform((pictures, 2), "wrong", step=0)[0].tolist()
-    wrong = [one_word_away(c, kinds, n) for c, n in zip(batch.captions, numbers, strict=True)]
+    near = [one_word_away(c, kinds, n) for c, n in zip(batch.captions, numbers, strict=True)]
     size = prior.info.size
-    sums = torch.zeros(len(BINS), 4)
+    sums = torch.zeros(len(BINS), 5)
     for i in range(pictures):
         background = batch.background[i : i + 1]
         azimuth, elevation = float(batch.azimuth_deg[i]), float(batch.elevation_deg[i])
@@ -158,24 +182,32 @@ def prediction_errors(
         conditions = [
             prior.condition(told, look, {})["y"],
             prior.condition(told, look, {})["null"],
-            prior.condition(prior.prepare(Prompts(wrong[i])), look, {})["y"],
+            prior.condition(prior.prepare(Prompts(_another(batch.captions, i))), look, {})["y"],
+            prior.condition(prior.prepare(Prompts(near[i])), look, {})["y"],
             prior.condition(told, turned, {})["y"],
         ]
         x0 = prior.encode(batch.rgb[i : i + 1])
-        sums += torch.stack([_errors(prior, x0, c, streams, i) for c in conditions], dim=1)
+        sums += _errors(prior, x0, conditions, streams, i)
     mean = (sums / pictures).tolist()
     return [Errors(t, *row) for t, row in zip(BINS, mean, strict=True)]
 
 
+def _another(captions: Sequence[str], number: int) -> str:
+    """The next picture's caption that says something else."""
+    order = [*captions[number + 1 :], *captions[:number]]
+    return next((c for c in order if c != captions[number]), captions[number])
+
+
 def _errors(
-    prior: EmbeddedPrior, x0: Tensor, condition, streams: Streams, number: int
-) -> Float[Tensor, " n"]:
-    """Error at the middle of each range of t, the same noise whatever the condition."""
-    out = []
+    prior: EmbeddedPrior, x0: Tensor, conditions: Sequence[Cond], streams: Streams, number: int
+) -> Float[Tensor, "n c"]:
+    """Error at the middle of each range of t under each condition; the noise does not depend on the condition."""
+    told, out = concatenate(conditions), []
     for index, (low, high) in enumerate(BINS):
         t = torch.tensor([(low + high) / 2], dtype=torch.float64)
         eps = streams.normal(tuple(x0.shape[1:]), "eval noise", index, ids=(number,))
         a, s = (float(v) for v in prior.schedule.levels(t))
-        predicted = prior.predict(a * x0 + s * eps, t, condition).x0
-        out.append((predicted - x0).square().mean())
+        z_t = (a * x0 + s * eps).expand(len(conditions), -1, -1, -1)
+        predicted = prior.predict(z_t, t.expand(len(conditions)), told).x0
+        out.append((predicted - x0).square().flatten(1).mean(1))
     return torch.stack(out)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
 from ..core.streams import Streams
 from ..evaluate.retrieval import Verdict, r_precision
 from ..priors.kinds.embedded import Options, load_folder
+from ..priors.scorer import load_scorer
 from ..priors.words import read_vocabulary
 from .batches import Batches
 from .evaluation import (
+    Jury,
     held_out_pairs,
     held_out_relations,
     prediction_errors,
@@ -20,7 +22,7 @@ from .evaluation import (
 )
 from .options import TrainOptions
 from .plan import learned_kinds
-from .render import open_set
+from .render import open_set, render_set
 from .run import prepare_scorer
 from .start import start_folder
 
@@ -28,7 +30,7 @@ from .start import start_folder
 def evaluate_run(
     options: TrainOptions, captions: int, seeds: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Retrieval by the judge (trained first where it is missing) and prediction errors.
+    """Retrieval by the judge (trained first where it is missing) and the bundled scorer; errors on unseen builds.
 
     Args:
         captions: how many seen captions, and at most how many of each held-out sort. A model that went on from
@@ -37,7 +39,10 @@ def evaluate_run(
         seeds: samples of each caption; the spread over them is reported.
     """
     kinds = learned_kinds(options.pictures)
-    judge = prepare_scorer(options, options.judge, options.parts_folder / "judge", say)
+    judges = {
+        "judge": prepare_scorer(options, options.judge, options.parts_folder / "judge", say),
+        "scorer": load_scorer(),
+    }
     prior = load_folder(options.folder / "model", Options())
     known = set[str]()
     if options.start:
@@ -51,20 +56,52 @@ def evaluate_run(
     out: dict[str, Any] = {}
     for name, asked in groups.items():
         rounds = []
-        for seed in range(seeds):
-            rounds.append(retrieve(prior, judge, asked, kinds, seed))
-            say(f"{name}, seed {seed}: R@1 {r_precision(rounds[-1], 1):.3f} of {len(asked)}")
-        out[name] = {"captions": len(asked), "R@1": _spread(rounds, 1), "R@5": _spread(rounds, 5)}
-    layers, pictures = open_set(options.pictures, options.parts_folder / "pictures")
+        jury = Jury(judges, asked, kinds) if asked else None
+        for seed in range(seeds if jury else 0):
+            rounds.append(retrieve(prior, jury, asked, seed))
+            first = r_precision(_given(rounds[-1]["judge"]), 1)
+            say(f"{name}, seed {seed}: R@1 {first:.3f} of {len(asked)}")
+        out[name] = {"captions": len(asked)} | (summary(rounds) if rounds else {})
+    unseen = options.pictures.model_copy(
+        update={"seed": options.pictures.seed + 1, "per_kind": 2, "per_relation": 16, "of_three": 8}
+    )
+    place = options.parts_folder / "unseen"
+    render_set(unseen, place, 1, lambda done, count: None)
+    layers, pictures = open_set(unseen, place)
     batches = Batches(layers, pictures, Streams(options.seed + 1), options.network.size, view_words=0.0)
     for errors in prediction_errors(prior, batches, kinds):
         out[f"error at t {errors.t[0]} to {errors.t[1]}"] = {
             "right": errors.right,
             "null": errors.null,
             "wrong caption": errors.wrong_caption,
+            "one word off": errors.one_word_off,
             "camera turned": errors.camera_turned,
         }
     return out
+
+
+def summary(rounds: Sequence[Mapping[str, Sequence[Verdict | None]]]) -> dict[str, Any]:
+    """Means and spreads over seeds of R@1 and R@5: of the judge over all captions, of the other over those it reads.
+
+    "agree" is the share of the pictures, of those that both can read, on whose caption they both do or both do not
+    settle.
+    """
+    judge, scorer = ([_given(r[name]) for r in rounds] for name in ("judge", "scorer"))
+    out: dict[str, Any] = {"R@1": _spread(judge, 1), "R@5": _spread(judge, 5)}
+    if scorer[0]:
+        both = [(a, b) for r in rounds for a, b in zip(r["judge"], r["scorer"], strict=True) if a and b]
+        out["by the bundled scorer"] = {
+            "captions": len(scorer[0]),
+            "R@1": _spread(scorer, 1),
+            "R@5": _spread(scorer, 5),
+            "agree": f"{mean((a.rank == 1) == (b.rank == 1) for a, b in both):.3f}",
+        }
+    return out
+
+
+def _given(verdicts: Sequence[Verdict | None]) -> list[Verdict]:
+    """Those that are there."""
+    return [v for v in verdicts if v is not None]
 
 
 def _spread(rounds: Sequence[Sequence[Verdict]], k: int) -> str:

@@ -33,15 +33,20 @@ class Start:
     network: NetworkOptions
 
 
-def start_folder(word: str, bundled: Sequence[str] = ("prior32", "prior64")) -> Path:
+def start_folder(
+    word: str, bundled: Sequence[str] = ("prior32", "prior64"), asked: str = "start"
+) -> Path:
     """The folder of a finished model: one on this disk, or one of those in the box, which `bundled` names.
+
+    Args:
+        asked: the key or flag that named it, for the error.
 
     Raises:
         Sds3dError: it is neither.
     """
     folder = Path(word) if Path(word).is_dir() or word not in bundled else assets_folder() / word
     if not folder.is_dir():
-        raise Sds3dError(f"start: {word!r} is neither a model folder nor {' nor '.join(bundled)}")
+        raise Sds3dError(f"{asked}: {word!r} is neither a model folder nor {' nor '.join(bundled)}")
     return folder
 
 

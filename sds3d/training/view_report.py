@@ -79,7 +79,7 @@ def evaluate_views(
             Kinds whose names it cannot read are not asked for.
         seeds: objects of each kind, each in another colour.
     """
-    folder = start_folder(model) if model else options.folder / "model"
+    folder = start_folder(model, asked="--model") if model else options.folder / "model"
     words, _ = read_vocabulary(folder / "tokenizer")
     kinds = [k for k in learned_kinds(options.pictures) if k.fronted and set(k.name.split()) <= set(words)]
     captions = {
