@@ -67,7 +67,9 @@ def run(folder: Path, where: Path, stop_after: int | None = None, **more):
     return CheckpointStore(where / "checkpoints").latest().hash(), averaged, tower
 
 
-@pytest.mark.parametrize("more", [{}, {"optimizer": "muon"}, {"shares": 2}, {"optimizer": "muon", "shares": 3}])
+@pytest.mark.parametrize(
+    "more", [{}, {"optimizer": "muon"}, {"shares": 2}, {"optimizer": "muon", "shares": 3}]
+)
 def test_a_stopped_run_ends_in_the_same_bits(folder, tmp_path, more):
     whole, *_ = run(folder, tmp_path / "whole", **more)
     part, *_ = run(folder, tmp_path / "part", stop_after=5, **more)

@@ -53,13 +53,20 @@ def verdict(rank: int) -> Verdict:
 
 
 def test_two_judges_are_told_apart():
-    judge = [[verdict(1), verdict(1), verdict(2), verdict(9)], [verdict(1), verdict(1), verdict(1), verdict(1)]]
+    judge = [
+        [verdict(1), verdict(1), verdict(2), verdict(9)],
+        [verdict(1), verdict(1), verdict(1), verdict(1)],
+    ]
     scorer = [[verdict(1), None, verdict(1), verdict(6)], [verdict(1), None, verdict(3), verdict(1)]]
     found = summary([{"judge": a, "scorer": b} for a, b in zip(judge, scorer, strict=True)])
-    assert found["R@1"] == "0.750 ± 0.354" and found["R@5"] == "0.875 ± 0.177"
+    assert found["R@1"] == "0.750 ± 0.354"
+    assert found["R@5"] == "0.875 ± 0.177"
     other = found["by the bundled scorer"]
-    assert other["captions"] == 3 and other["R@1"] == "0.667 ± 0.000"
-    assert other["agree"] == "0.667", "of six pictures one is settled by the judge alone, one by the scorer alone"
+    assert other["captions"] == 3
+    assert other["R@1"] == "0.667 ± 0.000"
+    assert other["agree"] == "0.667", (
+        "of six pictures one is settled by the judge alone, one by the scorer alone"
+    )
 
 
 def test_a_judge_that_cannot_read_a_caption_says_nothing():
@@ -74,16 +81,28 @@ def test_a_judge_that_cannot_read_a_caption_says_nothing():
 def run(tmp_path_factory) -> TrainOptions:
     """A finished run of a network that knows nothing."""
     folder = tmp_path_factory.mktemp("evaluation")
-    pictures = PictureOptions(kinds=("cube", "mug", "dragon"), per_kind=2, per_relation=2, of_three=0, size=16)
+    pictures = PictureOptions(
+        kinds=("cube", "mug", "dragon"), per_kind=2, per_relation=2, of_three=0, size=16
+    )
     network = NetworkOptions(size=16, unshuffle=2, channels=(8, 16), attention=(False, True))
     judge = TextOptions(steps=2, batch=4, size=16, channels=(8, 8), strides=(2, 2), every_pair=True)
     options = TrainOptions(
-        folder=folder, pictures=pictures, network=network, judge=judge, reading=ReadingOptions(steps=2, batch=4)
+        folder=folder,
+        pictures=pictures,
+        network=network,
+        judge=judge,
+        reading=ReadingOptions(steps=2, batch=4),
     )
     render_set(pictures, folder / "pictures")
     kinds = learned_kinds(pictures)
     tower = reader_of(
-        folder / "tower", kinds, lambda: plan(pictures), ReadingOptions(steps=2, batch=4), 0.3, lambda: False, print
+        folder / "tower",
+        kinds,
+        lambda: plan(pictures),
+        ReadingOptions(steps=2, batch=4),
+        0.3,
+        lambda: False,
+        print,
     )
     save_model(make_unet(network, 0), tower, network, folder / "model")
     return options
@@ -91,7 +110,8 @@ def run(tmp_path_factory) -> TrainOptions:
 
 def test_a_run_is_judged_on_what_it_did_not_see(run):
     found = evaluate_run(run, 2, 2, lambda line: None)
-    assert found["seen"]["captions"] == 2 and " ± " in found["seen"]["R@1"]
+    assert found["seen"]["captions"] == 2
+    assert " ± " in found["seen"]["R@1"]
     errors = [value for key, value in found.items() if key.startswith("error at t")]
     assert len(errors) == 4
     assert all(set(e) == {"right", "null", "wrong caption", "one word off", "camera turned"} for e in errors)

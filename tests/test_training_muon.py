@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sds3d.training.loop import optimizers
+from sds3d.priors.scorer import load_scorer
 from sds3d.training.muon import MOMENTUM, RMS, Muon, orthogonalized
 from sds3d.training.network import make_unet
-from sds3d.training.options import NetworkOptions, TrainOptions
+from sds3d.training.optimizers import ends_of_scorer, ends_of_unet, optimizers
+from sds3d.training.options import NetworkOptions
 
 NETWORK = NetworkOptions(size=16, unshuffle=2, channels=(8, 16), attention=(False, True))
 
@@ -25,7 +26,8 @@ def test_singular_values_become_one_and_vectors_stay(rows, more, seed, size):
     matrix = u @ (values[:, None] * v.T) * size
     found = u.T @ orthogonalized(matrix[None])[0] @ v
     assert float((found - torch.diag(found.diagonal())).abs().max()) < 1e-5
-    assert 0.65 < float(found.diagonal().min()) and float(found.diagonal().max()) < 1.3
+    assert float(found.diagonal().min()) > 0.65
+    assert float(found.diagonal().max()) < 1.3
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 3, 3), (5, 40), (40, 5)])
@@ -65,7 +67,8 @@ def test_momentum_is_a_running_mean_that_looks_ahead():
         optimizer.step()
         mean = MOMENTUM * mean + (1 - MOMENTUM) * grad
     torch.testing.assert_close(optimizer.state[p]["mean"], mean)
-    assert p.detach()[0, 0] < 0 and p.detach()[1, 1] < 0
+    assert p.detach()[0, 0] < 0
+    assert p.detach()[1, 1] < 0
 
 
 def test_weight_decay_shrinks_what_has_no_gradient_to_speak_of():
@@ -82,13 +85,33 @@ def test_vectors_are_refused():
 
 def test_layers_at_the_ends_are_adamws():
     unet = make_unet(NETWORK, 0)
-    adam, muon = optimizers(TrainOptions(optimizer="muon"), unet)
+    adam, muon = optimizers("muon", unet.named_parameters(), ends_of_unet, 1e-3, 0.01)
     stepped = {id(p) for p in muon.param_groups[0]["params"]}
     rest = {id(p) for p in adam.param_groups[0]["params"]}
     names = {name: id(p) for name, p in unet.named_parameters()}
-    assert stepped | rest == set(names.values()) and not stepped & rest
-    for name in ("conv_in.weight", "conv_out.weight", "class_embedding.linear_1.weight", "mid_block.resnets.0.norm1.weight"):
+    assert stepped | rest == set(names.values())
+    assert not stepped & rest
+    for name in (
+        "conv_in.weight",
+        "conv_out.weight",
+        "class_embedding.linear_1.weight",
+        "mid_block.resnets.0.norm1.weight",
+    ):
         assert names[name] in rest, name
     for name in ("mid_block.resnets.0.conv1.weight", "class_embedding.linear_2.weight"):
         assert names[name] in stepped, name
-    assert len(optimizers(TrainOptions(), unet)) == 1
+    assert len(optimizers("adamw", unet.named_parameters(), ends_of_unet, 1e-3, 0.01)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "outer"),
+    [
+        ("image.blocks.0.conv.weight", True), ("image.blocks.1.conv.weight", False), ("image.hidden.weight", False),
+        ("image.out.weight", True), ("text_projection.weight", True),
+        ("text_encoder.embeddings.token_embedding.weight", True),
+        ("text_encoder.encoder.layers.0.mlp.fc1.weight", False),
+    ],
+)  # fmt: skip
+def test_a_scorers_ends(name, outer):
+    assert ends_of_scorer(name) is outer
+    assert name in dict(load_scorer().named_parameters())

@@ -22,12 +22,15 @@ from ..objects.colours import NAMED
 from ..objects.kind import Kind
 from ..objects.patterns import PATTERNS
 from ..priors.scorer import ImageTower, Scorer, load_scorer
+from .optimizers import ends_of_scorer, optimizers
 from .options import TextOptions
 from .precision import arithmetic
 from .start import start_folder
 from .words import WIDTH, adopt, half_copy, make_text_encoder, make_tokenizer, set_weights
 
 MAX_SCALE = 60.0
+WEIGHT_DECAY = 0.05
+BETAS = (0.9, 0.999)
 
 Near = Callable[[str, Sequence[float]], str]
 """(caption, two numbers in (0, 1)) -> a wrong caption that is one word away."""
@@ -143,14 +146,20 @@ def train_scorer(
         StopRequested: `should_stop` said so; minutes of work are given up.
     """
     streams = Streams(options.seed)
-    optimizer = torch.optim.AdamW(scorer.parameters(), lr=options.learning_rate, weight_decay=0.05)
+    steppers = optimizers(
+        options.optimizer,
+        scorer.named_parameters(),
+        ends_of_scorer,
+        options.learning_rate,
+        WEIGHT_DECAY,
+        betas=BETAS,
+    )
     recent: list[float] = []
     for step in range(options.steps):
         if should_stop():
             raise StopRequested(f"stopped at step {step} of {options.steps} of a scorer; it will start again")
         warm, share = min(1.0, (step + 1) / 50), step / options.steps
-        for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * share))
+        rate = options.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * share))
         batch = batches.draw(step, options.batch)
         numbers = streams.uniform((options.batch, 2), "one word", step=step)[0].tolist()
         wrong = [near(c, n) for c, n in zip(batch.captions, numbers, strict=True)]
@@ -160,9 +169,12 @@ def train_scorer(
             texts = scorer.text_vectors([*batch.captions, *wrong])
         scale = scorer.log_scale.exp().clamp(max=MAX_SCALE)
         loss = contrastive_loss(images, texts, batch.captions, scale)
-        optimizer.zero_grad()
+        scorer.zero_grad()
         loss.backward()
-        optimizer.step()
+        for optimizer in steppers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
         recent.append(float(loss.detach()))
         if report and (step + 1) % 100 == 0:
             report(step + 1, sum(recent) / len(recent))
@@ -178,11 +190,12 @@ def scorer_of(
     options: TextOptions,
     say: Callable[[str], None],
     should_stop: Callable[[], bool],
+    begin: Callable[[Scorer], None] = lambda scorer: None,
 ) -> Scorer:
     """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge.
 
     Args:
-        words: its vocabulary. batches: opens what it learns from. near: see Near.
+        words: its vocabulary. batches: opens what it learns from. near: see Near. begin: changes an untrained one.
 
     Raises:
         StopRequested: `should_stop` said so while it was trained.
@@ -191,6 +204,7 @@ def scorer_of(
         scorer = make_scorer(options, make_tokenizer(words))
         if options.start:
             begin_as(scorer, options.start)
+        begin(scorer)
 
         def report(step: int, loss: float) -> None:
             say(f"{folder.name} {step}/{options.steps} loss {loss:.3f}")

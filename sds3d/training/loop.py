@@ -10,7 +10,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -22,11 +22,10 @@ from torch import Tensor
 from ..core.errors import Sds3dError
 from ..optimize.checkpoint import CheckpointStore
 from ..optimize.state import RunState
-from .muon import Muon
+from .optimizers import ends_of_unet, optimizers
 from .options import FitOptions
 
 WARM_UP = 200
-BETAS = (0.9, 0.99)
 WEIGHT_DECAY = 0.01
 CLIP = 1.0
 
@@ -59,33 +58,6 @@ def learning_rate(options: FitOptions, step: int, steps: int) -> float:
     decay = max(1.0, options.decay_share * steps)
     down = min(1.0, (steps - step) / decay)
     return options.learning_rate * min(1.0, (step + 1) / WARM_UP) * max(0.02, down)
-
-
-def optimizers(
-    options: FitOptions, network: torch.nn.Module, threads: Executor | None = None
-) -> list[torch.optim.Optimizer]:
-    """What steps a network: AdamW, or Muon for its inner matrices and kernels and AdamW for the rest.
-
-    Layers that read the inputs or write the output are not inner: their rows or columns mean something of their own.
-    """
-    named = dict(network.named_parameters())
-    inner = {n for n, p in named.items() if options.optimizer == "muon" and p.ndim > 1 and not _outer(n)}
-    adam = torch.optim.AdamW(
-        [p for n, p in named.items() if n not in inner],
-        lr=options.learning_rate,
-        betas=BETAS,
-        weight_decay=WEIGHT_DECAY,
-        fused=True,
-    )
-    if not inner:
-        return [adam]
-    muon = Muon([named[n] for n in named if n in inner], options.learning_rate, WEIGHT_DECAY, threads)
-    return [adam, muon]
-
-
-def _outer(name: str) -> bool:
-    """Whether a weight of a diffusers UNet reads its inputs or writes its output."""
-    return name.startswith(("conv_in.", "conv_out.")) or "embedding.linear_1." in name
 
 
 def fit(
@@ -169,8 +141,14 @@ class _Run:
             raise Sds3dError("shares: only the pixel model's steps can be taken in parts; leave it at 1")
         self.threads = None
         if options.shares > 1:
-            self.threads = ThreadPoolExecutor(options.shares, initializer=torch.set_num_threads, initargs=(1,))
-        self.optimizers = optimizers(options, self.network, self.threads)
+            each = max(1, torch.get_num_threads() // options.shares)
+            self.threads = ThreadPoolExecutor(
+                options.shares, initializer=torch.set_num_threads, initargs=(each,)
+            )
+        self.optimizers = optimizers(
+            options.optimizer, self.network.named_parameters(), ends_of_unet, options.learning_rate, WEIGHT_DECAY,
+            self.threads,
+        )  # fmt: skip
 
     def advance(self, rate: float) -> float:
         """One step; returns its loss."""
@@ -201,7 +179,9 @@ class _Run:
             return float(value.detach()), torch.autograd.grad(value, weights)
 
         # each part has gradients of its own, added in their order: the bits do not tell which thread was first
-        values, parts = zip(*self.threads.map(one, self.loss.shares(self.step, self.options.shares)), strict=True)
+        values, parts = zip(
+            *self.threads.map(one, self.loss.shares(self.step, self.options.shares)), strict=True
+        )
         total = list(parts[0])
         for part in parts[1:]:
             torch._foreach_add_(total, part)
@@ -227,7 +207,9 @@ class _Run:
         for first, optimizer in self._numbered():
             own = optimizer.state_dict()
             count = len(own["param_groups"][0]["params"])
-            saved = {i: state.optimizer[str(first + i)] for i in range(count) if str(first + i) in state.optimizer}
+            saved = {
+                i: state.optimizer[str(first + i)] for i in range(count) if str(first + i) in state.optimizer
+            }
             own["state"] = {i: dict(moment) for i, moment in saved.items()}
             optimizer.load_state_dict(own)
 

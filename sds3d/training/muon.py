@@ -71,7 +71,11 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0, threads: Executor | None = None
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        weight_decay: float = 0.0,
+        threads: Executor | None = None,
     ):
         parameters = list(parameters)
         if any(p.ndim < 2 for p in parameters):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
 from ..config.options import Options
+from .optimizers import Which
 from .precision import Precision
 
 
@@ -34,29 +34,6 @@ class PictureOptions(Options):
     """Range of the camera's elevation; the azimuth is anywhere."""
 
 
-class TextOptions(Options):
-    """The contrastive run that gives the text tower, or a scorer."""
-
-    seed: int = 1
-    """Seed of weights, captions and augmentation."""
-    steps: int = Field(4000, ge=1)
-    """Optimisation steps."""
-    batch: int = Field(128, ge=2)
-    """Pictures a step."""
-    learning_rate: float = Field(1.5e-3, gt=0)
-    """Peak of AdamW's rate, cosine to zero."""
-    channels: tuple[int, ...] = (32, 64, 64, 128, 128, 192, 192)
-    """Channels of the picture tower's blocks."""
-    strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2, 1)
-    """Their strides."""
-    size: int = 32
-    """Side of the pictures that it sees."""
-    start: str = ""
-    """A finished scorer to go on from, of the same picture tower: "scorer", the bundled one, or a folder."""
-    every_pair: bool = False
-    """Show held-out pairs and relations too: for the judge, never for the prior's tower or a reward."""
-
-
 class ReadingOptions(Options):
     """A text tower that learns from sentences and what they mean, without pictures."""
 
@@ -68,6 +45,33 @@ class ReadingOptions(Options):
     """Sentences a step."""
     learning_rate: float = Field(2e-3, gt=0)
     """AdamW's rate, falling over the second half."""
+
+
+class TextOptions(Options):
+    """The contrastive run that gives the text tower, or a scorer."""
+
+    seed: int = 1
+    """Seed of weights, captions and augmentation."""
+    steps: int = Field(4000, ge=1)
+    """Optimisation steps."""
+    batch: int = Field(128, ge=2)
+    """Pictures a step."""
+    learning_rate: float = Field(1.5e-3, gt=0)
+    """Peak of the optimizer's rate, cosine to zero."""
+    optimizer: Which = "adamw"
+    """AdamW, or Muon for the inner matrices and kernels beside AdamW for the rest."""
+    channels: tuple[int, ...] = (32, 64, 64, 128, 128, 192, 192)
+    """Channels of the picture tower's blocks."""
+    strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2, 1)
+    """Their strides."""
+    size: int = 32
+    """Side of the pictures that it sees."""
+    start: str = ""
+    """A finished scorer to go on from, of the same picture tower: "scorer", the bundled one, or a folder."""
+    reading: ReadingOptions | None = None
+    """Begin the text side as a tower that learned from sentences, of a seed of its own."""
+    every_pair: bool = False
+    """Show held-out pairs and relations too: for the judge, never for the prior's tower or a reward."""
 
 
 class NetworkOptions(Options):
@@ -101,11 +105,11 @@ class FitOptions(Options):
     batch: int = Field(32, ge=1)
     """Pictures a step."""
     shares: int = Field(1, ge=1)
-    """Parts that a step's pictures are taken in, each on a thread of its own; for pixel models. Two parts on two threads
-    are quicker than one whose every layer is split."""
+    """Parts that a step's pictures are taken in, each on a thread of its own; for pixel models. Two parts on two
+    threads are quicker than one whose every layer is split."""
     learning_rate: float = Field(1e-3, gt=0)
     """The optimizer's rate after the warm-up of 200 steps."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    optimizer: Which = "adamw"
     """AdamW, or Muon for the inner matrices and kernels beside AdamW for the rest; its steps take longer and fewer are
     needed."""
     ema: float = Field(0.9995, ge=0, lt=1)

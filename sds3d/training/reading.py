@@ -57,13 +57,25 @@ class Meaning:
 
 
 class Sentences:
-    """Captions of the pictures' subjects and what they say; a pure function of the step."""
+    """Captions of the pictures' subjects and what they say; a pure function of the step.
 
-    def __init__(self, pictures: Sequence[Picture], meaning: Meaning, streams: Streams, view_words: float):
-        shown = [p.subject for p in pictures if not p.held_out]
+    Args:
+        view_words: share that says a side. every_pair: also pairs and relations that are held out, for judges.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        meaning: Meaning,
+        streams: Streams,
+        view_words: float,
+        every_pair: bool = False,
+    ):
+        shown = [p.subject for p in pictures if every_pair or not p.held_out]
         self.single = [s for s in shown if len(s.kinds) == 1]
         self.several = [s for s in shown if len(s.kinds) > 1] or self.single
-        self.meaning, self.streams, self.view_words = meaning, streams, view_words
+        self.meaning, self.streams = meaning, streams
+        self.view_words, self.every_pair = view_words, every_pair
 
     def draw(self, step: int, count: int) -> tuple[list[str], Int[Tensor, "b q"]]:
         """`count` sentences, and their answers."""
@@ -73,7 +85,7 @@ class Sentences:
             pool_share, which, said, side_number = drawn[NUMBERS_NEEDED:]
             pool = self.single if pool_share < SINGLE_SHARE else self.several
             subject = pool[int(which * len(pool))]
-            caption = draw_caption(subject, drawn[:NUMBERS_NEEDED])
+            caption = draw_caption(subject, drawn[:NUMBERS_NEEDED], self.every_pair)
             side = VIEW_WORDS[int(side_number * len(VIEW_WORDS))] if said < self.view_words else None
             texts.append(caption.text + (f", {side}" if side else ""))
             answers.append(self.meaning.of(subject, caption, side))
@@ -103,7 +115,9 @@ def train_reader(
     optimizer = torch.optim.AdamW(weights, lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
     for step in range(options.steps):
         if should_stop():
-            raise StopRequested(f"stopped at step {step} of {options.steps} of the text tower; it will start again")
+            raise StopRequested(
+                f"stopped at step {step} of {options.steps} of the text tower; it will start again"
+            )
         down = 2 * (1 - step / options.steps)
         optimizer.param_groups[0]["lr"] = options.learning_rate * min(1.0, (step + 1) / 100, max(0.02, down))
         texts, answers = sentences.draw(step, options.batch)

@@ -28,11 +28,11 @@ from .network import make_unet, save_model
 from .options import TextOptions, TrainOptions
 from .own import Mixed, OwnAsset, OwnBatches, find_assets, own_words
 from .plan import learned_kinds, plan
-from .reading import reader_of
+from .reading import Meaning, Sentences, reader_of, train_reader
 from .render import open_set, render_set
 from .sampling import ddim
 from .start import Start, grown, load_start
-from .words import MAX_TOKENS, TextTower
+from .words import MAX_TOKENS, TextTower, adopt
 
 PREVIEW_PROMPTS = (
     "a red cube", "a blue torus", "a yellow duck", "a green duck", "a purple cube", "a pink car", "a brown chair",
@@ -95,9 +95,7 @@ def train(
     return None if stopped else options.folder / "model"
 
 
-def _tower(
-    options: TrainOptions, stop: Callable[[], bool], say: Callable[[str], None]
-) -> Scorer | TextTower:
+def _tower(options: TrainOptions, stop: Callable[[], bool], say: Callable[[str], None]) -> Scorer | TextTower:
     """The text tower of a run from nothing."""
     folder = options.parts_folder / "tower"
     if options.reading is None:
@@ -182,7 +180,20 @@ def prepare_scorer(
     def near(caption: str, numbers: Sequence[float]) -> str:
         return one_word_away(caption, kinds, numbers)
 
-    return scorer_of(folder, vocabulary(kinds), batches, near, text, say, should_stop)
+    def begin(scorer: Scorer) -> None:
+        if text.reading is not None:
+            sentences = Sentences(
+                plan(options.pictures),
+                Meaning(kinds),
+                Streams(text.reading.seed),
+                options.view_words,
+                text.every_pair,
+            )
+            tower = train_reader(kinds, sentences, text.reading, should_stop, say)
+            adopt(scorer.text_encoder, scorer.tokenizer, tower)
+            scorer.text_projection.load_state_dict(tower.text_projection.state_dict())
+
+    return scorer_of(folder, vocabulary(kinds), batches, near, text, say, should_stop, begin)
 
 
 def preview_sheet(

@@ -33,9 +33,7 @@ class Start:
     network: NetworkOptions
 
 
-def start_folder(
-    word: str, bundled: Sequence[str] = ("prior32", "prior64"), asked: str = "start"
-) -> Path:
+def start_folder(word: str, bundled: Sequence[str] = ("prior32", "prior64"), asked: str = "start") -> Path:
     """The folder of a finished model: one on this disk, or one of those in the box, which `bundled` names.
 
     Args:
