@@ -14,7 +14,7 @@ from small_run import StopAt
 
 from sds3d import assetio
 from sds3d.cli import main as cli
-from sds3d.core.errors import ConfigError, StopRequested
+from sds3d.core.errors import AssetError, ConfigError, StopRequested
 from sds3d.jobs import configs, fits
 from sds3d.jobs.batch import create_folder
 from sds3d.jobs.execute import execute
@@ -38,6 +38,21 @@ def test_a_fits_config_is_read_without_its_capture(tmp_path: Path) -> None:
         }
     )
     assert configs.hash_of(moved) == configs.hash_of(again), "where it lies does not matter"
+
+
+def test_a_run_whose_capture_was_moved_says_how_to_go_on(tmp_path: Path) -> None:
+    write_capture(tmp_path / "it", count=9, size=(16, 16))
+    quick = {"optimize__steps": 4, "representation__init__count": 50}
+    folder = create_folder(fit_config(tmp_path / "it", tmp_path / "runs", **quick))
+    with pytest.raises(StopRequested):
+        execute(folder, StopAt(2))
+    (tmp_path / "it").rename(tmp_path / "moved")
+    with pytest.raises(AssetError, match="is not there"):
+        execute(folder)
+    text = folder.config_file.read_text()
+    folder.config_file.write_text(text.replace(str(tmp_path / "it"), str(tmp_path / "moved")))
+    execute(folder)
+    assert "3dgs" in folder.assets()
 
 
 def test_a_fits_config_names_no_prior_that_nobody_asks(tmp_path: Path, capsys) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
-from sds3d.assetio.capture import Capture, read_capture
+from sds3d.assetio.capture import Capture, read_again
 from sds3d.core.assets import Asset, PointCloud
 from sds3d.core.errors import AssetError, ConfigError
 from sds3d.core.frame import Frame
@@ -56,7 +54,7 @@ def opened(capture: SceneCapture | None) -> tuple[Capture, Frame]:
             key="representation",
             hint="Use `sds3d fit CAPTURE`, or name the capture under capture.source.",
         )
-    found = read_capture(Path(capture.file), capture.images)
+    found = read_again(capture.file, capture.images)
     if capture.sha256 is not None and found.fingerprint() != capture.sha256:
         raise AssetError(
             f"{capture.file}: is not the capture that this fit began with: its cameras or pictures were changed. Put "

@@ -129,6 +129,21 @@ def read_capture(path: str | Path, images: str | Path | None = None) -> Capture:
     return capture
 
 
+def read_again(path: str | Path, images: str | Path | None) -> Capture:
+    """The capture that a run was made from, by the place that the run's config notes.
+
+    Raises:
+        AssetError: it is not there any more (the text says how the run goes on), or see `read_capture`.
+    """
+    if not Path(path).exists():
+        keys = "capture.file" if images is None else "capture.file and capture.images"
+        raise AssetError(
+            f"{path}: the capture that this run was made from is not there. Put it back, or write into the run's "
+            f"config.yaml, as {keys}, where it lies now; the run goes on."
+        )
+    return read_capture(path, images)
+
+
 def present(file: Path, owner: Path) -> Path:
     """The file, which has to be there.
 

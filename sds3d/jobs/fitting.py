@@ -14,7 +14,7 @@ from sds3d.guidance.reconstruction import Reconstruction
 from sds3d.representations.base import Representation
 
 from ..assetio import pictures
-from ..assetio.capture import Capture, read_capture
+from ..assetio.capture import Capture, read_again
 from ..assetio.capture_photos import Photos, check_heads, common_size, load_photos
 from ..core.cameras import Cameras
 from ..core.errors import AssetError, ConfigError
@@ -102,7 +102,7 @@ def fit_stage(config: RunConfig, scene: Representation, device: torch.device, co
     options = config.capture
     assert options is not None, "a fit has a capture"
     assert options.file is not None, "photographed.complete has filled it in"
-    capture = read_capture(Path(options.file), options.images)
+    capture = read_again(options.file, options.images)
     fitted, _ = kept_back(len(capture.photos), options.holdout)
     seen = shown(options, capture, fitted)
     photos = seen.photos
@@ -187,7 +187,7 @@ def judge_of(
     options = config.capture
     if options is None or options.file is None:
         return None
-    capture = read_capture(Path(options.file), options.images)
+    capture = read_again(options.file, options.images)
     _, back = kept_back(len(capture.photos), options.holdout)
     if not back:
         return None
@@ -243,7 +243,7 @@ def check_capture(config: RunConfig) -> None:
             hint=f"Leave it out, and set capture.size (now {config.capture.size}).",
         )
     try:
-        capture = read_capture(Path(config.capture.file), config.capture.images)
+        capture = read_again(config.capture.file, config.capture.images)
         check_heads(capture.photos)
     except AssetError as error:
         raise ConfigError(str(error), key="capture.source") from error
