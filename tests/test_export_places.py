@@ -104,7 +104,7 @@ def test_a_file_is_converted_and_never_replaced(tmp_path, capsys):
     for words, told in (
         (["--to", "glb"], "exists already"),
         (["--to", "glb", "--out", str(tmp_path), "--overwrite"], "Take another folder"),
-        (["--to", "spz"], "has no splats"),
+        (["--to", "spz"], "two.glb holds no splats. It is written as glb"),
         ([], "--to colmap"),
     ):
         assert command("export", str(file), *words) in (1, 2)

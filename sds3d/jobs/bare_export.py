@@ -57,7 +57,7 @@ def export_bare(
             key="--to",
             hint="Name some, such as --to colmap.",
         )
-    asked = wanted(kinds, options)
+    asked = wanted(kinds, options, str(file))
     scene = module.create(
         options, Streams(0), SceneEdit(file=str(file), sha256=source.sha256, up=up or "auto")
     )

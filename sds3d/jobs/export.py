@@ -71,8 +71,13 @@ USUAL = {"mesh": "glb", "splats": "3dgs", "picture": "png", "sound": "wav"}
 """Form -> the file kind that is written where none is asked for."""
 
 
-def wanted(export: Sequence[str] | None, options: RepresentationOptions) -> tuple[str, ...]:
+def wanted(
+    export: Sequence[str] | None, options: RepresentationOptions, file: str = ""
+) -> tuple[str, ...]:
     """The file kinds to write; None asks for the usual one of each form that the representation has.
+
+    Args:
+        file: what is written, where it is a file on the command line and no run.
 
     Raises:
         ConfigError: a kind is asked of a representation that cannot be written so.
@@ -83,6 +88,13 @@ def wanted(export: Sequence[str] | None, options: RepresentationOptions) -> tupl
     for kind in export:
         if FORMS[kind] not in forms:
             fits = [k for k, form in FORMS.items() if form in forms]
+            if file:
+                raise ConfigError(
+                    f"asks for {kind}, but {file} holds no {FORMS[kind]}.",
+                    file="command line",
+                    key="--to",
+                    hint=f"It is written as {', '.join(fits)}.",
+                )
             others = " Take representation=gaussians for splats." if FORMS[kind] == "splats" else ""
             raise ConfigError(
                 f"asks for {kind}, but this representation has no {FORMS[kind]}.",
