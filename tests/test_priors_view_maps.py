@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,4 +56,4 @@ def test_opposite_cameras_are_told_apart_at_every_pixel_but_the_axis():
 
 def test_a_model_without_maps_gets_none():
     assert maps_of(ViewFeatures(), 30.0, 10.0, 1.0).shape == (1, 0, 8, 8)
-    assert ViewFeatures.of({}).map_channels == 0
+    assert ViewFeatures.of({}, Path()).map_channels == 0

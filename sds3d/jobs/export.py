@@ -71,9 +71,7 @@ USUAL = {"mesh": "glb", "splats": "3dgs", "picture": "png", "sound": "wav"}
 """Form -> the file kind that is written where none is asked for."""
 
 
-def wanted(
-    export: Sequence[str] | None, options: RepresentationOptions, file: str = ""
-) -> tuple[str, ...]:
+def wanted(export: Sequence[str] | None, options: RepresentationOptions, file: str = "") -> tuple[str, ...]:
     """The file kinds to write; None asks for the usual one of each form that the representation has.
 
     Args:

@@ -6,7 +6,8 @@ Training and use share this file, so that they cannot drift apart.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .text_volume import CHANNELS as VOLUME_CHANNELS
+from .text_volume import TextVolume, load_text_volume
 from .view_maps import CHANNELS, view_maps
 
 
@@ -26,17 +29,25 @@ class ViewFeatures:
         gain: factor of the camera's numbers; the pooled text beside them has the norm √width and drowns them
             otherwise.
         maps: give the network view_maps too, beside the picture.
+        volume: and what the camera sees of the text's volume.
     """
 
     azimuth_harmonics: int = 1
     elevation_harmonics: int = 1
     gain: float = 1.0
     maps: bool = False
+    volume: TextVolume | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, index: Mapping[str, Any]) -> ViewFeatures:
-        """The features that a model's model_index.json names; without an entry, first harmonics."""
-        return cls(**index.get("view_features", {}))
+    def of(cls, index: Mapping[str, Any], folder: Path) -> ViewFeatures:
+        """The features that the model_index.json of a folder names; without an entry, first harmonics."""
+        named = dict(index.get("view_features", {}))
+        has_volume = named.pop("volume", False)
+        return cls(**named, volume=load_text_volume(folder) if has_volume else None)
+
+    def on(self, device: torch.device) -> ViewFeatures:
+        """With the volume on a device."""
+        return self if self.volume is None else replace(self, volume=self.volume.to(device))
 
     @property
     def width(self) -> int:
@@ -51,16 +62,20 @@ class ViewFeatures:
     @property
     def map_channels(self) -> int:
         """Channels of `maps_of`."""
-        return CHANNELS if self.maps else 0
+        return CHANNELS * self.maps + VOLUME_CHANNELS * (self.volume is not None)
 
     def maps_of(self, class_labels: Float[Tensor, "b w"], side: int) -> Float[Tensor, "b c s s"]:
         """The maps of the cameras that `encode` put into these labels; no channels where the network has none."""
-        if not self.maps:
-            return class_labels.new_zeros(len(class_labels), 0, side, side)
         start = 2 * self.azimuth_harmonics
         told = class_labels[:, self.camera_width - 1] / self.gain
-        azimuth, elevation = class_labels[:, :2], class_labels[:, start : start + 2]
-        return view_maps(azimuth / self.gain, elevation / self.gain, told, side)
+        azimuth, elevation = (class_labels[:, i : i + 2] / self.gain for i in (0, start))
+        maps = [class_labels.new_zeros(len(class_labels), 0, side, side)]
+        if self.maps:
+            maps.append(view_maps(azimuth, elevation, told, side))
+        if self.volume is not None:
+            seen = self.volume(class_labels[:, self.width :], azimuth, elevation, side)
+            maps.append(seen * told[:, None, None, None])
+        return torch.cat(maps, dim=1)
 
     def encode(
         self,

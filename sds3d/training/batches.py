@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..core.streams import Streams
-from ..objects.captions import NUMBERS_NEEDED, draw_caption
+from ..objects.captions import NUMBERS_NEEDED, Caption, draw_caption
 from ..objects.colours import FIXED
 from ..priors.views import VIEW_WORDS, side_seen
 from .layers import compose
@@ -73,26 +73,31 @@ class Batches:
         self.single = [i for i in usable if len(pictures[i].subject.kinds) == 1]
         self.several = [i for i in usable if len(pictures[i].subject.kinds) > 1] or self.single
 
-    def draw(self, step: int, count: int) -> Batch:
-        """The batch of a step."""
+    def named(self, step: int, count: int) -> tuple[list[int], list[Caption], np.ndarray]:
+        """Rows of the pictures of a step, what is said of them, and the numbers in (0, 1) that are left."""
         numbers = self.streams.uniform((count, NUMBERS_NEEDED + _EXTRA), "batch", step=step)[0].numpy()
-        extra, captions, colours, gloss = numbers[:, NUMBERS_NEEDED:], [], [], []
+        extra, captions = numbers[:, NUMBERS_NEEDED:], []
         rows = [self._row(*pair) for pair in extra[:, :2]]
         for row, drawn in zip(rows, numbers, strict=True):
             picture = self.pictures[row]
             caption = draw_caption(picture.subject, drawn[:NUMBERS_NEEDED].tolist(), self.every_pair)
             side = VIEW_WORDS[side_seen(picture.azimuth_deg, picture.elevation_deg)]
             words = f", {side}" if drawn[NUMBERS_NEEDED + 2] < self.view_words else ""
-            captions.append(caption.text + words)
-            named = [caption.colours.get(p, "gray") for p in ("main", "second", "third")]
-            colours.append([FIXED[name] for name in named])
-            gloss.append(float(caption.glossy))
+            captions.append(replace(caption, text=caption.text + words))
+        return rows, captions, extra
+
+    def draw(self, step: int, count: int) -> Batch:
+        """The batch of a step."""
+        rows, captions, extra = self.named(step, count)
+        paints = ("main", "second", "third")
+        colours = [[FIXED[c.colours.get(paint, "gray")] for paint in paints] for c in captions]
+        gloss = [float(c.glossy) for c in captions]
         jitter = self.streams.normal((count, 3, 4), "colour", step=step)[0]
         rgb = torch.tensor(colours) + 0.025 * jitter[..., :3] + 0.03 * jitter[..., 3:]
         ground = torch.from_numpy(np.where(extra[:, 3:4] < 0.5, 1.0, extra[:, 4:7])).float()
         return Batch(
             compose(self._read(rows), rgb.clamp(0.02, 1), torch.tensor(gloss), ground),
-            tuple(captions),
+            tuple(c.text for c in captions),
             torch.tensor([self.pictures[i].azimuth_deg for i in rows]),
             torch.tensor([self.pictures[i].elevation_deg for i in rows]),
             ground,

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..core.streams import Streams
 from ..priors.pixel_unet import pool_text, unet_output
 from ..priors.scorer import Scorer
+from ..priors.text_volume import TextVolume
 from .batches import Batch, Source
 from .network import alphas_cumprod, view_features
 from .options import TrainOptions
@@ -77,12 +78,18 @@ class PixelLoss:
     """Weighted squared error of v for the pixel model (priors.pixel_unet).
 
     Args:
-        tower: the frozen contrastive model whose text side the network reads.
+        tower: the frozen model whose text side the network reads. volume: see network.view_features.
     """
 
-    def __init__(self, options: TrainOptions, batches: Source, tower: Scorer | TextTower):
+    def __init__(
+        self,
+        options: TrainOptions,
+        batches: Source,
+        tower: Scorer | TextTower,
+        volume: TextVolume | None = None,
+    ):
         self.options, self.batches, self.tower = options, batches, tower
-        self.noising, self.features = Noising(options), view_features(options.network)
+        self.noising, self.features = Noising(options), view_features(options.network, volume)
 
     def __call__(self, unet, step: int) -> Tensor:
         """See loop.Loss."""

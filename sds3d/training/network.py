@@ -12,6 +12,8 @@ import torch
 from ..core.streams import Streams
 from ..priors.pixel_unet import ViewFeatures
 from ..priors.scorer import Scorer
+from ..priors.text_volume import CHANNELS as VOLUME_CHANNELS
+from ..priors.text_volume import TextVolume
 from .options import NetworkOptions
 from .words import WIDTH, TextTower, half_copy, set_weights
 
@@ -24,10 +26,14 @@ SCHEDULE = {
 """diffusers' arguments of the noise schedule: squared cosine (arXiv 2102.09672), v-prediction (2202.00512)."""
 
 
-def view_features(options: NetworkOptions) -> ViewFeatures:
-    """How the network is told camera and background."""
+def view_features(options: NetworkOptions, volume: TextVolume | None = None) -> ViewFeatures:
+    """How the network is told camera and background.
+
+    Args:
+        volume: where options.text_volume asks for one.
+    """
     return ViewFeatures(
-        options.azimuth_harmonics, options.elevation_harmonics, options.camera_gain, options.view_maps
+        options.azimuth_harmonics, options.elevation_harmonics, options.camera_gain, options.view_maps, volume
     )
 
 
@@ -37,8 +43,9 @@ def make_unet(options: NetworkOptions, seed: int) -> Any:
     from diffusers.models.attention_processor import AttnProcessor
 
     channels, features = 3 * options.unshuffle**2, view_features(options)
+    extra = VOLUME_CHANNELS if options.text_volume else 0
     unet: Any = UNet2DConditionModel(
-        sample_size=options.size // options.unshuffle, in_channels=channels + features.map_channels,
+        sample_size=options.size // options.unshuffle, in_channels=channels + features.map_channels + extra,
         out_channels=channels,
         block_out_channels=options.channels, layers_per_block=1, cross_attention_dim=WIDTH,
         down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in options.attention),
@@ -52,11 +59,19 @@ def make_unet(options: NetworkOptions, seed: int) -> Any:
     return unet
 
 
-def save_model(unet: Any, tower: Scorer | TextTower, options: NetworkOptions, folder: Path) -> None:
+def save_model(
+    unet: Any,
+    tower: Scorer | TextTower,
+    options: NetworkOptions,
+    folder: Path,
+    volume: TextVolume | None = None,
+) -> None:
     """Write the folder that priors.kinds.embedded reads, in half precision; `unet` itself stays as it is."""
     folder.mkdir(parents=True, exist_ok=True)
     half_of(unet).save_pretrained(folder / "unet")
     save_text_side(tower, folder)
+    if volume is not None:
+        volume.save(folder)
     index = {
         "_class_name": "TinyPixelPrior",
         "unet": ["diffusers", "UNet2DConditionModel"],
@@ -70,6 +85,7 @@ def save_model(unet: Any, tower: Scorer | TextTower, options: NetworkOptions, fo
             "elevation_harmonics": options.elevation_harmonics,
             "gain": options.camera_gain,
             "maps": options.view_maps,
+            "volume": volume is not None,
         },
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")

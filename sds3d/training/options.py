@@ -74,6 +74,23 @@ class TextOptions(Options):
     """Show held-out pairs and relations too: for the judge, never for the prior's tower or a reward."""
 
 
+class VolumeOptions(Options):
+    """The volume that a text makes (priors.text_volume), learned from the pictures' layers before the network."""
+
+    seed: int = 3
+    """Seed of weights and captions."""
+    steps: int = Field(2000, ge=1)
+    """Optimisation steps."""
+    batch: int = Field(128, ge=1)
+    """Pictures a step."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """AdamW's rate, falling over the second half."""
+    hidden: int = Field(224, ge=1)
+    """Width of the layer before the volume."""
+    side: int = Field(14, ge=2)
+    """Voxels a side."""
+
+
 class NetworkOptions(Options):
     """The UNet."""
 
@@ -93,6 +110,8 @@ class NetworkOptions(Options):
     """Factor of the camera's numbers beside the text's."""
     view_maps: bool = True
     """Show the network, beside the picture, where in the world each pixel looks."""
+    text_volume: VolumeOptions | None = None
+    """Show it what the camera sees of a coarse volume that the text makes."""
 
 
 class FitOptions(Options):

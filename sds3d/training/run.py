@@ -17,6 +17,7 @@ from ..priors.base import Prior
 from ..priors.kinds.embedded import Options as EmbeddedOptions
 from ..priors.kinds.embedded import load_folder
 from ..priors.scorer import Scorer
+from ..priors.text_volume import TextVolume
 from ..priors.views import VIEW_WORDS
 from ..priors.words import split_words
 from .batches import Batches, Source
@@ -32,6 +33,7 @@ from .reading import Meaning, Sentences, reader_of, train_reader
 from .render import open_set, render_set
 from .sampling import ddim
 from .start import Start, grown, load_start
+from .volume import volume_of
 from .words import MAX_TOKENS, TextTower, adopt
 
 PREVIEW_PROMPTS = (
@@ -83,7 +85,8 @@ def train(
             train_latent(options, options.autoencoder, batches, start.tower, prompts, stop, say, start.unet)
         else:
             unet = grown(start, options.network, options.seed) if options.grow else start.unet
-            _fit_pixels(options, batches, start.tower, unet, prompts, stop, say)
+            volume = start.volume or _volume(options, start.tower, stop, say)
+            _fit_pixels(options, batches, start.tower, unet, volume, prompts, stop, say)
     else:
         tower = _tower(options, stop, say)
         prompts = _prompts(own, tower, options)
@@ -91,7 +94,8 @@ def train(
             train_latent(options, options.autoencoder, batches, tower, prompts, stop, say)
         else:
             unet = make_unet(options.network, options.seed)
-            _fit_pixels(options, batches, tower, unet, prompts, stop, say)
+            volume = _volume(options, tower, stop, say)
+            _fit_pixels(options, batches, tower, unet, volume, prompts, stop, say)
     return None if stopped else options.folder / "model"
 
 
@@ -104,6 +108,23 @@ def _tower(options: TrainOptions, stop: Callable[[], bool], say: Callable[[str],
     return reader_of(
         folder, kinds, lambda: plan(options.pictures), options.reading, options.view_words, stop, say
     )
+
+
+def _volume(
+    options: TrainOptions, tower: Scorer | TextTower, stop: Callable[[], bool], say: Callable[[str], None]
+) -> TextVolume | None:
+    """The volume that this run's texts make, where the network is shown one."""
+    network = options.network
+    if network.text_volume is None:
+        return None
+    layers, pictures = open_set(options.pictures, options.parts_folder / "pictures")
+    batches = Batches(
+        layers, pictures, Streams(network.text_volume.seed), network.size, view_words=options.view_words
+    )
+    return volume_of(
+        options.parts_folder / "volume", batches, tower, network.text_volume, network.size // network.unshuffle,
+        options.drop_text, stop, say,
+    )  # fmt: skip
 
 
 def _prompts(own: Sequence[OwnAsset], tower: Scorer | TextTower, options: TrainOptions) -> Sequence[str]:
@@ -120,6 +141,7 @@ def _fit_pixels(
     batches: Source,
     tower: Scorer | TextTower,
     unet: Any,
+    volume: TextVolume | None,
     prompts: Sequence[str],
     stop: Callable[[], bool],
     say: Callable[[str], None],
@@ -128,12 +150,13 @@ def _fit_pixels(
     folder = options.folder
 
     def preview(averaged: Any, step: int) -> None:
-        save_model(averaged, tower, options.network, folder / "model")
+        save_model(averaged, tower, options.network, folder / "model", volume)
         sheet = preview_sheet(load_folder(folder / "model", EmbeddedOptions()), prompts)
         path = contact_sheet(sheet, folder / "previews" / f"step_{step:07d}.png", 16, overwrite=True)
         say(f"preview {path}")
 
-    fit(options, folder, unet, PixelLoss(options, batches, tower), stop, told(say), preview)
+    loss = PixelLoss(options, batches, tower, volume)
+    fit(options, folder, unet, loss, stop, told(say), preview)
 
 
 def _start(options: TrainOptions, own: Sequence[OwnAsset], procedural: bool) -> Start | None:

@@ -19,18 +19,20 @@ from ..core.streams import Streams
 from ..priors.folder import load_components
 from ..priors.kinds.embedded import assets_folder
 from ..priors.pixel_unet import ViewFeatures
+from ..priors.text_volume import TextVolume
 from .network import SCHEDULE, make_unet, view_features
-from .options import NetworkOptions
+from .options import NetworkOptions, VolumeOptions
 from .words import WIDTH, TextTower, tokenizer_of
 
 
 @dataclass(frozen=True)
 class Start:
-    """A finished model in float32: UNet, text tower, and the network options that describe it."""
+    """A finished model in float32: UNet, text tower, the network options that describe it, and its text's volume."""
 
     unet: Any
     tower: TextTower
     network: NetworkOptions
+    volume: TextVolume | None = None
 
 
 def start_folder(word: str, bundled: Sequence[str] = ("prior32", "prior64"), asked: str = "start") -> Path:
@@ -75,7 +77,8 @@ def load_start(word: str, new_words: Sequence[str], seed: int, max_tokens: int =
     if max_tokens > int(tokenizer.model_max_length):
         tokenizer = lengthen(parts.text_encoder, tokenizer, max_tokens)
     tower = TextTower(parts.text_encoder, tokenizer, projection.requires_grad_(False))
-    return Start(parts.unet, tower, _described(parts.index, parts.unet))
+    features = ViewFeatures.of(parts.index, folder)
+    return Start(parts.unet, tower, _described(parts.index, parts.unet, features), features.volume)
 
 
 def widen(text_encoder: Any, tokenizer: Any, words: Sequence[str], streams: Streams) -> Any:
@@ -107,7 +110,7 @@ def grown(start: Start, options: NetworkOptions, seed: int) -> Any:
     Raises:
         Sds3dError: the two differ in more than how they are told camera and background.
     """
-    told = ("azimuth_harmonics", "elevation_harmonics", "camera_gain", "view_maps")
+    told = ("azimuth_harmonics", "elevation_harmonics", "camera_gain", "view_maps", "text_volume")
     has, wants = (
         o.model_copy(update={name: getattr(NetworkOptions(), name) for name in told})
         for o in (start.network, options)
@@ -119,10 +122,12 @@ def grown(start: Start, options: NetworkOptions, seed: int) -> Any:
         for name in ("azimuth_harmonics", "elevation_harmonics", "maps")
         if getattr(before, name) > getattr(after, name)
     ]
+    if start.network.text_volume and not (options.text_volume and before.maps == after.maps):
+        differ.append("text_volume")
     if differ:
         raise Sds3dError(
             f"grow: the network differs from the started one in {', '.join(differ)}; a started network gains "
-            f"harmonics and view maps only. It has {has}"
+            f"harmonics, view maps and then a volume only. It has {has}"
         )
     unet = make_unet(options, seed)
     weights = {name: value.clone() for name, value in start.unet.state_dict().items()}
@@ -159,13 +164,14 @@ def lengthen(text_encoder: Any, tokenizer: Any, max_tokens: int) -> Any:
     return tokenizer_of(tokenizer.backend_tokenizer, max_tokens)
 
 
-def _described(index: dict[str, Any], unet: Any) -> NetworkOptions:
+def _described(index: dict[str, Any], unet: Any, features: ViewFeatures) -> NetworkOptions:
     """Network options that say what the folder says."""
-    features = ViewFeatures.of(index)
+    volume = features.volume
     return NetworkOptions(
         size=int(index["image_size"]), unshuffle=int(index["pixel_unshuffle"]),
         channels=tuple(unet.config.block_out_channels),
         attention=tuple("CrossAttn" in name for name in unet.config.down_block_types),
         azimuth_harmonics=features.azimuth_harmonics, elevation_harmonics=features.elevation_harmonics,
         camera_gain=features.gain, view_maps=features.maps,
+        text_volume=VolumeOptions(side=volume.side, hidden=volume.hidden) if volume else None,
     )  # fmt: skip

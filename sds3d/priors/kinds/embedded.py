@@ -184,7 +184,7 @@ class EmbeddedPrior:
             k: v.float() for k, v in load_file(parts.folder / "text_projection.safetensors").items()
         }
         self.schedule, self.unshuffle = parts.schedule, int(parts.index["pixel_unshuffle"])
-        self.view_features = ViewFeatures.of(parts.index)
+        self.view_features = ViewFeatures.of(parts.index, parts.folder).on(self.device)
         self.info = _info(options, parts.index, parts.prediction)
 
     def prepare(self, prompts: Prompts) -> Embedded:
