@@ -1,6 +1,6 @@
 """Does a short training run lie on the curve of the shipped one?
 
-usage: sds3d prior train configs/prior/prior64.yaml folder=out/check parts=out/prior64 seed=1 images=29000 decay_share=0
+usage: sds3d prior train configs/prior/prior64.yaml folder=out/check parts=out/prior64 seed=1 images=28000 decay_share=0
        python benchmarks/prior_curve.py out/check/curve.jsonl
 
 Another seed draws other weights, captions, noise and cameras' order. Both curves are means over 50 steps; the spread of
@@ -39,12 +39,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("curve", type=Path)
+    parser.add_argument("--recorded", type=Path, default=RECORDED, help="the curve of the whole run")
     parser.add_argument(
-        "--steady", type=int, default=2900, help="steps before the rate of the recorded run falls"
+        "--steady", type=int, default=8750, help="steps before the rate of the recorded run falls"
     )
     args = parser.parse_args()
-    recorded, short = losses(RECORDED), losses(args.curve)
+    if not args.recorded.is_file():
+        parser.error(f"{args.recorded} is not there: name the curve.jsonl of the whole run by --recorded")
+    recorded, short = losses(args.recorded), losses(args.curve)
     both = sorted(s for s in recorded.keys() & short.keys() if s >= FIRST)
+    if not both:
+        parser.error(f"{args.curve} has no step after {FIRST} in common with the recorded one")
     ratios = [short[s] / recorded[s] - 1 for s in both]
     for step, ratio in zip(both, ratios, strict=True):
         print(

@@ -78,6 +78,13 @@ def test_a_stopped_run_ends_in_the_same_bits(folder, tmp_path, more):
     assert resumed == whole
 
 
+@pytest.mark.parametrize("others", [("adamw", "muon"), ("muon", "adamw")])
+def test_a_run_does_not_go_on_with_another_optimizer(folder, tmp_path, others):
+    run(folder, tmp_path, stop_after=2, optimizer=others[0])
+    with pytest.raises(Sds3dError, match="began with another network or optimizer"):
+        run(folder, tmp_path, optimizer=others[1])
+
+
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_shares_add_up_to_the_loss_and_its_gradient(folder, count):
     options = options_in(folder)

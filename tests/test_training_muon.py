@@ -106,6 +106,18 @@ def test_layers_at_the_ends_are_adamws():
 @pytest.mark.parametrize(
     ("name", "outer"),
     [
+        ("encoder.conv_in.weight", True),
+        ("decoder.conv_out.weight", True),
+        ("decoder.mid_block.conv.weight", False),
+    ],
+)
+def test_an_autoencoders_ends(name, outer):
+    assert ends_of_unet(name) is outer
+
+
+@pytest.mark.parametrize(
+    ("name", "outer"),
+    [
         ("image.blocks.0.conv.weight", True), ("image.blocks.1.conv.weight", False), ("image.hidden.weight", False),
         ("image.out.weight", True), ("text_projection.weight", True),
         ("text_encoder.embeddings.token_embedding.weight", True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sds3d.core.errors import StopRequested
+from sds3d.core.errors import Sds3dError, StopRequested
 from sds3d.core.streams import Streams
 from sds3d.objects.captions import Caption, Subject
 from sds3d.objects.catalogue import find
@@ -98,6 +98,8 @@ def test_a_finished_tower_is_read_back(tower, tmp_path):
 
     first = pooled(asked(), "a red mug")
     assert torch.equal(first, pooled(asked(), "a red mug"))
+    with pytest.raises(Sds3dError, match="learned other kinds or with other options"):
+        reader_of(tmp_path, KINDS[:3], lambda: plan(PICTURES), options, 0.3, lambda: False, print)
     with pytest.raises(StopRequested, match="step 0 of 2"):
         reader_of(tmp_path / "b", KINDS, lambda: plan(PICTURES), options, 0.3, lambda: True, print)
 

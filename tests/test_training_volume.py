@@ -11,10 +11,18 @@ from sds3d.core.cameras import orbit
 from sds3d.core.errors import Sds3dError, StopRequested
 from sds3d.core.streams import Streams
 from sds3d.priors.kinds.embedded import Options, load_folder
+from sds3d.priors.text_volume import FILE
 from sds3d.training.batches import Batches
 from sds3d.training.denoising import encode_captions
 from sds3d.training.network import make_unet, save_model
-from sds3d.training.options import NetworkOptions, PictureOptions, ReadingOptions, TrainOptions, VolumeOptions
+from sds3d.training.options import (
+    AutoencoderOptions,
+    NetworkOptions,
+    PictureOptions,
+    ReadingOptions,
+    TrainOptions,
+    VolumeOptions,
+)
 from sds3d.training.plan import learned_kinds, plan
 from sds3d.training.reading import reader_of
 from sds3d.training.render import open_set, render_set
@@ -42,7 +50,7 @@ def folder(tmp_path_factory) -> Path:
 
 def tower(folder: Path):
     kinds = learned_kinds(PICTURES)
-    return reader_of(folder / "tower", kinds, lambda: plan(PICTURES), READING, 0.3, lambda: False, print)
+    return reader_of(folder / "reader", kinds, lambda: plan(PICTURES), READING, 0.3, lambda: False, print)
 
 
 def batches(folder: Path) -> Batches:
@@ -85,6 +93,49 @@ def test_a_finished_volume_is_read_back_and_a_stop_is_heard(folder, tmp_path):
         assert torch.equal(a, b)
     with pytest.raises(StopRequested, match="step 0 of 3"):
         volume_of(tmp_path / "other", *ask, lambda: True, print)
+
+
+def test_a_volume_of_another_tower_or_of_other_options_is_refused(folder, tmp_path):
+    """It used to be taken as it lay there, and its maps said nothing."""
+    read, rest = tower(folder), (8, 0.1, lambda: False, print)
+    volume_of(tmp_path, batches(folder), read, VOLUME, *rest)
+    wider = VOLUME.model_copy(update={"hidden": 9})
+    with pytest.raises(Sds3dError, match="another text tower, other pictures or with other options"):
+        volume_of(tmp_path, batches(folder), read, wider, *rest)
+    with torch.no_grad():
+        read.text_projection.bias += 0.1
+    with pytest.raises(Sds3dError, match="Delete the folder"):
+        volume_of(tmp_path, batches(folder), read, VOLUME, *rest)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"autoencoder": AutoencoderOptions()}, "network.text_volume: is for pixel models"),
+        ({"shares": 5}, "shares: 5 parts of 4 pictures"),
+        ({"autoencoder": AutoencoderOptions(), "shares": 2}, "shares: is for pixel models"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_at_once(folder, tmp_path, change, said):
+    options = TrainOptions(
+        folder=tmp_path, parts=folder, pictures=PICTURES, reading=READING, network=NETWORK, batch=4
+    ).model_copy(update=change)
+    with pytest.raises(Sds3dError, match=said):
+        train(options, 1, lambda: False, print)
+
+
+def test_a_model_without_its_volume_is_named(folder, tmp_path):
+    read = tower(folder)
+    volume = volume_of(tmp_path / "volume", batches(folder), read, VOLUME, 8, 0.1, lambda: False, print)
+    save_model(make_unet(NETWORK, 0), read, NETWORK, tmp_path / "model", volume)
+    with pytest.raises(ValueError, match="go together"):
+        save_model(make_unet(NETWORK, 0), read, NETWORK, tmp_path / "other")
+    (tmp_path / "model" / FILE).write_bytes(b"cut")
+    with pytest.raises(Sds3dError, match="is no text's volume"):
+        load_folder(tmp_path / "model", Options())
+    (tmp_path / "model" / FILE).unlink()
+    with pytest.raises(Sds3dError, match=f"missing: {FILE}"):
+        load_folder(tmp_path / "model", Options())
 
 
 def test_from_pictures_to_a_prior_that_carries_its_volume(folder, tmp_path):

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from ..core.errors import Sds3dError
+from . import text_volume
+from .model_folder import read_json
 from .noise_schedule import NoiseSchedule
 from .scheduler_config import schedule_of
 from .weights import load_part, quiet_loading
@@ -59,6 +61,10 @@ def load_components(folder: str | Path, dtype: torch.dtype) -> Components:
         )
         if not (folder / name).is_file()
     ]
+    if (folder / "model_index.json").is_file():
+        told = read_json(folder / "model_index.json").get("view_features") or {}
+        if told.get("volume") and not (folder / text_volume.FILE).is_file():
+            missing.append(text_volume.FILE)
     if (folder / "vae").is_dir():
         raise Sds3dError(f"{folder}: a latent model, which is no embedded prior; use it by prior={folder}")
     if missing:

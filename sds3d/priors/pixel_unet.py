@@ -128,15 +128,18 @@ def unet_output(
     index: Int[Tensor, " b"],
     states: Float[Tensor, "b l d"],
     class_labels: Float[Tensor, "b w"],
+    maps: Float[Tensor, "b c m m"] | None = None,
 ) -> Float[Tensor, "b 3 s s"]:
     """One forward: pixels folded into channels, through the UNet in its own precision, and back; float32.
 
     Args:
         features: how class_labels hold the camera. unshuffle: side of the blocks of pixels that become channels.
-        index: discrete times.
+        index: discrete times. maps: what `features.maps_of` makes of the labels, where it was made before.
     """
     dtype = unet.dtype
     folded = F.pixel_unshuffle(z_t, unshuffle)
-    folded = torch.cat([folded, features.maps_of(class_labels, folded.shape[-1])], dim=1).to(dtype)
+    if maps is None:
+        maps = features.maps_of(class_labels, folded.shape[-1])
+    folded = torch.cat([folded, maps], dim=1).to(dtype)
     output = unet(folded, index, states.to(dtype), class_labels=class_labels.to(dtype), return_dict=False)[0]
     return F.pixel_shuffle(output.float(), unshuffle)

@@ -18,6 +18,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..assetio.files import write_atomic
+from ..core.errors import Sds3dError
+
 FILE = "text_volume.safetensors"
 PAINTS = 4
 """Main, second, third paint, and how bright the paints are that a kind fixes."""
@@ -66,6 +69,7 @@ class TextVolume(nn.Module):
             azimuth, elevation: sin and cos of the angles. side: pixels a side.
         """
         density, paints = self.volume(pooled)
+        azimuth, elevation = azimuth.to(density), elevation.to(density)
         points, length, near = self._rays(azimuth, elevation, side)
         grid = points / self.reach
         inside = (grid.abs() <= 1).all(-1)[:, None]
@@ -101,21 +105,44 @@ class TextVolume(nn.Module):
         length = ray.norm(dim=-1) * (2 * depth / self.samples)
         return eye[:, None] + place * ray[:, None], length[:, None], (1 - steps)[None, None, :, None, None]
 
-    def save(self, folder: Path) -> None:
-        """Write text_volume.safetensors, in half precision; its facts are the file's metadata."""
-        from safetensors.torch import save_file
+    def save(self, folder: Path, made: str = "") -> None:
+        """Write text_volume.safetensors, in half precision; its facts are the file's metadata.
+
+        Args:
+            made: a fingerprint of what it was made from.
+        """
+        from safetensors.torch import save
 
         weights = {name: value.half().contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, folder / FILE, metadata={"facts": json.dumps(self.facts)})
+        data = save(weights, metadata={"facts": json.dumps(self.facts), "made": made})
+        write_atomic(folder / FILE, data, overwrite=True)
 
 
 def load_text_volume(folder: Path) -> TextVolume:
-    """The volume of a model folder, float32, frozen."""
-    from safetensors import safe_open
+    """The volume of a model folder, float32, frozen.
 
-    with safe_open(folder / FILE, framework="pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-        weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
-    volume = TextVolume(**facts)
-    volume.load_state_dict(weights)
+    Raises:
+        Sds3dError: it is missing or broken.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / FILE, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
+        volume = TextVolume(**facts)
+        volume.load_state_dict(weights)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise Sds3dError(f"{folder / FILE}: is no text's volume: {error}") from error
     return volume.eval().requires_grad_(False)
+
+
+def made_from(folder: Path) -> str | None:
+    """The fingerprint in a folder's file; None where there is no file that could be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / FILE, framework="pt") as file:
+            return (file.metadata() or {}).get("made", "")
+    except (OSError, SafetensorError):
+        return None

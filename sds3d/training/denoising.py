@@ -106,12 +106,21 @@ class PixelLoss:
             (drawn[:, 1] >= o.drop_camera).float(), (drawn[:, 2] >= o.drop_background).float(),
         )  # fmt: skip
         labels = torch.cat([view, pooled], dim=-1)
+        # before the arithmetic of the network, and once for all parts
+        maps = self.features.maps_of(labels, o.network.size // o.network.unshuffle)
 
         def share(rows: slice, unet) -> Tensor:
             part = noised.rows(rows)
             with arithmetic(o.precision):
                 v = unet_output(
-                    unet, self.features, o.network.unshuffle, part.z_t, part.index, states[rows], labels[rows]
+                    unet,
+                    self.features,
+                    o.network.unshuffle,
+                    part.z_t,
+                    part.index,
+                    states[rows],
+                    labels[rows],
+                    maps[rows],
                 )
             return part.loss(v) * (len(part.v) / o.batch)
 

@@ -165,7 +165,8 @@ def prediction_errors(
 ) -> list[Errors]:
     """What the right caption and the right camera are worth, by noise level.
 
-    "turned" tells the network the opposite side; "wrong" another picture's caption.
+    "turned" tells the network the opposite side; "wrong" another picture's caption, "one word off"
+    its own with one word exchanged.
     """
     streams = Streams(5)
     batch = batches.draw(1_000_000_007, pictures)

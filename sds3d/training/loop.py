@@ -7,6 +7,7 @@ checkpoint that was pinned where the decay began.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -196,11 +197,26 @@ class _Run:
             states = optimizer.state_dict()["state"]
             moments |= {str(first + i): dict(moment) for i, moment in states.items()}
         return RunState(
-            self.step, 0, _flat(self.network.state_dict()), moments, _flat(self.averaged.state_dict()), ""
+            self.step,
+            0,
+            _flat(self.network.state_dict()),
+            moments,
+            _flat(self.averaged.state_dict()),
+            self.layout(),
         )
 
     def load(self, state: RunState) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state.
+
+        Raises:
+            Sds3dError: another network, or another optimizer, has made it.
+        """
+        # the first runs noted none
+        if state.config_hash not in ("", self.layout()):
+            raise Sds3dError(
+                "this run began with another network or optimizer than the options name now. Give it those again, or "
+                "name another folder="
+            )
         self.step = state.step
         self.network.load_state_dict(_deep(state.representation))
         self.averaged.load_state_dict(_deep(state.guidance or {}))
@@ -212,6 +228,12 @@ class _Run:
             }
             own["state"] = {i: dict(moment) for i, moment in saved.items()}
             optimizer.load_state_dict(own)
+
+    def layout(self) -> str:
+        """16 hex digits over the weights' names and shapes and what steps them."""
+        shapes = {name: list(value.shape) for name, value in self.network.named_parameters()}
+        facts = [self.options.optimizer, shapes]
+        return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def _numbered(self) -> list[tuple[int, torch.optim.Optimizer]]:
         """Each optimizer with the number of its first parameter."""

@@ -13,7 +13,7 @@ from ..core.streams import Streams
 from ..priors.pixel_unet import ViewFeatures
 from ..priors.scorer import Scorer
 from ..priors.text_volume import CHANNELS as VOLUME_CHANNELS
-from ..priors.text_volume import TextVolume
+from ..priors.text_volume import FILE, TextVolume
 from .options import NetworkOptions
 from .words import WIDTH, TextTower, half_copy, set_weights
 
@@ -67,10 +67,14 @@ def save_model(
     volume: TextVolume | None = None,
 ) -> None:
     """Write the folder that priors.kinds.embedded reads, in half precision; `unet` itself stays as it is."""
+    if (volume is None) != (options.text_volume is None):
+        raise ValueError("options.text_volume and volume go together")
     folder.mkdir(parents=True, exist_ok=True)
     half_of(unet).save_pretrained(folder / "unet")
     save_text_side(tower, folder)
-    if volume is not None:
+    if volume is None:
+        (folder / FILE).unlink(missing_ok=True)
+    else:
         volume.save(folder)
     index = {
         "_class_name": "TinyPixelPrior",

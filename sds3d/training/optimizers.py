@@ -32,7 +32,7 @@ def optimizers(
         threads: where Muon takes its shapes side by side. betas: AdamW's.
     """
     weights = dict(named)
-    inner = {n for n, p in weights.items() if which == "muon" and p.ndim > 1 and not outer(n)}
+    inner = {n for n, p in weights.items() if which == "muon" and _is_matrix(p) and not outer(n)}
     rest = [p for n, p in weights.items() if n not in inner]
     adam = torch.optim.AdamW(rest, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True)
     if not inner:
@@ -40,9 +40,14 @@ def optimizers(
     return [adam, Muon([p for n, p in weights.items() if n in inner], learning_rate, weight_decay, threads)]
 
 
+def _is_matrix(p: Tensor) -> bool:
+    """Whether it has rows and columns, more than one of each."""
+    return p.ndim > 1 and min(p.flatten(1).shape) > 1
+
+
 def ends_of_unet(name: str) -> bool:
-    """Whether a weight of a diffusers UNet reads its inputs or writes its output."""
-    return name.startswith(("conv_in.", "conv_out.")) or "embedding.linear_1." in name
+    """Whether a weight of a diffusers UNet or autoencoder reads its inputs or writes its output."""
+    return not {"conv_in", "conv_out"}.isdisjoint(name.split(".")) or "embedding.linear_1." in name
 
 
 def ends_of_scorer(name: str) -> bool:

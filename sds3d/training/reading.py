@@ -7,6 +7,7 @@ which a network that is fitted on it can use at once; pairs and relations that a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
-from ..core.errors import StopRequested
+from ..core.errors import Sds3dError, StopRequested
 from ..core.streams import Streams
 from ..objects.captions import NUMBERS_NEEDED, Caption, Subject, draw_caption, vocabulary
 from ..objects.colours import FIXED
@@ -146,11 +147,22 @@ def reader_of(
     """The tower of a folder, trained first if it is not there; in half precision, as it is shipped.
 
     Raises:
-        StopRequested: `should_stop` said so while it was trained.
+        StopRequested: `should_stop` said so while it was trained. Sds3dError: the folder's learned other kinds, or with
+            other options.
     """
-    if not (folder / "scheduler").is_dir():
+    facts = {"options": options.model_dump(mode="json"), "view_words": view_words, "words": vocabulary(kinds)}
+    mark = folder / "reading.json"
+    if mark.is_file():
+        if json.loads(mark.read_text()) != facts:
+            raise Sds3dError(
+                f"{folder}: this text tower learned other kinds or with other options. Delete the folder, or name "
+                "another one as parts="
+            )
+    else:
         sentences = Sentences(pictures(), Meaning(kinds), Streams(options.seed), view_words)
         save_text_side(train_reader(kinds, sentences, options, should_stop, say), folder)
+        # last: with it the folder is whole
+        mark.write_text(json.dumps(facts) + "\n")
     return load_tower(folder)
 
 

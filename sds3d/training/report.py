@@ -26,6 +26,9 @@ from .render import open_set, render_set
 from .run import prepare_scorer
 from .start import start_folder
 
+UNSEEN = {"per_kind": 2, "per_relation": 16, "of_three": 8}
+"""Pictures of builds that training did not see; no sort that it did not have either."""
+
 
 def evaluate_run(
     options: TrainOptions, captions: int, seeds: int, say: Callable[[str], None]
@@ -63,7 +66,8 @@ def evaluate_run(
             say(f"{name}, seed {seed}: R@1 {first:.3f} of {len(asked)}")
         out[name] = {"captions": len(asked)} | (summary(rounds) if rounds else {})
     unseen = options.pictures.model_copy(
-        update={"seed": options.pictures.seed + 1, "per_kind": 2, "per_relation": 16, "of_three": 8}
+        update={"seed": options.pictures.seed + 1}
+        | {name: min(most, getattr(options.pictures, name)) for name, most in UNSEEN.items()}
     )
     place = options.parts_folder / "unseen"
     render_set(unseen, place, 1, lambda done, count: None)
@@ -81,14 +85,14 @@ def evaluate_run(
 
 
 def summary(rounds: Sequence[Mapping[str, Sequence[Verdict | None]]]) -> dict[str, Any]:
-    """Means and spreads over seeds of R@1 and R@5: of the judge over all captions, of the other over those it reads.
+    """Means and spreads over seeds of R@1 and R@5 of each judge over the captions that it can read.
 
     "agree" is the share of the pictures, of those that both can read, on whose caption they both do or both do not
     settle.
     """
     judge, scorer = ([_given(r[name]) for r in rounds] for name in ("judge", "scorer"))
     out: dict[str, Any] = {"R@1": _spread(judge, 1), "R@5": _spread(judge, 5)}
-    if scorer[0]:
+    if scorer[0] and judge[0]:
         both = [(a, b) for r in rounds for a, b in zip(r["judge"], r["scorer"], strict=True) if a and b]
         out["by the bundled scorer"] = {
             "captions": len(scorer[0]),

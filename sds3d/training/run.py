@@ -61,6 +61,11 @@ def train(
         raise Sds3dError("grow: there is nothing to grow without start=MODEL")
     if options.grow and options.autoencoder is not None:
         raise Sds3dError("grow: a latent model takes from start=MODEL what fits it, and grows nothing")
+    if options.autoencoder is not None and (options.shares > 1 or options.network.text_volume):
+        key = "shares" if options.shares > 1 else "network.text_volume"
+        raise Sds3dError(f"{key}: is for pixel models; a latent model goes without")
+    if options.shares > options.batch:
+        raise Sds3dError(f"shares: {options.shares} parts of {options.batch} pictures are too many")
     procedural = options.data is None or options.data_share < 1
     if procedural:
         place = options.parts_folder / "pictures"
@@ -85,7 +90,7 @@ def train(
             train_latent(options, options.autoencoder, batches, start.tower, prompts, stop, say, start.unet)
         else:
             unet = grown(start, options.network, options.seed) if options.grow else start.unet
-            volume = start.volume or _volume(options, start.tower, stop, say)
+            volume = start.volume or _volume(options, start.tower, procedural, stop, say)
             _fit_pixels(options, batches, start.tower, unet, volume, prompts, stop, say)
     else:
         tower = _tower(options, stop, say)
@@ -94,29 +99,46 @@ def train(
             train_latent(options, options.autoencoder, batches, tower, prompts, stop, say)
         else:
             unet = make_unet(options.network, options.seed)
-            volume = _volume(options, tower, stop, say)
+            volume = _volume(options, tower, procedural, stop, say)
             _fit_pixels(options, batches, tower, unet, volume, prompts, stop, say)
     return None if stopped else options.folder / "model"
 
 
 def _tower(options: TrainOptions, stop: Callable[[], bool], say: Callable[[str], None]) -> Scorer | TextTower:
     """The text tower of a run from nothing."""
-    folder = options.parts_folder / "tower"
     if options.reading is None:
-        return prepare_scorer(options, options.text, folder, say, stop)
+        return prepare_scorer(options, options.text, options.parts_folder / "tower", say, stop)
     kinds = learned_kinds(options.pictures)
     return reader_of(
-        folder, kinds, lambda: plan(options.pictures), options.reading, options.view_words, stop, say
+        options.parts_folder / "reader",
+        kinds,
+        lambda: plan(options.pictures),
+        options.reading,
+        options.view_words,
+        stop,
+        say,
     )
 
 
 def _volume(
-    options: TrainOptions, tower: Scorer | TextTower, stop: Callable[[], bool], say: Callable[[str], None]
+    options: TrainOptions,
+    tower: Scorer | TextTower,
+    procedural: bool,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
 ) -> TextVolume | None:
-    """The volume that this run's texts make, where the network is shown one."""
+    """The volume that this run's texts make, where the network is shown one.
+
+    Raises:
+        Sds3dError: there are no procedural pictures that it could be learned from.
+    """
     network = options.network
     if network.text_volume is None:
         return None
+    if not procedural:
+        raise Sds3dError(
+            "network.text_volume: is learned from procedural pictures; take a data_share below 1"
+        )
     layers, pictures = open_set(options.pictures, options.parts_folder / "pictures")
     batches = Batches(
         layers, pictures, Streams(network.text_volume.seed), network.size, view_words=options.view_words

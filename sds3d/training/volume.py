@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ..core.errors import StopRequested
+from ..core.errors import Sds3dError, StopRequested
 from ..core.streams import Streams
 from ..priors.scorer import Scorer
-from ..priors.text_volume import FILE, PAINTS, TextVolume, load_text_volume
+from ..priors.text_volume import PAINTS, TextVolume, load_text_volume, made_from
 from .batches import Batches
 from .denoising import encode_captions
 from .options import VolumeOptions
@@ -98,10 +100,34 @@ def volume_of(
     """The volume of a folder, trained first if it is not there; in half precision, as it is shipped.
 
     Raises:
-        StopRequested: `should_stop` said so while it was trained.
+        StopRequested: `should_stop` said so while it was trained. Sds3dError: the folder's was made from another
+            text tower, other pictures or with other options.
     """
-    if not (folder / FILE).is_file():
+    made, found = _fingerprint(batches, tower, options, side, drop_text), made_from(folder)
+    if found is None:
         volume = train_volume(batches, tower, options, side, drop_text, should_stop, say)
         folder.mkdir(parents=True, exist_ok=True)
-        volume.save(folder)
+        volume.save(folder, made)
+    elif found != made:
+        raise Sds3dError(
+            f"{folder}: this volume was made from another text tower, other pictures or with other options. Delete "
+            "the folder, or name another one as parts="
+        )
     return load_text_volume(folder)
+
+
+def _fingerprint(
+    batches: Batches, tower: Scorer | TextTower, options: VolumeOptions, side: int, drop_text: float
+) -> str:
+    """16 hex digits over all that the volume follows from."""
+    said = [p.subject for p in batches.pictures]
+    facts = [options.model_dump(mode="json"), side, drop_text, batches.view_words, batches.streams.seed]
+    mark = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8)
+    for picture, subject in zip(batches.pictures, said, strict=True):
+        names = [k.name for k in subject.kinds]
+        mark.update(f"{names} {subject.relation} {subject.pattern} {picture.azimuth_deg:.4f}".encode())
+    encoder, layer = tower.text_encoder.state_dict(), tower.text_projection.state_dict()
+    for name, value in sorted({**encoder, **{f"projection.{k}": v for k, v in layer.items()}}.items()):
+        mark.update(name.encode())
+        mark.update(value.contiguous().numpy().tobytes())
+    return mark.hexdigest()
