@@ -192,7 +192,7 @@ class _Run:
 
     def state(self) -> RunState:
         """Everything that the next step depends on."""
-        moments = {}
+        moments: dict[str, Any] = {}
         for first, optimizer in self._numbered():
             states = optimizer.state_dict()["state"]
             moments |= {str(first + i): dict(moment) for i, moment in states.items()}

@@ -83,7 +83,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
         self._map = map if threads is None else threads.map
 
-    def step(self, closure=None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """One step; parameters without a gradient stay as they are."""
         if closure is not None:
             raise ValueError("Muon takes no closure")

@@ -111,7 +111,8 @@ def train_reader(
         torch.nn.Linear(WIDTH, n) for n in (WIDTH, *(len(a) for a in sentences.meaning.answers))
     )
     set_weights(layers, streams, "reader", matrix_std=_SPREAD)
-    projection, *questions = layers
+    projection, questions = layers[0], layers[1:]
+    assert isinstance(projection, torch.nn.Linear)
     weights = [*encoder.parameters(), *layers.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
     for step in range(options.steps):

@@ -58,13 +58,15 @@ def evaluate_run(
     }
     out: dict[str, Any] = {}
     for name, asked in groups.items():
-        rounds = []
-        jury = Jury(judges, asked, kinds) if asked else None
-        for seed in range(seeds if jury else 0):
+        out[name] = {"captions": len(asked)}
+        if not asked:
+            continue
+        jury, rounds = Jury(judges, asked, kinds), []
+        for seed in range(seeds):
             rounds.append(retrieve(prior, jury, asked, seed))
             first = r_precision(_given(rounds[-1]["judge"]), 1)
             say(f"{name}, seed {seed}: R@1 {first:.3f} of {len(asked)}")
-        out[name] = {"captions": len(asked)} | (summary(rounds) if rounds else {})
+        out[name] |= summary(rounds)
     unseen = options.pictures.model_copy(
         update={"seed": options.pictures.seed + 1}
         | {name: min(most, getattr(options.pictures, name)) for name, most in UNSEEN.items()}
