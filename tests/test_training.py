@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -250,3 +251,18 @@ def test_weights_come_from_the_seed():
     two, other = make_unet(NETWORK, 3).state_dict(), make_unet(NETWORK, 4).state_dict()
     assert all(torch.equal(one[k], two[k]) for k in one)
     assert any(not torch.equal(one[k], other[k]) for k in one)
+
+
+def test_threads_that_are_made_after_a_run_in_parts_are_as_before(folder, tmp_path):
+    def count() -> int:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    own = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert count() == 3
+        run(folder, tmp_path, stop_after=2, shares=3)
+        assert (count(), torch.get_num_threads()) == (3, 3)
+    finally:
+        torch.set_num_threads(own)

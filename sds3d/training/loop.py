@@ -78,7 +78,21 @@ def fit(
         report: every 50 steps. preview: (averaged network, step), every options.preview_every_s.
     """  # fmt: skip
     run = _Run(options, network, loss)
-    store = CheckpointStore(folder / "checkpoints")
+    try:
+        return _carry_on(run, folder, should_stop, report, preview)
+    finally:
+        run.close()
+
+
+def _carry_on(
+    run: _Run,
+    folder: Path,
+    should_stop: Callable[[], bool],
+    report: Callable[[Progress], None],
+    preview: Callable[[Any, int], None],
+) -> Any:
+    """See `fit`."""
+    options, store = run.options, CheckpointStore(folder / "checkpoints")
     saved = store.latest()
     if saved is not None:
         run.load(saved)
@@ -150,6 +164,13 @@ class _Run:
             options.optimizer, self.network.named_parameters(), ends_of_unet, options.learning_rate, WEIGHT_DECAY,
             self.threads,
         )  # fmt: skip
+
+    def close(self) -> None:
+        """End the threads; a thread that is made later splits its layers as before."""
+        if self.threads is not None:
+            # a count that a thread sets is what later threads begin with
+            list(self.threads.map(torch.set_num_threads, [torch.get_num_threads()] * self.options.shares))
+            self.threads.shutdown()
 
     def advance(self, rate: float) -> float:
         """One step; returns its loss."""
