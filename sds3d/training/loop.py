@@ -232,8 +232,9 @@ class _Run:
         Raises:
             Sds3dError: another network, or another optimizer, has made it.
         """
-        # the first runs noted none
-        if state.config_hash not in ("", self.layout()):
+        # the first runs, AdamW's all, noted none
+        known = (self.layout(), "") if self.options.optimizer == "adamw" else (self.layout(),)
+        if state.config_hash not in known:
             raise Sds3dError(
                 "this run began with another network or optimizer than the options name now. Give it those again, or "
                 "name another folder="
