@@ -29,7 +29,7 @@ from sds3d.training.render import open_set, render_set
 from sds3d.training.run import train
 from sds3d.training.sampling import ddim
 from sds3d.training.start import grown, load_start
-from sds3d.training.volume import targets, train_volume, volume_of
+from sds3d.training.volume import VolumeFit, targets, volume_of
 
 PICTURES = PictureOptions(
     kinds=("cube", "duck", "letter t"), per_kind=24, per_relation=4, of_three=0, size=16
@@ -70,7 +70,7 @@ def test_it_learns_what_each_side_looks_like(folder):
     """Pictures of the set are nearer to the volume's view from their own side than to that from another."""
     options = VolumeOptions(steps=150, batch=24, hidden=32, side=10, learning_rate=5e-3)
     read, drawn = tower(folder), batches(folder)
-    volume = train_volume(drawn, read, options, 8, 0.1, lambda: False, print)
+    volume = VolumeFit(drawn, read, options, 8, 0.1).train(lambda: False, print)
     rows, captions, _ = drawn.named(10_000, 64)
     _, pooled = encode_captions(read, [c.text for c in captions])
     truth = targets(drawn.layers, 8)[rows].float()
@@ -86,26 +86,26 @@ def test_it_learns_what_each_side_looks_like(folder):
 
 
 def test_a_finished_volume_is_read_back_and_a_stop_is_heard(folder, tmp_path):
-    ask = (batches(folder), tower(folder), VOLUME, 8, 0.1)
-    first = volume_of(tmp_path, *ask, lambda: False, print)
-    again = volume_of(tmp_path, *ask, lambda: True, print)
+    ask = VolumeFit(batches(folder), tower(folder), VOLUME, 8, 0.1)
+    first = volume_of(tmp_path, ask, lambda: False, print)
+    again = volume_of(tmp_path, ask, lambda: True, print)
     for a, b in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
     with pytest.raises(StopRequested, match="step 0 of 3"):
-        volume_of(tmp_path / "other", *ask, lambda: True, print)
+        volume_of(tmp_path / "other", ask, lambda: True, print)
 
 
 def test_a_volume_of_another_tower_or_of_other_options_is_refused(folder, tmp_path):
     """It used to be taken as it lay there, and its maps said nothing."""
-    read, rest = tower(folder), (8, 0.1, lambda: False, print)
-    volume_of(tmp_path, batches(folder), read, VOLUME, *rest)
+    read, rest = tower(folder), (lambda: False, print)
+    volume_of(tmp_path, VolumeFit(batches(folder), read, VOLUME, 8, 0.1), *rest)
     wider = VOLUME.model_copy(update={"hidden": 9})
     with pytest.raises(Sds3dError, match="another text tower, other pictures or with other options"):
-        volume_of(tmp_path, batches(folder), read, wider, *rest)
+        volume_of(tmp_path, VolumeFit(batches(folder), read, wider, 8, 0.1), *rest)
     with torch.no_grad():
         read.text_projection.bias += 0.1
     with pytest.raises(Sds3dError, match="Delete the folder"):
-        volume_of(tmp_path, batches(folder), read, VOLUME, *rest)
+        volume_of(tmp_path, VolumeFit(batches(folder), read, VOLUME, 8, 0.1), *rest)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,9 @@ def test_options_that_do_not_go_together_are_refused_at_once(folder, tmp_path, c
 
 def test_a_model_without_its_volume_is_named(folder, tmp_path):
     read = tower(folder)
-    volume = volume_of(tmp_path / "volume", batches(folder), read, VOLUME, 8, 0.1, lambda: False, print)
+    volume = volume_of(
+        tmp_path / "volume", VolumeFit(batches(folder), read, VOLUME, 8, 0.1), lambda: False, print
+    )
     save_model(make_unet(NETWORK, 0), read, NETWORK, tmp_path / "model", volume)
     with pytest.raises(ValueError, match="go together"):
         save_model(make_unet(NETWORK, 0), read, NETWORK, tmp_path / "other")
@@ -166,7 +168,9 @@ def test_a_network_gains_a_volume_at_weight_zero_and_does_not_lose_it(folder, tm
     assert torch.equal(wide[:, : narrow.shape[1]], narrow)
     assert wide.shape[1] == narrow.shape[1] + 6
     assert not wide[:, narrow.shape[1] :].any()
-    volume = volume_of(tmp_path / "volume", batches(folder), read, VOLUME, 8, 0.1, lambda: False, print)
+    volume = volume_of(
+        tmp_path / "volume", VolumeFit(batches(folder), read, VOLUME, 8, 0.1), lambda: False, print
+    )
     save_model(make_unet(NETWORK, 0), read, NETWORK, tmp_path / "with", volume)
     with pytest.raises(Sds3dError, match="differs from the started one in text_volume"):
         grown(load_start(str(tmp_path / "with"), [], 0), plain, 0)

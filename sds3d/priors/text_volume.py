@@ -19,15 +19,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..assetio.files import write_atomic
+from ..core.cameras import DEFAULT_DISTANCE, DEFAULT_FOV_Y_DEG
 from ..core.errors import Sds3dError
+from .view_maps import plane_points
 
 FILE = "text_volume.safetensors"
 PAINTS = 4
 """Main, second, third paint, and how bright the paints are that a kind fixes."""
 CHANNELS = PAINTS + 2
 """Coverage, the paints, nearness."""
-DISTANCE, HALF_FOV_DEG = 2.4, 22.5
-"""The cameras of the training pictures orbit the origin."""
 
 
 class TextVolume(nn.Module):
@@ -84,22 +84,12 @@ class TextVolume(nn.Module):
         self, azimuth: Float[Tensor, "b 2"], elevation: Float[Tensor, "b 2"], side: int
     ) -> tuple[Float[Tensor, "b n h w 3"], Float[Tensor, "b 1 h w"], Float[Tensor, "1 1 n 1 1"]]:
         """Points on the rays through the pixels, the distance between neighbours, and how near each is in (0, 1)."""
-        (sin_a, cos_a), (sin_e, cos_e) = azimuth.unbind(1), elevation.unbind(1)
-        zero = torch.zeros_like(sin_a)
-        right = torch.stack([cos_a, zero, -sin_a], dim=1)
-        up = torch.stack([-sin_a * sin_e, cos_e, -cos_a * sin_e], dim=1)
-        towards = torch.stack([sin_a * cos_e, sin_e, cos_a * cos_e], dim=1)
-        along = (torch.arange(side, device=azimuth.device, dtype=azimuth.dtype) + 0.5) * (2 / side) - 1
-        half = DISTANCE * math.tan(math.radians(HALF_FOV_DEG))
-        u, v = (
-            along.expand(side, side)[..., None] * half,
-            -along[:, None].expand(side, side)[..., None] * half,
-        )
-        plane = u * right[:, None, None] + v * up[:, None, None]
-        eye = (DISTANCE * towards)[:, None, None]
+        points, towards, _ = plane_points(azimuth, elevation, side)
+        plane = points.movedim(1, -1) * (DEFAULT_DISTANCE * math.tan(math.radians(DEFAULT_FOV_Y_DEG / 2)))
+        eye = (DEFAULT_DISTANCE * towards)[:, None, None]
         ray = plane - eye
         # rays end in the plane through the origin at 1; the ball of the volume reaches as far before as behind
-        depth = 1.4 * self.reach / DISTANCE
+        depth = 1.4 * self.reach / DEFAULT_DISTANCE
         steps = (torch.arange(self.samples, device=azimuth.device, dtype=azimuth.dtype) + 0.5) / self.samples
         place = (1 + depth * (2 * steps - 1))[None, :, None, None, None]
         length = ray.norm(dim=-1) * (2 * depth / self.samples)

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -77,51 +78,37 @@ def fit(
         network: at step 0; stays as it is.
         report: every 50 steps. preview: (averaged network, step), every options.preview_every_s.
     """  # fmt: skip
-    run = _Run(options, network, loss)
-    try:
-        return _carry_on(run, folder, should_stop, report, preview)
-    finally:
-        run.close()
-
-
-def _carry_on(
-    run: _Run,
-    folder: Path,
-    should_stop: Callable[[], bool],
-    report: Callable[[Progress], None],
-    preview: Callable[[Any, int], None],
-) -> Any:
-    """See `fit`."""
-    options, store = run.options, CheckpointStore(folder / "checkpoints")
-    saved = store.latest()
-    if saved is not None:
-        run.load(saved)
-    steps = options.images // options.batch
-    decay_from = round(steps * (1 - options.decay_share))
-    last_save = last_preview = last_report = time.monotonic()
-    losses: list[float] = []
-    while run.step < steps and not should_stop():
-        losses.append(run.advance(learning_rate(options, run.step, steps)))
-        now = time.monotonic()
-        if run.step % 50 == 0:
-            speed = len(losses) * options.batch / (now - last_report)
-            last_report = now
-            mean = sum(losses) / len(losses)
-            left = (steps - run.step) * options.batch / speed
-            report(Progress(run.step, steps, mean, speed, left))
-            _log(folder, run.step, run.step * options.batch, mean, speed)
-            losses.clear()
-        if now - last_save > options.save_every_s or run.step == decay_from:
-            path = store.save(run.state())
-            last_save = now
-            if run.step == decay_from:
-                store.pin(path)
-        if now - last_preview > options.preview_every_s:
-            preview(run.averaged, run.step)
-            last_preview = time.monotonic()
-    store.save(run.state())
-    preview(run.averaged, run.step)
-    return run.averaged
+    store = CheckpointStore(folder / "checkpoints")
+    with closing(_Run(options, network, loss)) as run:
+        saved = store.latest()
+        if saved is not None:
+            run.load(saved)
+        steps = options.images // options.batch
+        decay_from = round(steps * (1 - options.decay_share))
+        last_save = last_preview = last_report = time.monotonic()
+        losses: list[float] = []
+        while run.step < steps and not should_stop():
+            losses.append(run.advance(learning_rate(options, run.step, steps)))
+            now = time.monotonic()
+            if run.step % 50 == 0:
+                speed = len(losses) * options.batch / (now - last_report)
+                last_report = now
+                mean = sum(losses) / len(losses)
+                left = (steps - run.step) * options.batch / speed
+                report(Progress(run.step, steps, mean, speed, left))
+                _log(folder, run.step, run.step * options.batch, mean, speed)
+                losses.clear()
+            if now - last_save > options.save_every_s or run.step == decay_from:
+                path = store.save(run.state())
+                last_save = now
+                if run.step == decay_from:
+                    store.pin(path)
+            if now - last_preview > options.preview_every_s:
+                preview(run.averaged, run.step)
+                last_preview = time.monotonic()
+        store.save(run.state())
+        preview(run.averaged, run.step)
+        return run.averaged
 
 
 def _log(folder: Path, step: int, images: int, loss: float, speed: float) -> None:

@@ -34,17 +34,26 @@ class PictureOptions(Options):
     """Range of the camera's elevation; the azimuth is anywhere."""
 
 
-class ReadingOptions(Options):
+class ShortFitOptions(Options):
+    """A fit of minutes."""
+
+    seed: int = 0
+    """Seed of weights and sentences."""
+    steps: int = Field(1000, ge=1)
+    """Optimisation steps."""
+    batch: int = Field(128, ge=1)
+    """Samples a step."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """AdamW's rate, falling over the second half."""
+
+
+class ReadingOptions(ShortFitOptions):
     """A text tower that learns from sentences and what they mean, without pictures."""
 
     seed: int = 1
     """Seed of weights and sentences."""
     steps: int = Field(1500, ge=1)
     """Optimisation steps."""
-    batch: int = Field(128, ge=1)
-    """Sentences a step."""
-    learning_rate: float = Field(2e-3, gt=0)
-    """AdamW's rate, falling over the second half."""
 
 
 class TextOptions(Options):
@@ -74,17 +83,13 @@ class TextOptions(Options):
     """Show held-out pairs and relations too: for the judge, never for the prior's tower or a reward."""
 
 
-class VolumeOptions(Options):
+class VolumeOptions(ShortFitOptions):
     """The volume that a text makes (priors.text_volume), learned from the pictures' layers before the network."""
 
     seed: int = 3
     """Seed of weights and captions."""
     steps: int = Field(2000, ge=1)
     """Optimisation steps."""
-    batch: int = Field(128, ge=1)
-    """Pictures a step."""
-    learning_rate: float = Field(2e-3, gt=0)
-    """AdamW's rate, falling over the second half."""
     hidden: int = Field(224, ge=1)
     """Width of the layer before the volume."""
     side: int = Field(14, ge=2)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
-from ..core.errors import Sds3dError, StopRequested
+from ..core.errors import Sds3dError
 from ..core.streams import Streams
 from ..objects.captions import NUMBERS_NEEDED, Caption, Subject, draw_caption, vocabulary
 from ..objects.colours import FIXED
@@ -29,9 +29,19 @@ from .batches import SINGLE_SHARE
 from .network import save_text_side
 from .options import ReadingOptions
 from .plan import Picture
-from .words import WIDTH, TextTower, make_text_encoder, make_tokenizer, set_weights, token_ids
+from .short_fit import fit_shortly
+from .words import (
+    WIDTH,
+    TextTower,
+    load_projection,
+    make_text_encoder,
+    make_tokenizer,
+    set_weights,
+    token_ids,
+)
 
 _SPREAD = 0.05
+_WARM_UP = 100
 
 
 class Meaning:
@@ -113,26 +123,17 @@ def train_reader(
     set_weights(layers, streams, "reader", matrix_std=_SPREAD)
     projection, questions = layers[0], layers[1:]
     assert isinstance(projection, torch.nn.Linear)
-    weights = [*encoder.parameters(), *layers.parameters()]
-    optimizer = torch.optim.AdamW(weights, lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
-    for step in range(options.steps):
-        if should_stop():
-            raise StopRequested(
-                f"stopped at step {step} of {options.steps} of the text tower; it will start again"
-            )
-        down = 2 * (1 - step / options.steps)
-        optimizer.param_groups[0]["lr"] = options.learning_rate * min(1.0, (step + 1) / 100, max(0.02, down))
+
+    def loss(step: int) -> Tensor:
         texts, answers = sentences.draw(step, options.batch)
         ids = token_ids(tokenizer, texts)
         states = encoder(ids).last_hidden_state
         pooled = pool_text(states, ids, tokenizer.eos_token_id, projection.weight, projection.bias)
         said = [F.cross_entropy(ask(pooled), answers[:, i]) for i, ask in enumerate(questions)]
-        optimizer.zero_grad()
-        torch.stack(said).sum().backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0, error_if_nonfinite=True)
-        optimizer.step()
-        if (step + 1) % 100 == 0:
-            say(f"text tower {step + 1}/{options.steps} loss {float(torch.stack(said).sum().detach()):.3f}")
+        return torch.stack(said).sum()
+
+    weights = [*encoder.parameters(), *layers.parameters()]
+    fit_shortly(weights, loss, options, "text tower", _WARM_UP, should_stop, say)
     return TextTower(encoder.eval().requires_grad_(False), tokenizer, projection.requires_grad_(False))
 
 
@@ -169,12 +170,8 @@ def reader_of(
 
 def load_tower(folder: Path) -> TextTower:
     """The text side of a model folder, float32, frozen."""
-    from safetensors.torch import load_file
     from transformers import AutoTokenizer, CLIPTextModel
 
     encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-    weights = load_file(folder / "text_projection.safetensors")
-    projection = torch.nn.Linear(*weights["weight"].shape[::-1])
-    projection.load_state_dict({name: value.float() for name, value in weights.items()})
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
-    return TextTower(encoder.eval().requires_grad_(False), tokenizer, projection.requires_grad_(False))
+    return TextTower(encoder.eval().requires_grad_(False), tokenizer, load_projection(folder))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -22,13 +22,13 @@ from .plan import Picture, plan
 _CHUNK = 512
 
 
-def fingerprint(options: PictureOptions) -> str:
-    """Hash of the plan: which pictures, in which order; it changes when the catalogue does."""
+def fingerprint(pictures: Sequence[Picture], size: int) -> str:
+    """Hash of a plan: which pictures, of which size, in which order; it changes when the catalogue does."""
     lines = [
         f"{[k.name for k in p.subject.kinds]} {p.subject.relation} {p.subject.pattern} {p.build} {p.azimuth_deg:.4f}"
-        for p in plan(options)
+        for p in pictures
     ]
-    return hashlib.blake2b("\n".join([str(options.size), *lines]).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b("\n".join([str(size), *lines]).encode(), digest_size=8).hexdigest()
 
 
 def render_set(
@@ -43,7 +43,8 @@ def render_set(
     Returns:
         The path of pictures.npy.
     """
-    pictures, mark = plan(options), fingerprint(options)
+    pictures = plan(options)
+    mark = fingerprint(pictures, options.size)
     folder.mkdir(parents=True, exist_ok=True)
     path, ledger = folder / "pictures.npy", folder / "pictures.json"
     shape = (len(pictures), options.size, options.size, LAYERS)
@@ -94,6 +95,6 @@ def open_set(options: PictureOptions, folder: Path) -> tuple[np.ndarray, list[Pi
     pictures = plan(options)
     known = json.loads(ledger.read_text()) if ledger.exists() else {}
     whole = len(known.get("chunks", [])) == -(-len(pictures) // _CHUNK)
-    if not path.exists() or not whole or known.get("fingerprint") != fingerprint(options):
+    if not path.exists() or not whole or known.get("fingerprint") != fingerprint(pictures, options.size):
         raise Sds3dError(f"{folder}: no complete set of pictures of this catalogue; run: sds3d prior train")
     return np.load(path, mmap_mode="r"), pictures

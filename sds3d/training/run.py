@@ -33,7 +33,7 @@ from .reading import Meaning, Sentences, reader_of, train_reader
 from .render import open_set, render_set
 from .sampling import ddim
 from .start import Start, grown, load_start
-from .volume import volume_of
+from .volume import VolumeFit, volume_of
 from .words import MAX_TOKENS, TextTower, adopt
 
 PREVIEW_PROMPTS = (
@@ -143,10 +143,9 @@ def _volume(
     batches = Batches(
         layers, pictures, Streams(network.text_volume.seed), network.size, view_words=options.view_words
     )
-    return volume_of(
-        options.parts_folder / "volume", batches, tower, network.text_volume, network.size // network.unshuffle,
-        options.drop_text, stop, say,
-    )  # fmt: skip
+    side = network.size // network.unshuffle
+    fit_of = VolumeFit(batches, tower, network.text_volume, side, options.drop_text)
+    return volume_of(options.parts_folder / "volume", fit_of, stop, say)
 
 
 def _prompts(own: Sequence[OwnAsset], tower: Scorer | TextTower, options: TrainOptions) -> Sequence[str]:

@@ -22,7 +22,7 @@ from ..priors.pixel_unet import ViewFeatures
 from ..priors.text_volume import TextVolume
 from .network import SCHEDULE, make_unet, view_features
 from .options import NetworkOptions, VolumeOptions
-from .words import WIDTH, TextTower, tokenizer_of
+from .words import WIDTH, TextTower, load_projection, tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,16 @@ def load_start(word: str, new_words: Sequence[str], seed: int, max_tokens: int =
     Raises:
         Sds3dError: there is no such model, or its pictures' noise schedule is not the one that training uses.
     """
-    from safetensors.torch import load_file
-
     folder = start_folder(word)
     parts = load_components(folder, torch.float32)
     if parts.prediction != str(SCHEDULE["prediction_type"]).removesuffix("_prediction"):
         raise Sds3dError(
             f"start: {folder} predicts {parts.prediction}; training goes on from v-prediction only"
         )
-    weights = load_file(folder / "text_projection.safetensors")
-    projection = torch.nn.Linear(*weights["weight"].shape[::-1])
-    projection.load_state_dict({name: value.float() for name, value in weights.items()})
     tokenizer = widen(parts.text_encoder, parts.tokenizer, new_words, Streams(seed))
     if max_tokens > int(tokenizer.model_max_length):
         tokenizer = lengthen(parts.text_encoder, tokenizer, max_tokens)
-    tower = TextTower(parts.text_encoder, tokenizer, projection.requires_grad_(False))
+    tower = TextTower(parts.text_encoder, tokenizer, load_projection(folder))
     features = ViewFeatures.of(parts.index, folder)
     return Start(parts.unet, tower, _described(parts.index, parts.unet, features), features.volume)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -74,6 +75,16 @@ def make_text_encoder(vocabulary_size: int, streams: Streams) -> Any:
     model: Any = CLIPTextModel._from_config(config, attn_implementation="eager")
     set_weights(model, streams, "text", matrix_std=_INIT_STD)
     return model
+
+
+def load_projection(folder: Path) -> torch.nn.Linear:
+    """The layer from state to pooled text of a model folder, float32, frozen."""
+    from safetensors.torch import load_file
+
+    weights = load_file(folder / "text_projection.safetensors")
+    layer = torch.nn.Linear(*weights["weight"].shape[::-1])
+    layer.load_state_dict({name: value.float() for name, value in weights.items()})
+    return layer.requires_grad_(False)
 
 
 def half_copy(text_encoder: Any) -> Any:
