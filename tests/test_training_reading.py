@@ -122,3 +122,10 @@ def test_a_judge_can_begin_as_a_reader(tmp_path):
     scorer = prepare_scorer(options, judge, tmp_path / "judge", print)
     cup, mug, duck = scorer.text_vectors(["a red mug", "a photo of a red mug", "a blue duck"])
     assert float(cup @ mug) > 0.9 > float(cup @ duck)
+
+
+def test_a_scorer_has_one_beginning(tmp_path):
+    """Regression: with start and reading the reading won in silence."""
+    judge = TextOptions(start="scorer", reading=ReadingOptions())
+    with pytest.raises(Sds3dError, match="start and reading: a scorer goes on from one of them"):
+        prepare_scorer(TrainOptions(folder=tmp_path), judge, tmp_path / "judge", print)

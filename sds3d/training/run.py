@@ -213,8 +213,10 @@ def prepare_scorer(
     """The contrastive model of a folder, trained first if it is not there: text tower and reward, or judge.
 
     Raises:
-        StopRequested: `should_stop` said so while it was trained.
+        StopRequested: `should_stop` said so while it was trained. Sds3dError: it has two beginnings.
     """
+    if text.start and text.reading is not None:
+        raise Sds3dError("start and reading: a scorer goes on from one of them; leave the other out")
     kinds = learned_kinds(options.pictures)
 
     def batches() -> Batches:
