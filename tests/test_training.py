@@ -82,7 +82,7 @@ def test_a_stopped_run_ends_in_the_same_bits(folder, tmp_path, more):
 @pytest.mark.parametrize("others", [("adamw", "muon"), ("muon", "adamw")])
 def test_a_run_does_not_go_on_with_another_optimizer(folder, tmp_path, others):
     run(folder, tmp_path, stop_after=2, optimizer=others[0])
-    with pytest.raises(Sds3dError, match="began with another network or optimizer"):
+    with pytest.raises(Sds3dError, match="began with another network, prediction or optimizer"):
         run(folder, tmp_path, optimizer=others[1])
 
 
@@ -216,7 +216,7 @@ def test_the_weight_of_a_time_is_one_where_noise_prevails(power):
     assert torch.allclose(noised.weight[sigma2 < 0.5], (2 * sigma2[sigma2 < 0.5]) ** power, atol=1e-4)
     off = torch.zeros(64, 3, 2, 2)
     off[5] = 2.0
-    assert noised.loss(noised.v + off) == pytest.approx(float(noised.weight[5]) * 4 / 64, rel=1e-3)
+    assert noised.loss(noised.target + off) == pytest.approx(float(noised.weight[5]) * 4 / 64, rel=1e-3)
 
 
 def test_contrastive_loss_limits():

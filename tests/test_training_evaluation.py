@@ -112,6 +112,8 @@ def test_a_run_is_judged_on_what_it_did_not_see(run):
     found = evaluate_run(run, 2, 2, lambda line: None)
     assert found["seen"]["captions"] == 2
     assert " ± " in found["seen"]["R@1"]
+    assert found["true pictures"]["captions"] == 2
+    assert {"R@1", "R@5"} <= set(found["true pictures"]), "what the judges can tell at all"
     errors = [value for key, value in found.items() if key.startswith("error at t")]
     assert len(errors) == 4
     assert all(set(e) == {"right", "null", "wrong caption", "one word off", "camera turned"} for e in errors)

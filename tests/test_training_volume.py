@@ -114,6 +114,10 @@ def test_a_volume_of_another_tower_or_of_other_options_is_refused(folder, tmp_pa
         ({"autoencoder": AutoencoderOptions()}, "network.text_volume: is for pixel models"),
         ({"shares": 5}, "shares: 5 parts of 4 pictures"),
         ({"autoencoder": AutoencoderOptions(), "shares": 2}, "shares: is for pixel models"),
+        (
+            {"autoencoder": AutoencoderOptions(), "network": NetworkOptions(prediction="x0")},
+            "network.prediction: is for pixel models",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused_at_once(folder, tmp_path, change, said):

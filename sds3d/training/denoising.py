@@ -1,4 +1,4 @@
-"""What the denoisers learn from: noised pictures or latents, captions that are sometimes left out, v as the target."""
+"""What the denoisers learn from: noised pictures or latents, captions that are sometimes left out, v or the picture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -29,29 +29,35 @@ class Noised:
     """States of a step and what the network should say of them.
 
     Args:
-        z_t: noised. index: discrete times. v: alpha eps - sigma x0 (Salimans and Ho 2022, arXiv 2202.00512).
+        z_t: noised. index: discrete times. target: v = alpha eps - sigma x0 (Salimans and Ho 2022, arXiv 2202.00512),
+            or the clean sample.
         weight: of each sample's error, (B,).
     """
 
     z_t: Tensor
     index: Tensor
-    v: Tensor
+    target: Tensor
     weight: Tensor
 
     def rows(self, rows: slice) -> Noised:
         """Some of the samples."""
-        return Noised(self.z_t[rows], self.index[rows], self.v[rows], self.weight[rows])
+        return Noised(self.z_t[rows], self.index[rows], self.target[rows], self.weight[rows])
 
-    def loss(self, v: Tensor) -> Tensor:
-        """The weighted mean squared error of a prediction of v."""
-        return (self.weight * (v - self.v).square().flatten(1).mean(1)).mean()
+    def loss(self, said: Tensor) -> Tensor:
+        """The weighted mean squared error of what the network says."""
+        return (self.weight * (said - self.target).square().flatten(1).mean(1)).mean()
 
 
 class Noising:
-    """The noise of each step: a pure function of (seed, step)."""
+    """The noise of each step: a pure function of (seed, step).
 
-    def __init__(self, options: TrainOptions | SoundTrainOptions):
-        self.options, self.streams = options, Streams(options.seed)
+    Args:
+        target: what the network says. An error of x0 is one of v times sigma: it is weighed by 1 / sigma^2, so that
+            both are fitted alike, and no more than a hundredfold.
+    """
+
+    def __init__(self, options: TrainOptions | SoundTrainOptions, target: Literal["v", "x0"] = "v"):
+        self.options, self.target, self.streams = options, target, Streams(options.seed)
         products = alphas_cumprod()
         self.alpha, self.sigma = products.sqrt().float(), (1 - products).sqrt().float()
 
@@ -66,6 +72,8 @@ class Noising:
         eps = self.streams.normal(tuple(x0.shape), "noise", step=step)[0]
         a, s = self.alpha[t][:, None, None, None], self.sigma[t][:, None, None, None]
         weight = (2 * self.sigma[t] ** 2).clamp(max=1) ** self.options.clear_power
+        if self.target == "x0":
+            return Noised(a * x0 + s * eps, t, x0, weight / (self.sigma[t] ** 2).clamp(min=0.01))
         return Noised(a * x0 + s * eps, t, a * eps - s * x0, weight)
 
     def captions(self, batch: Batch | SoundBatch, drawn: Tensor) -> list[str]:
@@ -75,7 +83,7 @@ class Noising:
 
 
 class PixelLoss:
-    """Weighted squared error of v for the pixel model (priors.pixel_unet).
+    """Weighted squared error of v, or of x0, for the pixel model (priors.pixel_unet).
 
     Args:
         tower: the frozen model whose text side the network reads. volume: see network.view_features.
@@ -89,7 +97,8 @@ class PixelLoss:
         volume: TextVolume | None = None,
     ):
         self.options, self.batches, self.tower = options, batches, tower
-        self.noising, self.features = Noising(options), view_features(options.network, volume)
+        self.noising = Noising(options, options.network.prediction)
+        self.features = view_features(options.network, volume)
 
     def __call__(self, unet, step: int) -> Tensor:
         """See loop.Loss."""
@@ -112,7 +121,7 @@ class PixelLoss:
         def share(rows: slice, unet) -> Tensor:
             part = noised.rows(rows)
             with arithmetic(o.precision):
-                v = unet_output(
+                said = unet_output(
                     unet,
                     self.features,
                     o.network.unshuffle,
@@ -122,7 +131,7 @@ class PixelLoss:
                     labels[rows],
                     maps[rows],
                 )
-            return part.loss(v) * (len(part.v) / o.batch)
+            return part.loss(said) * (len(part.index) / o.batch)
 
         ends = [o.batch * k // count for k in range(count + 1)]
         return [partial(share, slice(*pair)) for pair in pairwise(ends)]

@@ -141,10 +141,17 @@ def retrieve(
         angle = drawn[start : start + 16]
         cameras = orbit((360 * angle[:, 0]).tolist(), (-5 + 60 * angle[:, 1]).tolist())
         pictures = ddim(prior, part, cameras, torch.ones(len(part), 3), steps, seed=seed * 100_000 + start)
-        for i, caption in enumerate(part):
-            for name, verdict in jury.rank(pictures[i : i + 1], caption).items():
-                verdicts[name].append(verdict)
+        for name, found in judged(jury, pictures, part).items():
+            verdicts[name] += found
     return verdicts
+
+
+def judged(
+    jury: Jury, pictures: Float[Tensor, "b 3 h w"], asked: Sequence[str]
+) -> dict[str, list[Verdict | None]]:
+    """Each judge's verdict on each picture and its caption."""
+    found = [jury.rank(pictures[i : i + 1], caption) for i, caption in enumerate(asked)]
+    return {name: [each[name] for each in found] for name in jury.judges}
 
 
 @dataclass(frozen=True)

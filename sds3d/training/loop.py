@@ -70,6 +70,7 @@ def fit(
     should_stop: Callable[[], bool],
     report: Callable[[Progress], None],
     preview: Callable[[Any, int], None],
+    target: str = "v",
 ) -> Any:
     """Train until `options.images`, or until `should_stop`; returns the averaged network.
 
@@ -77,9 +78,10 @@ def fit(
         folder: gets checkpoints/ and curve.jsonl; what lies there is gone on from.
         network: at step 0; stays as it is.
         report: every 50 steps. preview: (averaged network, step), every options.preview_every_s.
+        target: what the network learns to say; a run goes on with the same.
     """  # fmt: skip
     store = CheckpointStore(folder / "checkpoints")
-    with closing(_Run(options, network, loss)) as run:
+    with closing(_Run(options, network, loss, target)) as run:
         saved = store.latest()
         if saved is not None:
             run.load(saved)
@@ -135,8 +137,8 @@ def progress_line(p: Progress) -> str:
 class _Run:
     """The network, its average and its moments at a step."""
 
-    def __init__(self, options: FitOptions, network: Any, loss: Loss):
-        self.options, self.loss, self.step = options, loss, 0
+    def __init__(self, options: FitOptions, network: Any, loss: Loss, target: str):
+        self.options, self.loss, self.target, self.step = options, loss, target, 0
         self.network = copy.deepcopy(network).train().requires_grad_(True)
         self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
         if options.shares > 1 and not isinstance(loss, Shared):
@@ -217,13 +219,13 @@ class _Run:
         """Go on from a saved state.
 
         Raises:
-            Sds3dError: another network, or another optimizer, has made it.
+            Sds3dError: another network, another optimizer or another target has made it.
         """
         # the first runs, AdamW's all, noted none
         known = (self.layout(), "") if self.options.optimizer == "adamw" else (self.layout(),)
         if state.config_hash not in known:
             raise Sds3dError(
-                "this run began with another network or optimizer than the options name now. Give it those again, or "
+                "this run began with another network, prediction or optimizer than the options name now. Give it those again, or "
                 "name another folder="
             )
         self.step = state.step
@@ -239,9 +241,10 @@ class _Run:
             optimizer.load_state_dict(own)
 
     def layout(self) -> str:
-        """16 hex digits over the weights' names and shapes and what steps them."""
+        """16 hex digits over the weights' names and shapes, what steps them, and what they learn to say."""
         shapes = {name: list(value.shape) for name, value in self.network.named_parameters()}
-        facts = [self.options.optimizer, shapes]
+        # v is not noted: the first runs, all of it, had no such entry
+        facts = [self.options.optimizer, shapes, *([] if self.target == "v" else [self.target])]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def _numbered(self) -> list[tuple[int, torch.optim.Optimizer]]:

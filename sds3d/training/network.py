@@ -25,6 +25,9 @@ SCHEDULE = {
 }
 """diffusers' arguments of the noise schedule: squared cosine (arXiv 2102.09672), v-prediction (2202.00512)."""
 
+PREDICTION_TYPES = {"v": "v_prediction", "x0": "sample"}
+"""diffusers' words for NetworkOptions.prediction."""
+
 
 def view_features(options: NetworkOptions, volume: TextVolume | None = None) -> ViewFeatures:
     """How the network is told camera and background.
@@ -71,7 +74,7 @@ def save_model(
         raise ValueError("options.text_volume and volume go together")
     folder.mkdir(parents=True, exist_ok=True)
     half_of(unet).save_pretrained(folder / "unet")
-    save_text_side(tower, folder)
+    save_text_side(tower, folder, options.prediction)
     if volume is None:
         (folder / FILE).unlink(missing_ok=True)
     else:
@@ -95,7 +98,7 @@ def save_model(
     (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-def save_text_side(tower: Scorer | TextTower, folder: Path) -> None:
+def save_text_side(tower: Scorer | TextTower, folder: Path, prediction: str = "v") -> None:
     """Write text encoder, tokenizer, projection and schedule of a model folder, in half precision."""
     from safetensors.torch import save_file
 
@@ -103,7 +106,7 @@ def save_text_side(tower: Scorer | TextTower, folder: Path) -> None:
     tower.tokenizer.save_pretrained(folder / "tokenizer")
     projection = {k: v.half().contiguous() for k, v in tower.text_projection.state_dict().items()}
     save_file(projection, folder / "text_projection.safetensors")
-    _scheduler().save_pretrained(folder / "scheduler")
+    _scheduler(PREDICTION_TYPES[prediction]).save_pretrained(folder / "scheduler")
 
 
 def half_of(network: Any) -> Any:
@@ -116,8 +119,8 @@ def alphas_cumprod() -> torch.Tensor:
     return _scheduler().alphas_cumprod.double()
 
 
-def _scheduler() -> Any:
+def _scheduler(prediction_type: str = "v_prediction") -> Any:
     """diffusers' object of the schedule."""
     from diffusers import DDPMScheduler
 
-    return DDPMScheduler(**SCHEDULE)
+    return DDPMScheduler(**SCHEDULE | {"prediction_type": prediction_type})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -107,6 +108,9 @@ class NetworkOptions(Options):
     """Width of each scale; multiples of 8."""
     attention: tuple[bool, ...] = (False, False, True)
     """Cross-attention to the words at each scale."""
+    prediction: Literal["v", "x0"] = "v"
+    """What the network says: v, or the clean picture, for which blocks of many pixels leave it more room: it need not
+    carry the noise through (decision 022)."""
     azimuth_harmonics: int = 4
     """Sines and cosines of the azimuth."""
     elevation_harmonics: int = 2

@@ -16,6 +16,7 @@ from .evaluation import (
     Jury,
     held_out_pairs,
     held_out_relations,
+    judged,
     prediction_errors,
     retrieve,
     seen_captions,
@@ -34,6 +35,8 @@ def evaluate_run(
     options: TrainOptions, captions: int, seeds: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Retrieval by the judge (trained first where it is missing) and the bundled scorer; errors on unseen builds.
+
+    "true pictures" are ranked too, of seen captions and unseen builds: what the judges can tell at all.
 
     Args:
         captions: how many seen captions, and at most how many of each held-out sort. A model that went on from
@@ -75,6 +78,9 @@ def evaluate_run(
     render_set(unseen, place, 1, lambda done, count: None)
     layers, pictures = open_set(unseen, place)
     batches = Batches(layers, pictures, Streams(options.seed + 1), options.network.size, view_words=0.0)
+    true = batches.draw(0, captions)
+    jury = Jury(judges, true.captions, kinds)
+    out["true pictures"] = {"captions": captions} | summary([judged(jury, true.rgb, true.captions)])
     for errors in prediction_errors(prior, batches, kinds):
         out[f"error at t {errors.t[0]} to {errors.t[1]}"] = {
             "right": errors.right,

@@ -61,8 +61,14 @@ def train(
         raise Sds3dError("grow: there is nothing to grow without start=MODEL")
     if options.grow and options.autoencoder is not None:
         raise Sds3dError("grow: a latent model takes from start=MODEL what fits it, and grows nothing")
-    if options.autoencoder is not None and (options.shares > 1 or options.network.text_volume):
-        key = "shares" if options.shares > 1 else "network.text_volume"
+    network = options.network
+    pixels = {
+        "shares": options.shares > 1,
+        "network.text_volume": network.text_volume is not None,
+        "network.prediction": network.prediction != "v",
+    }
+    if options.autoencoder is not None and any(pixels.values()):
+        key = next(name for name, asked in pixels.items() if asked)
         raise Sds3dError(f"{key}: is for pixel models; a latent model goes without")
     if options.shares > options.batch:
         raise Sds3dError(f"shares: {options.shares} parts of {options.batch} pictures are too many")
@@ -177,7 +183,7 @@ def _fit_pixels(
         say(f"preview {path}")
 
     loss = PixelLoss(options, batches, tower, volume)
-    fit(options, folder, unet, loss, stop, told(say), preview)
+    fit(options, folder, unet, loss, stop, told(say), preview, options.network.prediction)
 
 
 def _start(options: TrainOptions, own: Sequence[OwnAsset], procedural: bool) -> Start | None:

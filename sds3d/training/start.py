@@ -16,11 +16,11 @@ import torch
 
 from ..core.errors import Sds3dError
 from ..core.streams import Streams
-from ..priors.folder import load_components
+from ..priors.folder import Components, load_components
 from ..priors.kinds.embedded import assets_folder
 from ..priors.pixel_unet import ViewFeatures
 from ..priors.text_volume import TextVolume
-from .network import SCHEDULE, make_unet, view_features
+from .network import PREDICTION_TYPES, make_unet, view_features
 from .options import NetworkOptions, VolumeOptions
 from .words import WIDTH, TextTower, load_projection, tokenizer_of
 
@@ -64,16 +64,16 @@ def load_start(word: str, new_words: Sequence[str], seed: int, max_tokens: int =
     """
     folder = start_folder(word)
     parts = load_components(folder, torch.float32)
-    if parts.prediction != str(SCHEDULE["prediction_type"]).removesuffix("_prediction"):
+    if parts.prediction not in PREDICTION_TYPES:
         raise Sds3dError(
-            f"start: {folder} predicts {parts.prediction}; training goes on from v-prediction only"
+            f"start: {folder} predicts {parts.prediction}; training goes on from {' and '.join(PREDICTION_TYPES)} only"
         )
     tokenizer = widen(parts.text_encoder, parts.tokenizer, new_words, Streams(seed))
     if max_tokens > int(tokenizer.model_max_length):
         tokenizer = lengthen(parts.text_encoder, tokenizer, max_tokens)
     tower = TextTower(parts.text_encoder, tokenizer, load_projection(folder))
     features = ViewFeatures.of(parts.index, folder)
-    return Start(parts.unet, tower, _described(parts.index, parts.unet, features), features.volume)
+    return Start(parts.unet, tower, _described(parts, features), features.volume)
 
 
 def widen(text_encoder: Any, tokenizer: Any, words: Sequence[str], streams: Streams) -> Any:
@@ -159,11 +159,11 @@ def lengthen(text_encoder: Any, tokenizer: Any, max_tokens: int) -> Any:
     return tokenizer_of(tokenizer.backend_tokenizer, max_tokens)
 
 
-def _described(index: dict[str, Any], unet: Any, features: ViewFeatures) -> NetworkOptions:
+def _described(parts: Components, features: ViewFeatures) -> NetworkOptions:
     """Network options that say what the folder says."""
-    volume = features.volume
+    index, unet, volume = parts.index, parts.unet, features.volume
     return NetworkOptions(
-        size=int(index["image_size"]), unshuffle=int(index["pixel_unshuffle"]),
+        size=int(index["image_size"]), prediction=parts.prediction, unshuffle=int(index["pixel_unshuffle"]),
         channels=tuple(unet.config.block_out_channels),
         attention=tuple("CrossAttn" in name for name in unet.config.down_block_types),
         azimuth_harmonics=features.azimuth_harmonics, elevation_harmonics=features.elevation_harmonics,
