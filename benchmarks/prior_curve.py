@@ -1,6 +1,6 @@
 """Does a short training run lie on the curve of the shipped one?
 
-usage: sds3d prior train configs/prior/prior64.yaml folder=out/check parts=out/prior64 seed=1 images=40000 decay_share=0
+usage: sds3d prior train configs/prior/prior64.yaml folder=out/check parts=out/prior64 seed=1 images=20000 decay_share=0
        python benchmarks/prior_curve.py out/check/curve.jsonl
 
 Another seed draws other weights, captions, noise and cameras' order. Both curves are means over 50 steps; the spread of
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("curve", type=Path)
     parser.add_argument("--recorded", type=Path, default=RECORDED, help="the curve of the whole run")
     parser.add_argument(
-        "--steady", type=int, default=6250, help="steps before the rate of the recorded run falls"
+        "--steady", type=int, default=3125, help="steps before the rate of the recorded run falls"
     )
     args = parser.parse_args()
     if not args.recorded.is_file():

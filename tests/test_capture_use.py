@@ -68,7 +68,7 @@ def test_a_fits_config_names_no_prior_that_nobody_asks(tmp_path: Path, capsys) -
     # as runs have it that were made before
     older = yaml.safe_load(folder.config_file.read_text()) | {"prior": {"kind": "embedded"}}
     assert configs.from_mapping(older) == folder.config()
-    for given in ({"prior__model": "prior64"}, {"guidance": "csd"}):
+    for given in ({"prior__model": "prior32"}, {"guidance": "csd"}):
         with pytest.raises(ConfigError, match="no say in a fit"):
             create_folder(fit_config(tmp_path / "it", tmp_path / "other", **given))
     with pytest.raises(SystemExit):

@@ -155,7 +155,7 @@ def test_doctor_shows_it() -> None:
     shown = CliRunner().invoke(app, ["doctor", "--prior", "embedded", "--json"])
     checks = {c["name"]: c for c in json.loads(shown.stdout)["checks"]}
     assert checks["prior: scale of the noise"]["state"] == "ok"
-    assert "predicts v" in checks["prior"]["detail"]
+    assert "predicts x0" in checks["prior"]["detail"]
     shown = CliRunner().invoke(app, ["doctor", "--prior", str(folder_of("sd1"))])
     assert "WRONG     prior: error of the noise" in shown.stdout
     assert "cannot run here until" in shown.stdout

@@ -88,13 +88,13 @@ def test_the_embedded_prior_says_where_an_edit_acts():
     processors = dict(prior.unet.attn_processors)
     found = prior.attention_maps(z_t, t, cond)
     assert dict(prior.unet.attn_processors) == processors
-    assert found.shape == (3, 1, 32, 32)
+    assert found.shape == (3, 1, *prior.info.size)
     assert float(found.amin()) >= 0.0
     torch.testing.assert_close(found.flatten(1).amax(1), torch.ones(3), rtol=0.0, atol=0.2)
     assert float(found.flatten(1).std(1).min()) > 0.01
     torch.testing.assert_close(prior.predict(z_t, t, cond).eps, before)
     same, z_t, t = asked(prior, "a red car", "a red car")
-    assert torch.equal(prior.attention_maps(z_t, t, same), torch.ones(3, 1, 32, 32))
+    assert torch.equal(prior.attention_maps(z_t, t, same), torch.ones(3, 1, *prior.info.size))
 
 
 @pytest.mark.parametrize("name", ["sd1", "embedded"])

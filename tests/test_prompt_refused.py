@@ -134,5 +134,5 @@ def test_the_early_answer_is_the_late_one(prior, words, negative, view_words, ca
 
 def test_a_broken_word_list_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "assets_folder", lambda: tmp_path)
-    with pytest.raises(Sds3dError, match=r"prior32/tokenizer: the model's word list cannot be read"):
+    with pytest.raises(Sds3dError, match=r"prior64/tokenizer: the model's word list cannot be read"):
         embedded.check_prompts(embedded.Options(), "a cube", "", None)

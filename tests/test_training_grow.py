@@ -94,7 +94,7 @@ def test_an_adopted_encoder_reads_shared_words_alike():
 
 
 def test_a_longer_tower_reads_short_sentences_alike():
-    short, long = load_start("prior64", ["zorbian"], 0), load_start("prior64", ["zorbian"], 0, 24)
+    short, long = load_start("prior32", ["zorbian"], 0), load_start("prior32", ["zorbian"], 0, 24)
     assert long.tower.tokenizer.model_max_length == 24 > short.tower.tokenizer.model_max_length
     same = lengthen(short.tower.text_encoder, short.tower.tokenizer, 16).model_max_length
     assert same == 16

@@ -116,20 +116,21 @@ def test_new_words_leave_the_known_ones_alone():
     assert start.network.unshuffle == 4
 
 
-def test_from_files_to_a_model(folder, tmp_path):
+@pytest.mark.parametrize("model", ["prior32", "prior64"])
+def test_from_files_to_a_model(folder, tmp_path, model):
     """The user's command: a few steps from a shipped model; the new model reads the new words; again goes on."""
     out = tmp_path / "tuned"
     words = ["prior", "train", f"folder={out}", "images=16", "batch=8", "data_share=1", "data_views=4",
-             "--data", str(folder), "--from", "prior32"]  # fmt: skip
+             "--data", str(folder), "--from", model]  # fmt: skip
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     options = Options(folder=out / "model", precision="float32")
-    prior, before = create(options), create(Options(precision="float32"))
+    prior, before = create(options), create(Options(model=model, precision="float32"))
     look = Look(orbit([0.0], [10.0]), prior.info.size, torch.ones(1, 3))
     from sds3d.priors.base import Prompts
 
     prior.prepare(Prompts("a zorbian duck, back view"))
-    z, t = torch.zeros(1, 3, 32, 32), torch.tensor([0.5], dtype=torch.float64)
+    z, t = torch.zeros(1, 3, *prior.info.size), torch.tensor([0.5], dtype=torch.float64)
     answers = [
         p.predict(z, t, p.condition(p.prepare(Prompts("a duck")), look, {})["y"]).eps for p in (prior, before)
     ]

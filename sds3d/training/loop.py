@@ -225,8 +225,8 @@ class _Run:
         known = (self.layout(), "") if self.options.optimizer == "adamw" else (self.layout(),)
         if state.config_hash not in known:
             raise Sds3dError(
-                "this run began with another network, prediction or optimizer than the options name now. Give it those again, or "
-                "name another folder="
+                "this run began with another network, prediction or optimizer than the options name now. Give it those "
+                "again, or name another folder="
             )
         self.step = state.step
         self.network.load_state_dict(_deep(state.representation))
