@@ -10,7 +10,7 @@ from sds3d.objects.captions import PREFIXES, read_caption
 from sds3d.objects.catalogue import find
 from sds3d.objects.held_out import pair_is_held_out, relation_is_held_out
 from sds3d.priors.scorer import load_scorer
-from sds3d.training.evaluation import Jury, held_out_pairs, held_out_relations
+from sds3d.training.evaluation import Jury, held_out_pairs, held_out_relations, judged
 from sds3d.training.network import make_unet, save_model
 from sds3d.training.options import NetworkOptions, PictureOptions, ReadingOptions, TextOptions, TrainOptions
 from sds3d.training.plan import learned_kinds, plan
@@ -75,6 +75,15 @@ def test_a_judge_that_cannot_read_a_caption_says_nothing():
     picture = Streams(0).uniform((1, 3, 32, 32), "picture")[0].float()
     assert jury.rank(picture, asked[0])["scorer"] is not None
     assert jury.rank(picture, asked[1]) == {"scorer": None}
+
+
+def test_each_picture_is_judged_by_itself():
+    asked = ["a red cube", "a blue duck"]
+    jury = Jury({"scorer": load_scorer()}, asked, KINDS)
+    pictures = Streams(1).uniform((2, 3, 32, 32), "pictures")[0].float()
+    alone = [jury.rank(pictures[i : i + 1], caption)["scorer"] for i, caption in enumerate(asked)]
+    assert judged(jury, pictures, asked) == {"scorer": alone}
+    assert judged(jury, pictures.flip(0), asked) != {"scorer": alone}
 
 
 @pytest.fixture(scope="module")
