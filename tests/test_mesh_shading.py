@@ -91,7 +91,7 @@ def test_a_highlight_lies_where_a_mirror_would_show_the_light() -> None:
     values = highlight(
         torch.ones(many, 3), torch.full((many,), 0.3), UP.expand(many, 3), eye.expand(many, 3), spots
     )[1][:, 0]
-    # within the third of a degree by which masking and Fresnel shift the peak, and a spot, not a wash
+    # within the third of a degree by which masking shifts the peak, and a spot, not a wash
     assert away_deg[values.argmax()] < 1
     assert values[away_deg > 4].max() < 0.9 * values.max()
 

@@ -61,7 +61,7 @@ def test_two_judges_are_told_apart():
     found = summary([{"judge": a, "scorer": b} for a, b in zip(judge, scorer, strict=True)])
     assert found["R@1"] == "0.750 ± 0.354"
     assert found["R@5"] == "0.875 ± 0.177"
-    other = found["by the bundled scorer"]
+    other = found["by the scorer"]
     assert other["captions"] == 3
     assert other["R@1"] == "0.667 ± 0.000"
     assert other["agree"] == "0.667", (
@@ -127,3 +127,10 @@ def test_a_run_is_judged_on_what_it_did_not_see(run):
     assert len(errors) == 4
     assert all(set(e) == {"right", "null", "wrong caption", "one word off", "camera turned"} for e in errors)
     assert all(e["right"] != e["wrong caption"] for e in errors)
+
+
+def test_a_scorer_of_the_run_reads_all_of_its_words(run):
+    small = TextOptions(steps=2, batch=4, size=16, channels=(8, 8), strides=(2, 2))
+    found = evaluate_run(run.model_copy(update={"scorer": small}), 3, 1, lambda line: None)
+    assert (run.folder / "scorer" / "config.json").exists()
+    assert found["seen"]["by the scorer"]["captions"] == 3, "the bundled one does not know dragons"

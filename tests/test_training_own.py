@@ -121,9 +121,10 @@ def test_from_files_to_a_model(folder, tmp_path, model):
     """The user's command: a few steps from a shipped model; the new model reads the new words; again goes on."""
     out = tmp_path / "tuned"
     words = ["prior", "train", f"folder={out}", "images=16", "batch=8", "data_share=1", "data_views=4",
-             "--data", str(folder), "--from", model]  # fmt: skip
+             "reading.steps=3", "--data", str(folder), "--from", model]  # fmt: skip
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
+    assert f"reading: not used; the text tower is that of start={model}" in result.output
     options = Options(folder=out / "model", precision="float32")
     prior, before = create(options), create(Options(model=model, precision="float32"))
     look = Look(orbit([0.0], [10.0]), prior.info.size, torch.ones(1, 3))

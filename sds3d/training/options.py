@@ -186,6 +186,9 @@ class TrainOptions(FitOptions):
         seed=7, size=48, channels=(40, 80, 80, 160, 160, 240), strides=(2, 1, 2, 1, 2, 1), every_pair=True
     )
     """The metric scorer: other seed, captions and architecture; it has seen every pair and relation."""
+    scorer: TextOptions | None = None
+    """A second scorer, which rewards ask: it shares nothing with the judge and saw nothing that is held out. Without it
+    the bundled one."""
     network: NetworkOptions = NetworkOptions()
     """The network; where `start` is given and not grown, that model's own takes its place."""
     autoencoder: AutoencoderOptions | None = None

@@ -34,7 +34,7 @@ UNSEEN = {"per_kind": 2, "per_relation": 16, "of_three": 8}
 def evaluate_run(
     options: TrainOptions, captions: int, seeds: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Retrieval by the judge (trained first where it is missing) and the bundled scorer; errors on unseen builds.
+    """Retrieval by judge and scorer (trained first where they are missing); errors on unseen builds.
 
     "true pictures" are ranked too, of seen captions and unseen builds: what the judges can tell at all.
 
@@ -47,7 +47,9 @@ def evaluate_run(
     kinds = learned_kinds(options.pictures)
     judges = {
         "judge": prepare_scorer(options, options.judge, options.parts_folder / "judge", say),
-        "scorer": load_scorer(),
+        "scorer": load_scorer()
+        if options.scorer is None
+        else prepare_scorer(options, options.scorer, options.parts_folder / "scorer", say),
     }
     prior = load_folder(options.folder / "model", Options())
     known = set[str]()
@@ -102,7 +104,7 @@ def summary(rounds: Sequence[Mapping[str, Sequence[Verdict | None]]]) -> dict[st
     out: dict[str, Any] = {"R@1": _spread(judge, 1), "R@5": _spread(judge, 5)}
     if scorer[0] and judge[0]:
         both = [(a, b) for r in rounds for a, b in zip(r["judge"], r["scorer"], strict=True) if a and b]
-        out["by the bundled scorer"] = {
+        out["by the scorer"] = {
             "captions": len(scorer[0]),
             "R@1": _spread(scorer, 1),
             "R@5": _spread(scorer, 5),

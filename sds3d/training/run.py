@@ -91,6 +91,8 @@ def train(
 
     (options.folder / "previews").mkdir(parents=True, exist_ok=True)
     if start is not None:
+        for key in sorted({"text", "reading"} & options.model_fields_set):
+            say(f"{key}: not used; the text tower is that of start={options.start}")
         prompts = _prompts(own, start.tower, options)
         if options.autoencoder is not None:
             train_latent(options, options.autoencoder, batches, start.tower, prompts, stop, say, start.unet)
