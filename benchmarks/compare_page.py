@@ -24,9 +24,8 @@ def table(found: dict[str, Any], names: Sequence[str], digits: dict[str, int] | 
     head = ["method", *(found["measures"][name]["label"] for name in used)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for label in found["methods"]:
-        star = " \\*" if label in found["steered_by_the_judge"] else ""
         cells = [_cell(found["means"][label].get(name), digits.get(name, 2)) for name in used]
-        lines.append(f"| {label}{star} | " + " | ".join(cells) + " |")
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

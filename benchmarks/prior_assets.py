@@ -8,18 +8,20 @@ one is a line of benchmarks/results/prior_assets.jsonl. Contact sheets (the run'
 typical true mesh) lie in the run's folder and, all under each other, in DIR/NAME.png. --page writes the tables of
 docs/embedded-prior.md from the lines that there are, and runs nothing.
 
-- R@1: the metric scorer's rank of the caption among 708, 16 views pooled.
+- R@1: the bundled judge's rank of the caption among 1404, 16 views pooled; beside it the scorer's, among those of them
+  whose words it knows. No run here is steered by either.
 - IoU, Chamfer: see evaluate.likeness; against the typical build and four varied ones.
 - azimuth: 24 views at elevation 15° matched as `sds3d prior eval --views` does it; only where true pictures of other
   builds are all found in that way.
 
 Eight prompts are pairs of colour and kind that training never saw: they are on the fixed list in objects/held_out.py,
-which the shipped models' training heeded too (their folders do not say so).
+which the shipped models' training heeded.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -34,6 +36,7 @@ from sds3d.assetio import read
 from sds3d.core.cameras import turntable
 from sds3d.core.errors import Sds3dError
 from sds3d.evaluate.azimuth import azimuths_seen
+from sds3d.evaluate.captions import candidates
 from sds3d.evaluate.headings import headings
 from sds3d.evaluate.likeness import likeness
 from sds3d.evaluate.mesh_render import render_mesh
@@ -43,6 +46,9 @@ from sds3d.evaluate.views import judge_cameras, outline_cameras, render_views
 from sds3d.jobs import configs
 from sds3d.jobs.export import load_representation
 from sds3d.jobs.runfolder import RunFolder
+from sds3d.priors.kinds.embedded import Options, weight_files
+from sds3d.priors.scorer import load_scorer
+from sds3d.training.evaluation import readable
 from sds3d.training.view_report import ELEVATION_DEG, sides_can_be_told, truth_views
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,17 +73,31 @@ def rows() -> list[dict]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
 
 
-def measure(folder: RunFolder, prompt: str, judge: Judge) -> dict:
+def weights_of(model: str) -> str:
+    """What tells one training's weights from another's under the same name."""
+    place = {"folder": Path(model)} if Path(model).is_dir() else {"model": model}
+    data = b"".join(file.read_bytes() for file in weight_files(Options(**place)))
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def judges() -> dict[str, Judge]:
+    """Both bundled models, each over the candidates that it can read."""
+    scorer = load_scorer()
+    return {"rank": Judge.bundled(), "rank_scorer": Judge(scorer, readable(scorer, candidates()))}
+
+
+def measure(folder: RunFolder, prompt: str, asked: dict[str, Judge]) -> dict:
     """The numbers of a finished run; its contact sheet as contact_truth.png in its folder."""
     representation, steps = load_representation(folder)
     mesh, builds = read(folder.assets()["glb"]).mesh, [t.mesh for t in truths_of(prompt, VARIED)]
     own = render_views(representation.render, outline_cameras(), (SIZE, SIZE))
     judged = render_views(representation.render, judge_cameras(), (64, 64))["rgb"]
-    verdict = judge.rank(judged.clamp(0, 1), prompt)
+    verdicts = {name: judge.rank(judged.clamp(0, 1), prompt) for name, judge in asked.items()}
     pictures = [render_mesh(m, outline_cameras(), (SIZE, SIZE), samples=2)["rgb"] for m in (mesh, builds[0])]
     save_sheet(folder.path / "contact_truth.png", own["rgb"], *pictures)
     return {
-        "rank": verdict.rank, "best": verdict.best, **asdict(likeness(own["alpha"], mesh, builds)),
+        **{name: v.rank for name, v in verdicts.items()}, "best": verdicts["rank"].best,
+        **asdict(likeness(own["alpha"], mesh, builds)),
         "azimuth": azimuth(representation, prompt), "steps": steps,
         "seconds": seconds_of_training(folder), "run": folder.path.name,
     }  # fmt: skip
@@ -103,7 +123,7 @@ def rounded(value):
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def carry_out(name: str, seed: int, prompt: str, args: argparse.Namespace, judge: Judge, cache: dict) -> None:
+def carry_out(name: str, seed: int, prompt: str, args: argparse.Namespace, asked: dict, cache: dict) -> None:
     """One run and its line, unless it is there."""
     model = "folder" if Path(args.model).is_dir() else "model"
     words = [
@@ -111,8 +131,8 @@ def carry_out(name: str, seed: int, prompt: str, args: argparse.Namespace, judge
         f"prior.{model}={args.model}",
     ]  # fmt: skip
     job = Job(name, prompt, configs.from_words(words))
-    mark = configs.hash_of(job.config)
-    if any(row["config"] == mark for row in rows()):
+    mark, weights = configs.hash_of(job.config), weights_of(args.model)
+    if any((row["config"], row["weights"]) == (mark, weights) for row in rows()):
         return
     try:
         folder = finished_run(job, cache)
@@ -121,19 +141,22 @@ def carry_out(name: str, seed: int, prompt: str, args: argparse.Namespace, judge
         return
     known = {
         "name": name, "model": Path(args.model).name, "seed": seed, "prompt": prompt,
-        "held_out": prompt in HELD_OUT, "config": mark,
+        "held_out": prompt in HELD_OUT, "config": mark, "weights": weights,
     }  # fmt: skip
-    row = known | rounded(measure(folder, prompt, judge))
+    row = known | rounded(measure(folder, prompt, asked))
     with RESULTS.open("a") as lines:
         lines.write(json.dumps(row) + "\n")
-    print(f"{name} {prompt}: IoU {row['iou']} rank {row['rank']} ({row['seconds']:.0f} s)", flush=True)
+    print(
+        f"{name} {prompt}: IoU {row['iou']} rank {row['rank']}, {row['rank_scorer']} ({row['seconds']:.0f} s)",
+        flush=True,
+    )
 
 
 def means(found: Sequence[dict], label: str) -> str:
     """One line of the first table."""
     sides = [row["azimuth"] for row in found if row["azimuth"]]
     cells = [
-        f"{sum(row['rank'] == 1 for row in found)} of {len(found)}",
+        *(f"{sum(row[key] == 1 for row in found)} of {len(found)}" for key in ("rank", "rank_scorer")),
         *(f"{fmean(row[key] for row in found):.3f}" for key in ("iou", "iou_best", "iou_turned")),
         *(f"{fmean(row[key] for row in found):.1f}" for key in ("chamfer", "chamfer_best", "chamfer_turned")),
     ]
@@ -151,8 +174,8 @@ def means(found: Sequence[dict], label: str) -> str:
 def summary(found: Sequence[dict]) -> str:
     """The table of means."""
     head = (
-        "| | R@1 | IoU, mean over builds | best build | at the best heading | Chamfer %, mean | best build "
-        "| at the best heading | azimuth error, median | winding 1 |\n|" + "---|" * 10
+        "| | R@1 | by the scorer | IoU, mean over builds | best build | at the best heading | Chamfer %, mean "
+        "| best build | at the best heading | azimuth error, median | winding 1 |\n|" + "---|" * 11
     )
     lines = [head]
     for key in dict.fromkeys((row["model"], row["name"]) for row in found):
@@ -168,8 +191,8 @@ def summary(found: Sequence[dict]) -> str:
 def each(found: Sequence[dict]) -> str:
     """A line a run."""
     lines = [
-        "| run | rank | IoU, mean (best) | Chamfer %, mean (best) | turned by | azimuth error, winding |\n|"
-        + "---|" * 6
+        "| run | seed | rank, by the scorer | IoU, mean (best) | Chamfer %, mean (best) | turned by "
+        "| azimuth error, winding |\n|" + "---|" * 7
     ]
     for row in found:
         side = row["azimuth"]
@@ -177,7 +200,8 @@ def each(found: Sequence[dict]) -> str:
         # a cube looks nearly alike at every quarter: the best of those turns says nothing
         turn = row["turn_deg"] if row["iou_turned"] - row["iou"] >= 0.01 else 0.0
         lines.append(
-            f"| {row['name']}, {row['prompt']}{' (held out)' if row['held_out'] else ''} | {row['rank']} "
+            f"| {row['name']}, {row['prompt']}{' (held out)' if row['held_out'] else ''} | {row['seed']} "
+            f"| {row['rank']}, {row['rank_scorer']} "
             f"| {row['iou']:.2f} ({row['iou_best']:.2f}) | {row['chamfer']:.1f} ({row['chamfer_best']:.1f}) "
             f"| {turn:.0f}° | {seen} |"
         )
@@ -218,11 +242,11 @@ def main() -> None:
         write_between(PAGE, "benchmarks/prior_assets.py", [summary(rows()), each(rows())])
         return
     torch.set_num_threads(1)
-    judge, cache = Judge.bundled(), {}
+    asked, cache = judges(), {}
     for seed in range(args.seeds):
         for name in args.names:
             for prompt in PROMPTS[: args.only]:
-                carry_out(name, seed, prompt, args, judge, cache)
+                carry_out(name, seed, prompt, args, asked, cache)
             stack_sheets(args.runs, name)
     print(summary(rows()))
 

@@ -12,7 +12,7 @@ the exported mesh) in each run's folder and, all prompts under each other, in DI
   made the prior's training data; of the representation's own renders, and of the exported mesh. "turn": the best
   over the eight headings, which tells a wrong heading from a wrong shape.
 - Chamfer: visible surfaces of the exported mesh and of that shape, in percent of the shape's bounding-box diagonal.
-- R@1: the scorer's rank of the caption among 708, 16 views pooled.
+- R@1: the judge's rank of the caption among 1404, 16 views pooled.
 """
 
 from __future__ import annotations

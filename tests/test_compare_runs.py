@@ -185,11 +185,6 @@ def test_pairs_need_both_sides(tmp_path):
     assert summary.differences["csd"]["iou"].count == 2
 
 
-def test_a_method_that_the_judge_itself_steers_is_marked(tmp_path):
-    comparison = compared(tmp_path, methods="sds,rewardsds", seeds=1)
-    assert summarise(comparison).steered == ("rewardsds",)
-
-
 def test_json_and_csv_hold_every_run(whole, tmp_path):
     comparison, _ = whole
     summary = summarise(comparison)

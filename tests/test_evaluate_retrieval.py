@@ -1,7 +1,10 @@
 """R-precision with a judge whose answers are known, and the fixed views."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,9 +64,16 @@ def test_no_objects_have_no_precision():
 
 def test_the_candidates_are_every_colour_of_every_object_once():
     captions = candidates()
-    assert len(captions) == len(set(captions)) == len(COLOURS) * len(OBJECTS) == 708
+    assert len(captions) == len(set(captions)) == len(COLOURS) * len(OBJECTS) == 1404
     assert caption_of(" A Red  cube ") == "a red cube"
+    assert caption_of("a orange cube") == caption_of("an orange cube") == "an orange cube"
+    assert {caption_of(text) for text in ("", "a", "red cube", "the red cube")} == {None}
     assert caption_of("a red zebra") is None
+
+
+def test_the_candidates_speak_of_what_the_shipped_model_learned():
+    config = Path(__file__).resolve().parents[1] / "configs" / "prior" / "prior64.yaml"
+    assert list(OBJECTS) == yaml.safe_load(config.read_text())["pictures"]["kinds"]
 
 
 def test_the_fixed_views_are_where_they_are_said_to_be():

@@ -25,7 +25,6 @@ BAD = {
     "interval_too_long": ["guidance=ism", "guidance.gap=0.5"],
     "no_guidance": ["guidance.cfg_scale=1"],
     "dear_reward": ["guidance=rewardsds", "guidance.reward.rollout_steps=15"],
-    "judge_and_reward": ["guidance=rewardsds"],
     "particles_without_a_critic": ["guidance=sds", "particles=3"],
     "entropy_of_one_camera": ["guidance=esd", "representation=image"],
 }
@@ -40,7 +39,6 @@ GOOD = {
     "interval_too_long": ["guidance=ism"],
     "no_guidance": ["guidance.cfg_scale=4"],
     "dear_reward": ["guidance=rewardsds", "guidance.reward.rollout_steps=2"],
-    "judge_and_reward": ["guidance=rewardsds", "guidance.reward=clip"],
     "particles_without_a_critic": ["guidance=vsd", "particles=3"],
     "entropy_of_one_camera": ["guidance=esd"],
 }

@@ -14,6 +14,7 @@ from sds3d.objects.captions import (
     NUMBERS_NEEDED,
     Subject,
     colours_of,
+    content_of,
     draw_caption,
     read_caption,
     vocabulary,
@@ -143,3 +144,56 @@ def test_scenes_stand_as_the_words_say(relation, pick, number):
 def test_three_objects_keep_their_paints():
     scene = scene_of_three((find("cube"), find("cylinder"), find("cone")), Streams(1), 4)
     assert set(scene.paints) == {"main", "second", "third"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a dinosaur", "a 3d render of a dinosaur"),
+        ("a green airplane", "green aeroplane"),
+        ("a glossy gray ice cream", "a photo of a shiny grey ice cream"),
+        ("a carrot", "an orange carrot"),
+        ("a red mushroom", "a red toadstool with a white stem"),
+        ("a pink cake inside an orange bowl", "pink cake in an orange bowl"),
+        ("a red cube on a blue car next to a pink cow", "a red box on top of a blue car beside a pink cow"),
+    ],
+)
+def test_captions_that_say_the_same_are_of_one_content(one, other):
+    assert content_of(one) == content_of(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a red cube", "a blue cube"),
+        ("a red cube", "a red cylinder"),
+        ("a red cube", "a glossy red cube"),
+        ("a red cube", "a red cube, back view"),
+        ("a red mushroom", "a red mushroom with a blue stem"),
+        ("a red and white striped mug", "a red and white dotted mug"),
+        ("a red and white striped mug", "a white and red striped mug"),
+        ("a red cube on a blue car", "a blue car on a red cube"),
+        ("a red cube on a blue car", "a red cube under a blue car"),
+        ("a red cube on a blue car", "a red cube on a blue car next to a pink cow"),
+    ],
+)
+def test_captions_that_say_something_else_are_of_another(one, other):
+    assert content_of(one) != content_of(other)
+
+
+@given(first=st.integers(0, 2**31), second=st.integers(0, 2**31))
+def test_the_content_is_what_the_picture_shows(first, second):
+    """Of drawn captions: equal where kinds, colours, pattern and gloss of their pictures are, and else different."""
+    kinds = [find("mushroom"), find("cube"), find("carrot")]
+    drawn = []
+    for seed in (first, second):
+        numbers = np.random.default_rng(seed).random(NUMBERS_NEEDED + 3)
+        numbers[:2] *= 0.25  # few colours, so that some pairs are equal
+        subject = Subject((kinds[int(3 * numbers[-1])],), pattern=("striped", None)[int(2 * numbers[-2])])
+        caption = draw_caption(subject, numbers.tolist(), every_pair=True)
+        words = set(caption.text.split())
+        third = caption.colours["third"] if words & {"striped", "stripes"} else None
+        main, second_paint = caption.colours["main"], caption.colours["second"]
+        drawn.append((caption.text, (subject.kinds[0].name, main, second_paint, third, caption.glossy)))
+    (one, shown), (other, shown_other) = drawn
+    assert (content_of(one) == content_of(other)) == (shown == shown_other), (one, other)

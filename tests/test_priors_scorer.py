@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sds3d.core.errors import PromptError
 from sds3d.core.streams import Streams
 from sds3d.evaluate.captions import COLOURS
-from sds3d.priors.scorer import load_scorer
+from sds3d.priors.scorer import load_scorer, packed, unpacked
 
 RGB = {
     "red": (0.85, 0.1, 0.1),
@@ -83,11 +83,26 @@ def test_the_gradient_is_the_slope_of_the_score(scorer):
 def test_words_it_does_not_know_are_refused_by_name(scorer):
     with pytest.raises(PromptError, match=r"'zebra'.*'charr' \(near: .*chair"):
         scorer.embed_texts(["a red car", "a blue zebra on a charr"])
-    with pytest.raises(PromptError, match="at most 14 words"):
-        scorer.embed_texts(["a red " * 8 + "car"])
+    with pytest.raises(PromptError, match="at most 22 words"):
+        scorer.embed_texts(["a red " * 12 + "car"])
     assert scorer.unknown_words(["a red, car"]) == {}
 
 
 def test_a_picture_of_the_wrong_shape_is_refused(scorer):
     with pytest.raises((ValueError, TypeError), match=r"b 3 h w|\(B, 3, H, W\)"):
         scorer.embed_images(torch.zeros(3, 32, 32))
+
+
+@given(seed=st.integers(0, 2**31), spread=st.floats(-30, 4))
+def test_a_packed_weight_is_off_by_half_a_step_of_its_row_at_most(seed, spread):
+    generator = torch.Generator().manual_seed(seed)
+    kernel = 10**spread * torch.randn(5, 3, 2, 2, generator=generator)
+    kernel[2] = 0  # a row that learned nothing
+    bias = torch.randn(5, generator=generator).half().float()
+    stored = packed({"kernel": kernel, "bias": bias})
+    assert stored["kernel"].dtype == torch.int8
+    again = unpacked(stored)
+    assert set(again) == {"kernel", "bias"}
+    step = kernel.flatten(1).abs().amax(1) / 127
+    assert ((again["kernel"] - kernel).flatten(1).abs() <= 0.501 * step[:, None]).all()
+    torch.testing.assert_close(again["bias"], bias, rtol=0, atol=0)

@@ -176,7 +176,7 @@ def test_stages_without_pictures_hash_as_before_there_were_any(tmp_path):
 
 def test_a_picture_alone_is_named_by_what_is_read_in_it(tmp_path, monkeypatch):
     read = ["a red car", "a red truck", "a pink car"]
-    monkeypatch.setattr(referencing, "captions_of", lambda options: read)
+    monkeypatch.setattr(referencing, "captions_of", lambda options, words: read)
     picture = picture_file(tmp_path)
     config = configs.from_words([str(picture), f"runs={tmp_path / 'runs'}"])
     assert config.prompt == "a red car"
@@ -197,7 +197,7 @@ def test_other_priors_need_words(tmp_path):
 
 
 def test_the_command_line_tells_what_it_read(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(referencing, "captions_of", lambda options: ["a red car", "a red truck"])
+    monkeypatch.setattr(referencing, "captions_of", lambda options, words: ["a red car", "a red truck"])
     monkeypatch.setattr("sds3d.jobs.batch.create_folders", lambda config: ([], []))
     with pytest.raises(SystemExit) as end:
         cli.main(["run", str(picture_file(tmp_path)), f"runs={tmp_path / 'runs'}"])
@@ -213,6 +213,7 @@ def test_the_command_line_tells_what_it_read(tmp_path, monkeypatch, capsys):
 def test_known_objects_are_read_on_white_and_on_grey(tmp_path, behind):
     from sds3d.evaluate.reading import read_captions
     from sds3d.jobs.reference_options import ReferenceOptions
+    from sds3d.objects.captions import with_article
     from sds3d.objects.catalogue import find
     from sds3d.objects.colours import FIXED
     from sds3d.objects.shape import build
@@ -230,5 +231,5 @@ def test_known_objects_are_read_on_white_and_on_grey(tmp_path, behind):
         shown = compose(layers, colours, torch.zeros(1), torch.tensor([behind]))[0]
         file = picture_file(tmp_path, f"{name}.png", shown)
         found = read_captions(referencing.cutout_of(ReferenceOptions(image=str(file))))
-        assert found[0].caption == f"a {colour} {name}"
+        assert found[0].caption == with_article(f"{colour} {name}")
         assert found[0].probability > found[1].probability

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -233,14 +234,18 @@ def test_contrastive_loss_limits():
 
 
 @pytest.mark.parametrize(
-    "caption", ["a red cube", "a red cube on a green mug, back view", "a duck", "a 3d render of a mug"]
+    "caption", ["a red cube", "an orange cube on a green mug, back view", "a duck", "a 3d render of a mug"]
 )
-def test_one_word_away_changes_one_word(caption):
-    kinds = [find(name) for name in KINDS]
+def test_one_word_away_changes_one_word_and_its_article(caption):
+    kinds = [find(name) for name in (*KINDS, "owl")]
     for u in (0.0, 0.3, 0.6, 0.9):
-        words, changed = caption.split(), one_word_away(caption, kinds, (u, 0.5)).split()
-        assert len(words) == len(changed)
-        assert sum(a != b for a, b in zip(words, changed, strict=True)) == 1
+        for v in (0.1, 0.45, 0.7, 0.95):
+            words, changed = caption.split(), one_word_away(caption, kinds, (u, v)).split()
+            assert len(words) == len(changed)
+            both = list(zip(words, changed, strict=True))
+            assert sum(a != b and a not in ("a", "an") for a, b in both) == 1
+            for before, after in pairwise(changed):
+                assert before != ("a" if after in ("orange", "owl") else "an"), changed
 
 
 def test_weights_come_from_the_seed():

@@ -6,11 +6,11 @@ import pytest
 
 from sds3d.core.streams import Streams
 from sds3d.evaluate.retrieval import Verdict
-from sds3d.objects.captions import PREFIXES, read_caption
+from sds3d.objects.captions import PREFIXES, content_of, read_caption
 from sds3d.objects.catalogue import find
 from sds3d.objects.held_out import pair_is_held_out, relation_is_held_out
 from sds3d.priors.scorer import load_scorer
-from sds3d.training.evaluation import Jury, held_out_pairs, held_out_relations, judged
+from sds3d.training.evaluation import Jury, candidates, held_out_pairs, held_out_relations, judged
 from sds3d.training.network import make_unet, save_model
 from sds3d.training.options import NetworkOptions, PictureOptions, ReadingOptions, TextOptions, TrainOptions
 from sds3d.training.plan import learned_kinds, plan
@@ -70,7 +70,7 @@ def test_two_judges_are_told_apart():
 
 
 def test_a_judge_that_cannot_read_a_caption_says_nothing():
-    asked = ["a red cube", "a red dragon"]
+    asked = ["a red cube", "a red unicorn"]
     jury = Jury({"scorer": load_scorer()}, asked, KINDS)
     picture = Streams(0).uniform((1, 3, 32, 32), "picture")[0].float()
     assert jury.rank(picture, asked[0])["scorer"] is not None
@@ -91,7 +91,7 @@ def run(tmp_path_factory) -> TrainOptions:
     """A finished run of a network that knows nothing."""
     folder = tmp_path_factory.mktemp("evaluation")
     pictures = PictureOptions(
-        kinds=("cube", "mug", "dragon"), per_kind=2, per_relation=2, of_three=0, size=16
+        kinds=("cube", "mug", "unicorn"), per_kind=2, per_relation=2, of_three=0, size=16
     )
     network = NetworkOptions(size=16, unshuffle=2, channels=(8, 16), attention=(False, True))
     judge = TextOptions(steps=2, batch=4, size=16, channels=(8, 8), strides=(2, 2), every_pair=True)
@@ -118,8 +118,9 @@ def run(tmp_path_factory) -> TrainOptions:
 
 
 def test_a_run_is_judged_on_what_it_did_not_see(run):
-    found = evaluate_run(run, 2, 2, lambda line: None)
+    found = evaluate_run(run, 2, 2, lambda line: None, held_out=1)
     assert found["seen"]["captions"] == 2
+    assert found["held-out pairs"]["captions"] == 1
     assert " ± " in found["seen"]["R@1"]
     assert found["true pictures"]["captions"] == 2
     assert {"R@1", "R@5"} <= set(found["true pictures"]), "what the judges can tell at all"
@@ -133,4 +134,13 @@ def test_a_scorer_of_the_run_reads_all_of_its_words(run):
     small = TextOptions(steps=2, batch=4, size=16, channels=(8, 8), strides=(2, 2))
     found = evaluate_run(run.model_copy(update={"scorer": small}), 3, 1, lambda line: None)
     assert (run.folder / "scorer" / "config.json").exists()
-    assert found["seen"]["by the scorer"]["captions"] == 3, "the bundled one does not know dragons"
+    assert found["seen"]["by the scorer"]["captions"] == 3, "the bundled one does not know unicorns"
+
+
+def test_candidates_speak_of_objects_that_there_are_and_differ():
+    """A word of "christmas tree" exchanged gives "christmas fish", which is no object."""
+    kinds = [find(name) for name in ("christmas tree", "tree", "fish", "carrot")]
+    asked = [f"a {colour} christmas tree" for colour in ("red", "blue", "pink", "green", "purple", "white")]
+    found = candidates(asked, kinds, 60)
+    assert found[: len(asked)] == asked
+    assert len({content_of(caption) for caption in found}) == len(found) == 60

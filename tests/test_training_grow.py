@@ -126,7 +126,7 @@ def test_a_scorer_goes_on_from_a_finished_one(tmp_path):
     pictures = Streams(0).uniform((2, 3, 16, 16), "pictures")[0].float()
     begin_as(second, str(tmp_path / "first"))
     with torch.no_grad():
-        assert torch.allclose(second.embed_images(pictures), first.embed_images(pictures), atol=1e-3)
+        assert torch.allclose(second.embed_images(pictures), first.embed_images(pictures), atol=1e-2)
         assert torch.allclose(second.embed_texts(["red cube"]), first.embed_texts(["red cube"]), atol=1e-2)
     other = make_scorer(options.model_copy(update={"channels": (8, 16)}), make_tokenizer(["red"]))
     with pytest.raises(Sds3dError, match="channels"):

@@ -58,7 +58,6 @@ def _facts(summary: Summary) -> dict[str, Any]:
         "measures": summary.measures,
         "table": [(label, _numbers(summary, label)) for label in asked.labels],
         "differences": [(label, _differences(summary, label)) for label in asked.labels[1:]],
-        "steered": summary.steered,
         "gallery": _gallery(summary),
         "methods": [(label, defaults_of(asked, label)) for label in asked.labels],
         "equal": _equal(summary),

@@ -89,8 +89,9 @@ def sample(
 @app.command("eval")
 def evaluate(
     words: list[str] = typer.Argument(..., metavar="CONFIG.yaml [key=value ...]", help="The training run."),
-    captions: int = typer.Option(
-        500, "--captions", min=1, help="Seen captions; all held-out ones are taken."
+    captions: int = typer.Option(500, "--captions", min=1, help="How many seen captions."),
+    held_out: int | None = typer.Option(
+        None, "--held-out", min=1, help="At most how many of each held-out sort; as --captions without it."
     ),
     seeds: int = typer.Option(3, "--seeds", min=1, help="Samples of each caption."),
     views: bool = typer.Option(
@@ -126,7 +127,7 @@ def evaluate(
     elif views:
         result = evaluate_views(options, model, seeds, say)
     else:
-        result = evaluate_run(options, captions, seeds, say)
+        result = evaluate_run(options, captions, seeds, say, held_out)
     if as_json:
         print_json(result)
     else:

@@ -60,10 +60,10 @@ class Judge:
 
     @classmethod
     def bundled(cls) -> Judge:
-        """The bundled scorer over its 708 captions. It is no judge of a run that it steered as a reward."""
-        from ..priors.scorer import load_scorer
+        """The bundled judge over its fixed captions. It shares nothing with the scorer that rewards ask."""
+        from ..priors.scorer import load_judge
 
-        return cls(load_scorer(), candidates())
+        return cls(load_judge(), candidates())
 
     def serves(self, prompt: str) -> bool:
         """Whether the prompt is one of the candidates."""

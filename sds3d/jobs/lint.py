@@ -152,14 +152,6 @@ def dear_reward(config: RunConfig, guidance: GuidanceOptions) -> str:
     )
 
 
-def judge_and_reward(config: RunConfig, guidance: GuidanceOptions) -> str:
-    """A scorer that steers is no judge."""
-    reward = getattr(guidance, "reward", None)
-    if reward is None or reward.kind != "scorer":
-        return ""
-    return "the bundled scorer steers this run as its reward: R-precision by the same scorer says nothing about it."
-
-
 def particles_without_a_critic(config: RunConfig, guidance: GuidanceOptions) -> str:
     """Only a critic sees the particles together."""
     recipe = preset(guidance.method)(guidance)
@@ -189,7 +181,6 @@ RULES: tuple[Callable[[RunConfig, GuidanceOptions], str], ...] = (
     interval_too_long,
     no_guidance,
     dear_reward,
-    judge_and_reward,
     particles_without_a_critic,
     entropy_of_one_camera,
 )

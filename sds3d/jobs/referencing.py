@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from ..config.source import Document, KeyPath
 from ..core.errors import AssetError, ConfigError
 from ..optimize.placing import place_look
 from ..optimize.reference import Reference
+from ..priors.words import read_vocabulary, split_words
 from .reference_options import ReferenceOptions
 from .schema import PRIORS, RunConfig
 
 log = logging.getLogger(__name__)
 
 READS = "embedded"
-"""The prior whose captions the bundled scorer reads: what it says can be asked of that prior."""
+"""The prior whose captions the bundled judge reads: what it says can be asked of that prior."""
 _SHOWN = 3
 
 
@@ -85,7 +86,7 @@ def _at(document: Document, path: KeyPath, error: AssetError) -> ConfigError:
 
 
 def _name(document: Document) -> None:
-    """The prompt of a document that has none, as the scorer reads it in the picture."""
+    """The prompt of a document that has none, as the judge reads it in the picture."""
     data = document.data if isinstance(document.data, dict) else {}
     reference = dict(_sections(document)).get(("reference",))
     if reference is None or data.get("prompt") is not None or data.get("prompts"):
@@ -98,21 +99,35 @@ def _name(document: Document) -> None:
     except ValueError:
         return  # told by validation
     try:
-        found = captions_of(options)
+        found = captions_of(options, _words_of(prior))
     except AssetError as error:
         raise _at(document, ("reference", "image"), error) from error
     data["prompt"], reference["captions"] = found[0], found
 
 
-def captions_of(options: ReferenceOptions) -> list[str]:
-    """What the bundled scorer reads in a picture, the best first.
+def _words_of(prior: dict[str, Any]) -> Collection[str] | None:
+    """The words that the embedded prior reads; None where its options are wrong, which validation tells."""
+    from ..priors.kinds import embedded
+
+    try:
+        options = embedded.Options.model_validate(prior)
+    except ValueError:
+        return None
+    return read_vocabulary(embedded.model_folder(options) / "tokenizer")[0]
+
+
+def captions_of(options: ReferenceOptions, words: Collection[str] | None = None) -> list[str]:
+    """What the bundled judge reads in a picture, the best first, of captions in these words (all without them).
 
     Raises:
         AssetError: the picture cannot be used.
     """
     from ..evaluate.reading import read_captions
 
-    return [read.caption for read in read_captions(cutout_of(options), _SHOWN)]
+    def serves(caption: str) -> bool:
+        return words is None or set(words).issuperset(split_words(caption))
+
+    return [read.caption for read in read_captions(cutout_of(options), _SHOWN, serves)]
 
 
 def cutout_of(options: ReferenceOptions) -> Cutout:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from .catalogue import ObjectError, catalogue
 from .colours import NAMED, SYNONYMS
@@ -141,7 +143,8 @@ def draw_caption(subject: Subject, numbers: Sequence[float], every_pair: bool = 
     return Caption(text, caption.colours, caption.glossy)
 
 
-def _all_names() -> dict[str, Kind]:
+@cache
+def _all_names() -> Mapping[str, Kind]:
     return {word: kind for kind in catalogue().values() for word in (kind.name, *kind.words)}
 
 
@@ -215,3 +218,31 @@ def _read_scene(halves: Sequence[str], relation: str) -> tuple[Subject, dict[str
     (first, a), (second, b) = (_read_noun(half) for half in halves)
     said = {"main": first, "second": second}
     return Subject((a, b), relation), {paint: colour for paint, colour in said.items() if colour}
+
+
+def content_of(text: str) -> tuple[Hashable, ...]:
+    """What a drawn caption says, however it says it: captions of one content may show the same picture.
+
+    Synonyms, articles and "a photo of" make no difference, nor does a colour that the kind has anyhow.
+
+    Raises:
+        ObjectError: it is not as `draw_caption` makes them.
+    """
+    for prefix in PREFIXES:
+        text = text.removeprefix(prefix)
+    text, _, side = text.partition(",")
+    glossy = not set(GLOSS_WORDS).isdisjoint(text.split())
+    said = {word: name for name, rule in RELATIONS.items() for word in rule.words}
+    either = "|".join(sorted(said, key=len, reverse=True))
+    first, *others = re.split(f" ({either}) ", text.strip())
+    if others:
+        nouns = [_read_noun(noun) for noun in (first, *others[1::2])]
+        return (
+            *((colour, kind.name) for colour, kind in nouns),
+            *(said[w] for w in others[::2]),
+            side.strip(),
+        )
+    subject, named = read_caption(first)
+    kind = subject.kinds[0]
+    usual = {"main": kind.natural, "second": kind.second_natural} | named
+    return (kind.name, subject.pattern, *sorted(usual.items()), glossy, side.strip())

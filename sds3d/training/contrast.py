@@ -18,10 +18,11 @@ from torch import Tensor
 
 from ..core.errors import Sds3dError, StopRequested
 from ..core.streams import Streams
+from ..objects.captions import with_article
 from ..objects.colours import NAMED
 from ..objects.kind import Kind
 from ..objects.patterns import PATTERNS
-from ..priors.scorer import ImageTower, Scorer, load_scorer
+from ..priors.scorer import ImageTower, Scorer, load_scorer, packed
 from .optimizers import ends_of_scorer, optimizers
 from .options import TextOptions
 from .precision import arithmetic
@@ -96,6 +97,10 @@ def one_word_away(caption: str, kinds: Sequence[Kind], numbers: Sequence[float])
     index, sort = places[int(numbers[0] * len(places))]
     others = [word for word in sort if word != words[index]]
     words[index] = others[int(numbers[1] * len(others))]
+    if index and words[index - 1] in ("a", "an"):
+        words[index - 1] = with_article(words[index]).split()[
+            0
+        ]  # a wrong article would tell without the picture
     return " ".join(words).replace(" ,", ",")
 
 
@@ -215,7 +220,7 @@ def scorer_of(
 
 
 def save_scorer(scorer: Scorer, options: TextOptions, folder: Path) -> None:
-    """Write the folder that priors.scorer.load_scorer reads, in half precision."""
+    """Write the folder that priors.scorer.load_scorer reads; its weights as priors.scorer.packed."""
     import json
 
     from safetensors.torch import save_file
@@ -227,8 +232,6 @@ def save_scorer(scorer: Scorer, options: TextOptions, folder: Path) -> None:
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     scorer.tokenizer.save_pretrained(folder / "tokenizer")
-    own = {
-        k: v.half().contiguous() for k, v in scorer.state_dict().items() if not k.startswith("text_encoder.")
-    }
-    save_file(own, folder / "model.safetensors")
+    own = {k: v.contiguous() for k, v in scorer.state_dict().items() if not k.startswith("text_encoder.")}
+    save_file(packed(own), folder / "model.safetensors")
     half_copy(scorer.text_encoder).save_pretrained(folder / "text_encoder")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,8 @@ from ..core.cameras import orbit
 from ..core.look import Look
 from ..core.streams import Streams
 from ..evaluate.retrieval import Judge, Verdict
-from ..objects.captions import NUMBERS_NEEDED, Subject, colours_of, draw_caption, with_article
+from ..objects.captions import NUMBERS_NEEDED, Subject, colours_of, content_of, draw_caption, with_article
+from ..objects.catalogue import ObjectError
 from ..objects.colours import NAMED
 from ..objects.held_out import pair_is_held_out, relation_is_held_out
 from ..objects.kind import Kind
@@ -31,25 +32,28 @@ BINS = ((0.02, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.98))
 
 
 def seen_captions(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str]:
-    """Different captions of one object that training may have shown."""
-    streams, out = Streams(seed), dict[str, None]()
-    number = 0
-    while len(out) < count:
+    """Captions of one object that training may have shown, no two of one content; fewer where few kinds say no more."""
+    streams, out = Streams(seed), dict[Hashable, str]()
+    number = newest = 0
+    while len(out) < count and number - newest <= 100:
         kind = kinds[number % len(kinds)]
         drawn = streams.uniform((NUMBERS_NEEDED,), "eval caption", ids=(number,))[0].tolist()
-        out[draw_caption(Subject((kind,)), drawn).text] = None
+        text = draw_caption(Subject((kind,)), drawn).text
+        content = content_of(text)
+        if content not in out:
+            out[content], newest = text, number
         number += 1
-    return list(out)
+    return list(out.values())
 
 
 def held_out_pairs(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str]:
     """Captions of one object in a colour that training never showed on it, plain ones first.
 
-    Every "a colour kind" that is held out; then, up to `count`, such pairs with a part in another colour, shining,
-    or by the kind's other names.
+    Every "a colour kind" that is held out; then, up to `count`, such pairs with a part in another colour or shining,
+    no two of one content.
     """
     streams, pairs = Streams(seed), [(c, k) for k in kinds for c in NAMED if pair_is_held_out(c, k)]
-    out = dict.fromkeys(with_article(f"{c} {k.name}") for c, k in pairs)
+    out = _by_content(with_article(f"{c} {k.name}") for c, k in pairs)
     for number in range(40 * len(pairs)):
         if len(out) >= count:
             break
@@ -58,8 +62,25 @@ def held_out_pairs(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str
         drawn[0] = (list(NAMED).index(colour) + 0.5) / len(NAMED)
         caption = draw_caption(Subject((kind,)), drawn, every_pair=True)
         if caption.colours["main"] == colour:
-            out[caption.text] = None
-    return list(out)[:count]
+            out.setdefault(content_of(caption.text), caption.text)
+    return list(out.values())[:count]
+
+
+def _by_content(captions: Iterable[str]) -> dict[Hashable, str]:
+    """The first caption of each content."""
+    out = dict[Hashable, str]()
+    for caption in captions:
+        out.setdefault(content_of(caption), caption)
+    return out
+
+
+def _says_something(caption: str) -> bool:
+    """Whether it speaks of objects that there are: a word of "a pink christmas tree" exchanged may give none."""
+    try:
+        content_of(caption)
+    except ObjectError:
+        return False
+    return True
 
 
 def held_out_relations(
@@ -93,15 +114,15 @@ def held_out_relations(
 
 
 def candidates(asked: Sequence[str], kinds: Sequence[Kind], count: int = 1000) -> list[str]:
-    """The asked captions, for each one a caption one word away, and others up to `count`."""
+    """The asked captions, for each one a caption one word away, and others up to `count`; one of each content."""
     streams = Streams(1)
     near = [
         one_word_away(caption, kinds, streams.uniform((2,), "near", ids=(i,))[0].tolist())
         for i, caption in enumerate(asked)
     ]
-    known = dict.fromkeys([*asked, *near])
-    known |= dict.fromkeys(seen_captions(kinds, count, seed=1))
-    return list(known)[: max(count, len(dict.fromkeys(asked)))]
+    sound = [caption for caption in near if _says_something(caption)]
+    known = _by_content([*asked, *sound, *seen_captions(kinds, count, seed=1)])
+    return list(known.values())[: max(count, len(_by_content(asked)))]
 
 
 class Jury:
@@ -113,12 +134,17 @@ class Jury:
 
     def __init__(self, judges: Mapping[str, Scorer], asked: Sequence[str], kinds: Sequence[Kind]):
         known = candidates(asked, kinds)
+        self._said = _by_content(known)
         self.judges = {name: Judge(scorer, readable(scorer, known)) for name, scorer in judges.items()}
 
     def rank(self, rgb: Float[Tensor, "b 3 h w"], caption: str) -> dict[str, Verdict | None]:
-        """Each judge's verdict on views of one object; None from one that cannot read the caption."""
+        """Each judge's verdict on views of one object; None from one that cannot read the caption.
+
+        Of asked captions that have one content, the first one stands for all.
+        """
+        said = self._said[content_of(caption)]
         return {
-            name: judge.rank(rgb, caption) if caption in judge.captions else None
+            name: judge.rank(rgb, said) if said in judge.captions else None
             for name, judge in self.judges.items()
         }
 

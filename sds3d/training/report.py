@@ -32,17 +32,22 @@ UNSEEN = {"per_kind": 2, "per_relation": 16, "of_three": 8}
 
 
 def evaluate_run(
-    options: TrainOptions, captions: int, seeds: int, say: Callable[[str], None]
+    options: TrainOptions,
+    captions: int,
+    seeds: int,
+    say: Callable[[str], None],
+    held_out: int | None = None,
 ) -> dict[str, Any]:
     """Retrieval by judge and scorer (trained first where they are missing); errors on unseen builds.
 
     "true pictures" are ranked too, of seen captions and unseen builds: what the judges can tell at all.
 
     Args:
-        captions: how many seen captions, and at most how many of each held-out sort. A model that went on from
+        captions: how many seen captions.
+        seeds: samples of each caption; the spread over them is reported.
+        held_out: at most how many captions of each held-out sort, `captions` without it. A model that went on from
             another is asked for held-out captions of those kinds alone whose names that one could not read: which
             pairs it was shown is not known here.
-        seeds: samples of each caption; the spread over them is reported.
     """
     kinds = learned_kinds(options.pictures)
     judges = {
@@ -56,10 +61,11 @@ def evaluate_run(
     if options.start:
         known, _ = read_vocabulary(start_folder(options.start) / "tokenizer")
     unknown = [k for k in kinds if not set(k.name.split()) <= known]
+    most = captions if held_out is None else held_out
     groups = {
         "seen": seen_captions(kinds, captions),
-        "held-out pairs": held_out_pairs(unknown, captions),
-        "held-out relations": held_out_relations(kinds, captions, unknown),
+        "held-out pairs": held_out_pairs(unknown, most),
+        "held-out relations": held_out_relations(kinds, most, unknown),
     }
     out: dict[str, Any] = {}
     for name, asked in groups.items():
@@ -74,7 +80,7 @@ def evaluate_run(
         out[name] |= summary(rounds)
     unseen = options.pictures.model_copy(
         update={"seed": options.pictures.seed + 1}
-        | {name: min(most, getattr(options.pictures, name)) for name, most in UNSEEN.items()}
+        | {name: min(few, getattr(options.pictures, name)) for name, few in UNSEEN.items()}
     )
     place = options.parts_folder / "unseen"
     render_set(unseen, place, 1, lambda done, count: None)

@@ -41,7 +41,6 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         "prompts": list(asked.prompts),
         "seeds": list(asked.seeds),
         "refused": [{"prompt": r.prompt, "reason": r.reason} for r in asked.refused],
-        "steered_by_the_judge": list(summary.steered),
         "measures": {
             m.name: {"label": m.label, "better": m.better, "told": m.told} for m in summary.measures
         },

@@ -26,9 +26,9 @@ class Measure:
 
 
 MEASURES = (
-    Measure("r1", "R@1", "", "higher", True, 2, "Share of runs whose caption the scorer ranks first of 708."),
-    Measure("r5", "R@5", "", "higher", True, 2, "Share of runs whose caption is among the scorer's first five."),
-    Measure("cosine", "Cosine", "", "higher", False, 3, "The scorer's cosine of renders and caption."),
+    Measure("r1", "R@1", "", "higher", True, 2, "Share of runs whose caption the judge ranks first of 1404."),
+    Measure("r5", "R@5", "", "higher", True, 2, "Share of runs whose caption is among the judge's first five."),
+    Measure("cosine", "Cosine", "", "higher", False, 3, "The judge's cosine of renders and caption."),
     Measure(
         "psnr", "PSNR", "dB", "higher", False, 2, "Against the known asset inside its outline, over 16 unseen views."
     ),
@@ -46,8 +46,8 @@ MEASURES = (
         "Share of runs that show the true object's front from more than one side (objects with a front).",
     ),
     Measure(
-        "judged_faces", "Two fronts to the scorer", "", "lower", True, 2,
-        "Share of runs whose front-or-back profile over azimuth, as the scorer sees it, repeats twice a turn.",
+        "judged_faces", "Two fronts to the judge", "", "lower", True, 2,
+        "Share of runs whose front-or-back profile over azimuth, as the judge sees it, repeats twice a turn.",
     ),
     Measure(
         "heading_error", "Heading error", "°", "lower", False, 0,
@@ -55,7 +55,7 @@ MEASURES = (
     ),
     Measure(
         "consistency", "View consistency", "", "higher", False, 3,
-        "Mean cosine of the scorer's vectors of neighbouring views, 15° apart.",
+        "Mean cosine of the judge's vectors of neighbouring views, 15° apart.",
     ),
     Measure("saturation", "Saturation", "", "", False, 2, "Mean saturation of the object's pixels (HSV)."),
     Measure("clipped", "Clipped", "", "lower", False, 2, "Share of the object's pixels at an end of the scale."),

@@ -33,7 +33,6 @@ class Summary:
     Args:
         rows: the cells in the order of the plan. measures: those that any cell has.
         means: label -> measure -> interval. differences: the same, to the first label, over pairs of prompt and seed.
-        steered: labels whose reward is the judge's own model, so that R@k and cosine say nothing about them.
     """
 
     comparison: Comparison
@@ -41,7 +40,6 @@ class Summary:
     measures: tuple[Measure, ...]
     means: Mapping[str, Mapping[str, Interval]]
     differences: Mapping[str, Mapping[str, Interval]]
-    steered: tuple[str, ...]
 
     @property
     def done(self) -> int:
@@ -71,8 +69,7 @@ def summarise(comparison: Comparison) -> Summary:
                 difference = _difference(comparison, values, label, m)
                 if difference is not None:
                     differences[label][m.name] = difference
-    steered = tuple(label for label in comparison.labels if _steered(comparison, label))
-    return Summary(comparison, rows, used, means, differences, steered)
+    return Summary(comparison, rows, used, means, differences)
 
 
 def _difference(
@@ -118,12 +115,6 @@ def _row(cell: Cell) -> Row:
         return Row(cell, folder, None, str(error))
     reason = status.reason if status.state == "failed" else ""
     return Row(cell, folder, read_result(folder), reason)
-
-
-def _steered(comparison: Comparison, label: str) -> bool:
-    guidance = comparison.config_of(label).guidance
-    reward = getattr(guidance, "reward", None)
-    return getattr(reward, "kind", "") == "scorer"
 
 
 def defaults_of(comparison: Comparison, label: str) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Until(Silent):
 
 
 def judge_or_none() -> Judge | None:
-    """The bundled scorer, None where its weights are not installed."""
+    """The bundled judge, None where its weights are not installed."""
     try:
         return Judge.bundled()
     except Sds3dError as error:
