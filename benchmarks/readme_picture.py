@@ -18,9 +18,9 @@ from sds3d.jobs.runfolder import RunFolder, list_runs
 
 ROWS = (
     ("a red car", "a yellow duck", "a brown chair", "a purple teapot"),
-    ("a blue mushroom", "a pink pig", "a white snowman", "a gray elephant"),
+    ("a red mushroom", "a pink rocket", "a green cactus", "a gray elephant"),
 )
-SIDES, ELEVATION_DEG, SIZE = (35.0, 250.0), 15.0, 160
+SIDES, ELEVATION_DEG, SIZE = (50.0, 290.0), 15.0, 160
 
 
 def two_sides(folder: RunFolder) -> list[torch.Tensor]:
