@@ -1,4 +1,4 @@
-"""What the latent model in the box is worth: its autoencoder, its words, and samples by the scorer.
+"""What the latent model in the box is worth: its autoencoder, its words, and samples by the judge.
 
 python benchmarks/latent32.py        # some minutes; writes benchmarks/results/latent32.json
 """
@@ -60,13 +60,14 @@ def errors(prior: DiffusersPrior, batch: Batch, t: float) -> list[float]:
     return [round(v, 4) for v in (sums / PICTURES).tolist()]
 
 
-def retrieval(folder: str, scale: float) -> dict[str, float]:
+def retrieval(folder: str, scale: float, words: set[str]) -> dict[str, float]:
     """R@1 and R@5 of one sample a caption, 20 DDIM steps of diffusers' own pipeline."""
     from diffusers import StableDiffusionPipeline
 
     jury = Judge.bundled()
-    picked = Streams(3).integers(len(jury.captions), (CAPTIONS,), "pick")[0].tolist()
-    asked = [jury.captions[i] for i in picked]
+    known = [caption for caption in jury.captions if words.issuperset(caption.split())]
+    picked = Streams(3).integers(len(known), (CAPTIONS,), "pick")[0].tolist()
+    asked = [known[i] for i in picked]
     pipe: Any = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True).to(torch.float32)
     pipe.set_progress_bar_config(disable=True)
     verdicts = []
@@ -84,13 +85,14 @@ def main() -> None:
     torch.set_num_threads(1)
     options = resolved(Options(folder="latent32", precision="float32"))
     prior = create(options)
-    batch = pictures(read_vocabulary(Path(options.folder) / "tokenizer")[0])
+    words = set(read_vocabulary(Path(options.folder) / "tokenizer")[0])
+    batch = pictures(words)
     with torch.no_grad():
         back = prior.decode(prior.encode(batch.rgb)).clamp(0, 1)
     found = {
         "autoencoder, dB": round(float(-10 * (back - batch.rgb).square().mean().log10()), 1),
         "errors at t: right caption, none, another's": {str(t): errors(prior, batch, t) for t in TIMES},
-        "samples at guidance": {str(s): retrieval(str(options.folder), s) for s in SCALES},
+        "samples at guidance": {str(s): retrieval(str(options.folder), s, words) for s in SCALES},
     }
     RESULT.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))

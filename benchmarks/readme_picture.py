@@ -24,7 +24,7 @@ SIDES, ELEVATION_DEG, SIZE = (50.0, 290.0), 15.0, 160
 
 
 def two_sides(folder: RunFolder) -> list[torch.Tensor]:
-    """The exported mesh as a user's viewer shows it, (3, SIZE, SIZE) each."""
+    """The exported mesh in its own colours, without further light, (3, SIZE, SIZE) each."""
     mesh = read(folder.assets()["glb"]).mesh
     return list(
         render_mesh(mesh, orbit(list(SIDES), ELEVATION_DEG), (SIZE, SIZE), samples=3)["rgb"].clamp(0, 1)

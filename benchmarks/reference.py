@@ -1,4 +1,4 @@
-"""Reference shapes of the 59 kinds of object that the bundled models know, in sds3d's world.
+"""Reference shapes of the 59 kinds of object that prior32 knows, in sds3d's world.
 
 `reference/shapes.npz` holds the mean shape of every kind (jitter at mid-range) as the data generator builds it,
 converted from its world (z up, front +x) to ours (y up, front +z: x→z, y→x, z→y).

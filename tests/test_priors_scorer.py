@@ -1,5 +1,7 @@
 """The bundled scorer: unit vectors, resizing, gradients, and that it tells colours and balls from cones."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from sds3d.core.errors import PromptError
 from sds3d.core.streams import Streams
 from sds3d.evaluate.captions import COLOURS
-from sds3d.priors.scorer import load_scorer, packed, unpacked
+from sds3d.priors.scorer import load_judge, load_scorer, packed, unpacked
 
 RGB = {
     "red": (0.85, 0.1, 0.1),
@@ -106,3 +108,29 @@ def test_a_packed_weight_is_off_by_half_a_step_of_its_row_at_most(seed, spread):
     step = kernel.flatten(1).abs().amax(1) / 127
     assert ((again["kernel"] - kernel).flatten(1).abs() <= 0.501 * step[:, None]).all()
     torch.testing.assert_close(again["bias"], bias, rtol=0, atol=0)
+
+
+def test_packing_hardly_moves_a_cosine(scorer):
+    """The file's own weights are on the grid already, so they are moved off it first."""
+    again = copy.deepcopy(scorer)
+    jittered = {
+        name: value * (1 + 0.002 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1)))
+        for name, value in again.state_dict().items()
+        if not name.startswith("text_encoder.")
+    }
+    again.load_state_dict(unpacked(packed(jittered)), strict=False)
+    before = copy.deepcopy(scorer)
+    before.load_state_dict(jittered, strict=False)
+    pictures = Streams(4).uniform((16, 3, 32, 32), "pictures")[0].float()
+    captions = ["a red car", "a blue dragon", "a white mug"]
+    change = (again.score(pictures, captions) - before.score(pictures, captions)).abs().max()
+    assert 0 < float(change) < 0.02
+
+
+def test_judge_and_scorer_are_two(scorer):
+    judge = load_judge()
+    assert judge.image_size != scorer.image_size
+    mine, theirs = (s.text_encoder.state_dict() for s in (judge, scorer))
+    assert not any(
+        torch.equal(mine[k], theirs[k]) for k in mine if mine[k].is_floating_point() and mine[k].ndim > 1
+    )

@@ -16,7 +16,7 @@ from test_jobs_execute import numbers
 from sds3d.assetio.kinds import read
 from sds3d.assetio.pictures import load_image
 from sds3d.cli import main as cli
-from sds3d.core.errors import ConfigError, StopRequested
+from sds3d.core.errors import AssetError, ConfigError, StopRequested
 from sds3d.jobs import configs, referencing
 from sds3d.jobs.batch import create_folder
 from sds3d.jobs.execute import execute
@@ -233,3 +233,27 @@ def test_known_objects_are_read_on_white_and_on_grey(tmp_path, behind):
         found = read_captions(referencing.cutout_of(ReferenceOptions(image=str(file))))
         assert found[0].caption == with_article(f"{colour} {name}")
         assert found[0].probability > found[1].probability
+
+
+def test_what_the_prior_cannot_read_is_not_read(tmp_path):
+    from sds3d.jobs.reference_options import ReferenceOptions
+    from sds3d.objects.catalogue import find
+    from sds3d.objects.colours import FIXED
+    from sds3d.objects.shape import build
+    from sds3d.training.layers import compose, render_layers
+
+    layers = render_layers(build(find("hydrant")), 0.0, 15.0, 96)[None]
+    colours = torch.tensor([[FIXED["red"], FIXED[find("hydrant").second_natural], FIXED["red"]]])
+    file = picture_file(
+        tmp_path, "hydrant.png", compose(layers, colours, torch.zeros(1), torch.ones(1, 3))[0]
+    )
+    options = ReferenceOptions(image=str(file))
+    known = {
+        model: referencing.words_of({"kind": "embedded", "model": model}) for model in ("prior32", "prior64")
+    }
+    assert "a red hydrant" in referencing.captions_of(options, known["prior64"])
+    found = referencing.captions_of(options, known["prior32"])
+    assert found
+    assert all(set(caption.split()) <= set(known["prior32"]) for caption in found)
+    with pytest.raises(AssetError, match="say a prompt"):
+        referencing.captions_of(options, {"a", "unicorn"})

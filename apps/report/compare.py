@@ -118,7 +118,7 @@ def _shown(row: Row, left: list[int]) -> Shown:
 
 
 def _line(row: Row) -> str:
-    """What the scorer took it for, where it was asked."""
+    """What the judge took it for, where it was asked."""
     result = row.result
     if result is None or not result.best:
         return ""

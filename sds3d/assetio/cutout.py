@@ -15,7 +15,7 @@ from ..core.resize import resize
 from .photo import Photo
 
 SHARE = 0.74
-"""Reach of a silhouette over half of the frame: the median of the 59 kinds that the bundled prior knows, seen from
+"""Reach of a silhouette over half of the frame: the median of the 59 kinds that prior32 knows, seen from
 the front at elevation 15 by the default camera."""
 USUAL = (0.55, 0.86)
 """Reaches that need no fitting: those of all but three of these kinds."""

@@ -102,7 +102,7 @@ def evaluate(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
-    """Judge a trained model: R@1 and R@5 by the metric scorer, and what caption and camera are worth."""
+    """Judge a trained model: R@1 and R@5 by judge and scorer, and what caption and camera are worth."""
     from ..core.errors import Sds3dError
     from ..training.report import evaluate_run
     from ..training.sound_options import SoundTrainOptions
@@ -116,6 +116,8 @@ def evaluate(
     options = _options(list(words))
     if model and not views:
         raise Sds3dError("--model goes with --views; without it the run's own model is judged")
+    if held_out and (views or isinstance(options, SoundTrainOptions)):
+        raise Sds3dError("--held-out: goes with the captions of a picture model, not with sounds or --views")
     if isinstance(options, SoundTrainOptions):
         if views:
             raise Sds3dError("--views: sounds have no sides; leave it out")

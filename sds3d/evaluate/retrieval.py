@@ -60,7 +60,7 @@ class Judge:
 
     @classmethod
     def bundled(cls) -> Judge:
-        """The bundled judge over its fixed captions. It shares nothing with the scorer that rewards ask."""
+        """The bundled judge over its fixed captions. It shares no weights with the scorer that rewards ask."""
         from ..priors.scorer import load_judge
 
         return cls(load_judge(), candidates())

@@ -20,7 +20,7 @@ class ReferenceOptions(Options):
     sha256: str | None = None
     """Of the file's bytes when the run was made, so that no other picture takes its place."""
     captions: tuple[str, ...] = ()
-    """What the bundled scorer read in it, the best first, where no prompt was given."""
+    """What the bundled judge read in it, the best first, where no prompt was given."""
     azimuth_deg: float = Field(default=0.0, ge=-360, le=360)
     """From where it shows the object, in degrees; 0 looks at the front, 90 stands on the object's left."""
     elevation_deg: float = Field(default=15.0, ge=-90, le=90)

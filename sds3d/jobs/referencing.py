@@ -99,13 +99,13 @@ def _name(document: Document) -> None:
     except ValueError:
         return  # told by validation
     try:
-        found = captions_of(options, _words_of(prior))
+        found = captions_of(options, words_of(prior))
     except AssetError as error:
         raise _at(document, ("reference", "image"), error) from error
     data["prompt"], reference["captions"] = found[0], found
 
 
-def _words_of(prior: dict[str, Any]) -> Collection[str] | None:
+def words_of(prior: dict[str, Any]) -> Collection[str] | None:
     """The words that the embedded prior reads; None where its options are wrong, which validation tells."""
     from ..priors.kinds import embedded
 
@@ -120,14 +120,17 @@ def captions_of(options: ReferenceOptions, words: Collection[str] | None = None)
     """What the bundled judge reads in a picture, the best first, of captions in these words (all without them).
 
     Raises:
-        AssetError: the picture cannot be used.
+        AssetError: the picture cannot be used, or no caption is in these words.
     """
     from ..evaluate.reading import read_captions
 
     def serves(caption: str) -> bool:
         return words is None or set(words).issuperset(split_words(caption))
 
-    return [read.caption for read in read_captions(cutout_of(options), _SHOWN, serves)]
+    found = [read.caption for read in read_captions(cutout_of(options), _SHOWN, serves)]
+    if not found:
+        raise AssetError("no caption of the bundled judge is in words that this prior reads; say a prompt")
+    return found
 
 
 def cutout_of(options: ReferenceOptions) -> Cutout:

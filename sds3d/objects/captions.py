@@ -220,6 +220,13 @@ def _read_scene(halves: Sequence[str], relation: str) -> tuple[Subject, dict[str
     return Subject((a, b), relation), {paint: colour for paint, colour in said.items() if colour}
 
 
+def plain(text: str) -> str:
+    """A drawn caption without "a photo of" and the like before it and a side of view behind it."""
+    for prefix in PREFIXES:
+        text = text.removeprefix(prefix)
+    return text.partition(",")[0].strip()
+
+
 def content_of(text: str) -> tuple[Hashable, ...]:
     """What a drawn caption says, however it says it: captions of one content may show the same picture.
 
@@ -228,21 +235,19 @@ def content_of(text: str) -> tuple[Hashable, ...]:
     Raises:
         ObjectError: it is not as `draw_caption` makes them.
     """
-    for prefix in PREFIXES:
-        text = text.removeprefix(prefix)
-    text, _, side = text.partition(",")
-    glossy = not set(GLOSS_WORDS).isdisjoint(text.split())
+    caption, side = plain(text), text.partition(",")[2].strip()
+    glossy = not set(GLOSS_WORDS).isdisjoint(caption.split())
     said = {word: name for name, rule in RELATIONS.items() for word in rule.words}
     either = "|".join(sorted(said, key=len, reverse=True))
-    first, *others = re.split(f" ({either}) ", text.strip())
+    first, *others = re.split(f" ({either}) ", caption)
     if others:
         nouns = [_read_noun(noun) for noun in (first, *others[1::2])]
         return (
             *((colour, kind.name) for colour, kind in nouns),
             *(said[w] for w in others[::2]),
-            side.strip(),
+            side,
         )
     subject, named = read_caption(first)
     kind = subject.kinds[0]
     usual = {"main": kind.natural, "second": kind.second_natural} | named
-    return (kind.name, subject.pattern, *sorted(usual.items()), glossy, side.strip())
+    return (kind.name, subject.pattern, *sorted(usual.items()), glossy, side)

@@ -1,4 +1,4 @@
-"""The bundled image–text scorer: how well a picture fits a caption. A judge or a reward, never both.
+"""Image–text scorers: how well a picture fits a caption. In the box are one for rewards and one that judges.
 
 A small convolutional tower and a text tower map pictures and captions to unit vectors; their inner product is
 the score (contrastive training as in Radford et al., "Learning transferable visual models from natural
@@ -112,11 +112,11 @@ class Scorer(nn.Module):
         longest = self.tokenizer.model_max_length - 2
         for text in texts:
             if len(split_words(text)) > longest:
-                raise PromptError(f"the bundled scorer reads at most {longest} words; shorten {text!r}.")
+                raise PromptError(f"the image–text scorer reads at most {longest} words; shorten {text!r}.")
         if unknown := self.unknown_words(texts):
             near = "; ".join(f"'{w}'" + (f" (near: {', '.join(n)})" if n else "") for w, n in unknown.items())
             raise PromptError(
-                f"the bundled scorer does not know {near}. It serves captions such as 'a red car'; "
+                f"the image–text scorer does not know {near}. It serves captions such as 'a red car'; "
                 "see assets/README.md for its words."
             )
         return self.text_vectors(texts)
@@ -171,7 +171,7 @@ def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_judge() -> Scorer:
-    """The bundled scorer that only measures: no reward asks it, and it shares nothing with the priors' towers."""
+    """The bundled scorer that only measures: no reward asks it, and it shares no weights with a prior's tower."""
     return load_scorer(assets_folder() / "judge")
 
 

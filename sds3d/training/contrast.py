@@ -98,9 +98,8 @@ def one_word_away(caption: str, kinds: Sequence[Kind], numbers: Sequence[float])
     others = [word for word in sort if word != words[index]]
     words[index] = others[int(numbers[1] * len(others))]
     if index and words[index - 1] in ("a", "an"):
-        words[index - 1] = with_article(words[index]).split()[
-            0
-        ]  # a wrong article would tell without the picture
+        # a wrong article would tell without the picture
+        words[index - 1], _ = with_article(words[index]).split()
     return " ".join(words).replace(" ,", ",")
 
 

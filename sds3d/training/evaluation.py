@@ -31,11 +31,15 @@ BINS = ((0.02, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.98))
 """Ranges of t over which errors are averaged."""
 
 
+ENOUGH = 100
+"""Captions in a row that say nothing new: so few kinds have been exhausted, nearly."""
+
+
 def seen_captions(kinds: Sequence[Kind], count: int, seed: int = 0) -> list[str]:
     """Captions of one object that training may have shown, no two of one content; fewer where few kinds say no more."""
     streams, out = Streams(seed), dict[Hashable, str]()
     number = newest = 0
-    while len(out) < count and number - newest <= 100:
+    while len(out) < count and number - newest <= ENOUGH:
         kind = kinds[number % len(kinds)]
         drawn = streams.uniform((NUMBERS_NEEDED,), "eval caption", ids=(number,))[0].tolist()
         text = draw_caption(Subject((kind,)), drawn).text
@@ -156,16 +160,21 @@ def readable(scorer: Scorer, captions: Sequence[str]) -> list[str]:
     return [c for c, said in words.items() if len(said) <= longest and vocabulary.issuperset(said)]
 
 
+def angles_deg(count: int, seed: int) -> Float[Tensor, "n 2"]:
+    """Azimuth and elevation from which each caption is drawn."""
+    drawn = Streams(seed).uniform((count, 2), "eval camera")[0]
+    return torch.stack([360 * drawn[:, 0], -5 + 60 * drawn[:, 1]], 1)
+
+
 def retrieve(
     prior: EmbeddedPrior, jury: Jury, asked: Sequence[str], seed: int = 0, steps: int = 20
 ) -> dict[str, list[Verdict | None]]:
     """Sample each caption once, from some side on white, and let each judge rank it."""
-    drawn = Streams(seed).uniform((len(asked), 2), "eval camera")[0]
+    angles = angles_deg(len(asked), seed)
     verdicts: dict[str, list[Verdict | None]] = {name: [] for name in jury.judges}
     for start in range(0, len(asked), 16):
         part = list(asked[start : start + 16])
-        angle = drawn[start : start + 16]
-        cameras = orbit((360 * angle[:, 0]).tolist(), (-5 + 60 * angle[:, 1]).tolist())
+        cameras = orbit(*angles[start : start + 16].T.tolist())
         pictures = ddim(prior, part, cameras, torch.ones(len(part), 3), steps, seed=seed * 100_000 + start)
         for name, found in judged(jury, pictures, part).items():
             verdicts[name] += found

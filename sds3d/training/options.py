@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..config.options import Options
 from .optimizers import Which
@@ -172,8 +172,8 @@ class TrainOptions(FitOptions):
     folder: Path = Path("out/prior")
     """Where pictures, checkpoints, previews and the finished model go."""
     parts: Path | None = None
-    """Where pictures, text tower and judge lie, made there if they are missing; runs that share them name one folder.
-    Default: `folder`."""
+    """Where pictures, text tower, judge and scorer lie, made there if they are missing; runs that share them name one
+    folder. Default: `folder`."""
     seed: int = 0
     """Seed of weights, noise, captions and dropout."""
     pictures: PictureOptions = PictureOptions()
@@ -219,7 +219,14 @@ class TrainOptions(FitOptions):
     view_words: float = Field(0.30, ge=0, le=1)
     """Share whose caption says the side that is seen."""
 
+    @field_validator("scorer")
+    @classmethod
+    def _saw_nothing_held_out(cls, scorer: TextOptions | None) -> TextOptions | None:
+        if scorer is not None and scorer.every_pair:
+            raise ValueError("every_pair: what rewards ask may not have seen what is held out; leave it out")
+        return scorer
+
     @property
     def parts_folder(self) -> Path:
-        """Where pictures, text tower and judge lie."""
+        """Where pictures, text tower, judge and scorer lie."""
         return self.parts or self.folder

@@ -8,12 +8,14 @@ from typing import Any
 
 from ..core.streams import Streams
 from ..evaluate.retrieval import Verdict, r_precision
-from ..priors.kinds.embedded import Options, load_folder
-from ..priors.scorer import load_scorer
+from ..objects.kind import Kind
+from ..priors.kinds.embedded import EmbeddedPrior, Options, load_folder
+from ..priors.scorer import Scorer, load_scorer
 from ..priors.words import read_vocabulary
 from .batches import Batches
 from .evaluation import (
     Jury,
+    angles_deg,
     held_out_pairs,
     held_out_relations,
     judged,
@@ -26,6 +28,7 @@ from .plan import learned_kinds
 from .render import open_set, render_set
 from .run import prepare_scorer
 from .start import start_folder
+from .true_pictures import true_pictures
 
 UNSEEN = {"per_kind": 2, "per_relation": 16, "of_three": 8}
 """Pictures of builds that training did not see; no sort that it did not have either."""
@@ -40,7 +43,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Retrieval by judge and scorer (trained first where they are missing); errors on unseen builds.
 
-    "true pictures" are ranked too, of seen captions and unseen builds: what the judges can tell at all.
+    True pictures of the same captions are ranked too: what the judges can tell at all.
 
     Args:
         captions: how many seen captions.
@@ -50,12 +53,7 @@ def evaluate_run(
             pairs it was shown is not known here.
     """
     kinds = learned_kinds(options.pictures)
-    judges = {
-        "judge": prepare_scorer(options, options.judge, options.parts_folder / "judge", say),
-        "scorer": load_scorer()
-        if options.scorer is None
-        else prepare_scorer(options, options.scorer, options.parts_folder / "scorer", say),
-    }
+    judges = _judges(options, say)
     prior = load_folder(options.folder / "model", Options())
     known = set[str]()
     if options.start:
@@ -77,7 +75,24 @@ def evaluate_run(
             rounds.append(retrieve(prior, jury, asked, seed))
             first = r_precision(_given(rounds[-1]["judge"]), 1)
             say(f"{name}, seed {seed}: R@1 {first:.3f} of {len(asked)}")
-        out[name] |= summary(rounds)
+        true = true_pictures(asked, angles_deg(len(asked), 0), options.network.size)
+        out[name] |= summary(rounds) | {"true pictures": summary([judged(jury, true, asked)])}
+    return out | _errors(options, prior, kinds)
+
+
+def _judges(options: TrainOptions, say: Callable[[str], None]) -> dict[str, Scorer]:
+    """Judge and scorer of the run; the bundled scorer where it has none."""
+    judge = prepare_scorer(options, options.judge, options.parts_folder / "judge", say)
+    if options.scorer is None:
+        return {"judge": judge, "scorer": load_scorer()}
+    own = prepare_scorer(options, options.scorer, options.parts_folder / "scorer", say)
+    return {"judge": judge, "scorer": own}
+
+
+def _errors(
+    options: TrainOptions, prior: EmbeddedPrior, kinds: Sequence[Kind]
+) -> dict[str, dict[str, float]]:
+    """Errors on builds that training did not see, by range of t."""
     unseen = options.pictures.model_copy(
         update={"seed": options.pictures.seed + 1}
         | {name: min(few, getattr(options.pictures, name)) for name, few in UNSEEN.items()}
@@ -86,18 +101,16 @@ def evaluate_run(
     render_set(unseen, place, 1, lambda done, count: None)
     layers, pictures = open_set(unseen, place)
     batches = Batches(layers, pictures, Streams(options.seed + 1), options.network.size, view_words=0.0)
-    true = batches.draw(0, captions)
-    jury = Jury(judges, true.captions, kinds)
-    out["true pictures"] = {"captions": captions} | summary([judged(jury, true.rgb, true.captions)])
-    for errors in prediction_errors(prior, batches, kinds):
-        out[f"error at t {errors.t[0]} to {errors.t[1]}"] = {
+    return {
+        f"error at t {errors.t[0]} to {errors.t[1]}": {
             "right": errors.right,
             "null": errors.null,
             "wrong caption": errors.wrong_caption,
             "one word off": errors.one_word_off,
             "camera turned": errors.camera_turned,
         }
-    return out
+        for errors in prediction_errors(prior, batches, kinds)
+    }
 
 
 def summary(rounds: Sequence[Mapping[str, Sequence[Verdict | None]]]) -> dict[str, Any]:

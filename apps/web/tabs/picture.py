@@ -7,7 +7,7 @@ from typing import Any
 from sds3d.assetio.photo import MOST_BYTES, SUFFIXES
 from sds3d.core.errors import ConfigError, Sds3dError
 from sds3d.jobs.reference_options import ReferenceOptions
-from sds3d.jobs.referencing import captions_of, cutout_of
+from sds3d.jobs.referencing import READS, captions_of, cutout_of, words_of
 
 from .. import page
 from ..service import Service
@@ -46,7 +46,9 @@ def field(gr: Any, service: Service, values: Any, prompt: Any) -> None:
             kept = keep(service, page.who(request), Path(path))
             options = ReferenceOptions(image=str(kept))
             picture = seen(options)
-            read = [] if (typed or "").strip() else captions_of(options)
+            told = {key.removeprefix("prior."): v for key, v in known.items() if key.startswith("prior.")}
+            words = words_of({"kind": READS} | told)
+            read = [] if (typed or "").strip() else captions_of(options, words)
         except Sds3dError as error:
             return without(known), gr.update(visible=False, value=None), page.note(str(error)), gr.skip()
         others = f"Read in it: {', or '.join(read)}. Change the prompt if that is wrong." if read else ""

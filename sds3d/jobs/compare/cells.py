@@ -21,7 +21,7 @@ from ..schema import RunConfig
 from .memory import peak_bytes, reset_peak
 from .scoring import score
 
-SCORES_FORMAT = 1
+SCORES_FORMAT = 2
 """Raised when a score changes its meaning: scores of an older one are made again."""
 
 
