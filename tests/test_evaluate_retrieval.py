@@ -12,6 +12,7 @@ from sds3d.core.streams import Streams
 from sds3d.evaluate.captions import COLOURS, OBJECTS, candidates, caption_of
 from sds3d.evaluate.retrieval import Judge, Verdict, r_precision
 from sds3d.evaluate.views import judge_cameras, outline_cameras, render_views, unseen_cameras
+from sds3d.priors.scorer import load_scorer
 
 WORDS = ["a red cube", "a green cube", "a blue cube"]
 
@@ -102,3 +103,14 @@ def test_batches_do_not_show_in_rendered_views(batch):
     assert set(parts) == {"rgb", "alpha"}
     assert parts["rgb"].shape == (16, 3, 5, 6)
     assert torch.equal(parts["rgb"], whole["rgb"])
+
+
+def test_renders_that_are_not_finite_rank_last():
+    judge = Judge(load_scorer(), ["a red cube", "a blue cube", "a red car"])
+    assert judge.rank(torch.full((1, 3, 32, 32), float("nan")), "a red cube").rank == 3
+
+
+def test_a_candidate_is_served_as_it_is_spelt():
+    judge = Judge(load_scorer(), ["a orange cube", "a red cube"])
+    assert judge.rank(torch.ones(1, 3, 32, 32), "a orange cube").candidates == 2
+    assert judge.serves(" A red  cube ")

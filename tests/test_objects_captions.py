@@ -155,6 +155,7 @@ def test_three_objects_keep_their_paints():
         ("a carrot", "an orange carrot"),
         ("a red mushroom", "a red toadstool with a white stem"),
         ("a pink cake inside an orange bowl", "pink cake in an orange bowl"),
+        ("a red mug", "a red and red striped mug"),
         ("a red cube on a blue car next to a pink cow", "a red box on top of a blue car beside a pink cow"),
     ],
 )

@@ -132,7 +132,7 @@ def test_a_run_is_judged_on_what_it_did_not_see(run):
 
 
 def test_a_scorer_of_the_run_reads_all_of_its_words(run):
-    small = TextOptions(steps=2, batch=4, size=16, channels=(8, 8), strides=(2, 2))
+    small = TextOptions(seed=5, steps=2, batch=4, size=16, channels=(8, 8), strides=(2, 2))
     found = evaluate_run(run.model_copy(update={"scorer": small}), 3, 1, lambda line: None)
     assert (run.folder / "scorer" / "config.json").exists()
     assert found["seen"]["by the scorer"]["captions"] == 3, "the bundled one does not know unicorns"
@@ -150,6 +150,8 @@ def test_candidates_speak_of_objects_that_there_are_and_differ():
 def test_a_scorer_that_rewards_ask_has_seen_nothing_held_out():
     with pytest.raises(ValueError, match="held out"):
         TrainOptions(scorer=TextOptions(every_pair=True))
+    with pytest.raises(ValueError, match="take another"):
+        TrainOptions(scorer=TextOptions(seed=7), reading=ReadingOptions())
 
 
 def test_judges_put_true_pictures_first():

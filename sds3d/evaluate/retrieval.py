@@ -67,16 +67,20 @@ class Judge:
 
     def serves(self, prompt: str) -> bool:
         """Whether the prompt is one of the candidates."""
-        return (caption_of(prompt) or prompt) in self.captions
+        return self._candidate(prompt) in self.captions
+
+    def _candidate(self, prompt: str) -> str:
+        """The prompt as the candidates spell it, if they hold it."""
+        return prompt if prompt in self.captions else caption_of(prompt) or prompt
 
     @torch.no_grad()
     def rank(self, rgb: Float[Tensor, "b 3 h w"], prompt: str) -> Verdict:
-        """Pool the views (B, 3, H, W) in [0, 1] of one object and rank its caption.
+        """Pool the views (B, 3, H, W) in [0, 1] of one object and rank its caption; last where a view is not finite.
 
         Raises:
             ValueError: the prompt is not among the candidates.
         """
-        caption = caption_of(prompt) or prompt
+        caption = self._candidate(prompt)
         if caption not in self.captions:
             raise ValueError(
                 f"{prompt!r} is none of the {len(self.captions)} candidate captions, so it has no rank; "
@@ -86,7 +90,7 @@ class Judge:
         views = self.model.embed_images(rgb) @ self._texts.T
         pooled = views.mean(0)
         return Verdict(
-            rank=int((pooled > pooled[asked]).sum()) + 1,
+            rank=int((pooled > pooled[asked]).sum()) + 1 if pooled.isfinite().all() else len(self.captions),
             candidates=len(self.captions),
             best=self.captions[int(pooled.argmax())],
             score=float(pooled[asked]),

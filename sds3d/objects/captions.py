@@ -250,4 +250,6 @@ def content_of(text: str) -> tuple[Hashable, ...]:
     subject, named = read_caption(first)
     kind = subject.kinds[0]
     usual = {"main": kind.natural, "second": kind.second_natural} | named
-    return (kind.name, subject.pattern, *sorted(usual.items()), glossy, side)
+    if usual.pop("third", usual["main"]) == usual["main"]:
+        return (kind.name, *sorted(usual.items()), glossy, side)  # a pattern of one colour does not show
+    return (kind.name, subject.pattern, named["third"], *sorted(usual.items()), glossy, side)

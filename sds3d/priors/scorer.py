@@ -144,10 +144,15 @@ def packed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights as a scorer's file holds them.
 
     Matrices and kernels are 8-bit with a scale a row (the largest of the row is 127), the rest is in half precision. A
-    cosine changes by a hundredth at most, and a file is half as large.
+    cosine changes by about a hundredth at most, and a file is half as large.
+
+    Raises:
+        ValueError: a weight is not finite.
     """
     out: dict[str, Tensor] = {}
     for name, value in weights.items():
+        if not value.isfinite().all():
+            raise ValueError(f"{name} is not finite: what has diverged is not written")
         if value.ndim < 2:
             out[name] = value.half()
             continue

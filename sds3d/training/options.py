@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..config.options import Options
 from .optimizers import Which
@@ -225,6 +225,15 @@ class TrainOptions(FitOptions):
         if scorer is not None and scorer.every_pair:
             raise ValueError("every_pair: what rewards ask may not have seen what is held out; leave it out")
         return scorer
+
+    @model_validator(mode="after")
+    def _two_scorers_differ(self) -> TrainOptions:
+        taken = {self.judge.seed} | (set() if self.reading else {self.text.seed})
+        if self.scorer is not None and self.scorer.seed in taken:
+            raise ValueError(
+                f"scorer.seed: {self.scorer.seed} is that of the judge or the text tower; take another"
+            )
+        return self
 
     @property
     def parts_folder(self) -> Path:

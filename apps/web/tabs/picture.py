@@ -1,6 +1,7 @@
 """The image of Create: kept for its person, cut out to be looked at, and read where nothing was typed."""
 
 # annotations stay values here: gradio looks for gr.Request among them, and gradio is imported late
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,7 @@ def field(gr: Any, service: Service, values: Any, prompt: Any) -> None:
             kept = keep(service, page.who(request), Path(path))
             options = ReferenceOptions(image=str(kept))
             picture = seen(options)
-            told = {key.removeprefix("prior."): v for key, v in known.items() if key.startswith("prior.")}
-            words = words_of({"kind": READS} | told)
-            read = [] if (typed or "").strip() else captions_of(options, words)
+            read = [] if (typed or "").strip() else captions_of(options, _words(known))
         except Sds3dError as error:
             return without(known), gr.update(visible=False, value=None), page.note(str(error)), gr.skip()
         others = f"Read in it: {', or '.join(read)}. Change the prompt if that is wrong." if read else ""
@@ -96,6 +95,14 @@ def seen(options: ReferenceOptions) -> Any:
     color = found.color / found.alpha.clamp_min(1e-3)
     layers = torch.cat([color, found.alpha]).clamp(0, 1).permute(1, 2, 0)
     return (layers * 255).round().to(torch.uint8).numpy()
+
+
+def _words(known: dict[str, Any]) -> Collection[str] | None:
+    """What the chosen prior reads, if that is the model in the box."""
+    if known.get("prior", READS) != READS:
+        return None
+    told = {key.removeprefix("prior."): value for key, value in known.items() if key.startswith("prior.")}
+    return words_of({"kind": READS} | told)
 
 
 def without(known: dict[str, Any]) -> dict[str, Any]:
