@@ -19,7 +19,7 @@ from sds3d.apps.report.compare import write_comparison
 from sds3d.cli.main import main
 from sds3d.core.errors import RunFolderError
 from sds3d.jobs.compare import workers
-from sds3d.jobs.compare.cells import Result, folder_of, folder_path, read_result, write_result
+from sds3d.jobs.compare.cells import SCORES_FORMAT, Result, folder_of, folder_path, read_result, write_result
 from sds3d.jobs.compare.files import in_words, write_csv, write_json
 from sds3d.jobs.compare.measures import MEASURES
 from sds3d.jobs.compare.memory import peak_bytes, reset_peak
@@ -89,7 +89,9 @@ def test_scores_of_an_older_meaning_are_made_again(tmp_path):
     carried_out(comparison)
     folder = folder_of(comparison.cells[0].config)
     good, file = read_result(folder), folder.path / "scores.json"
-    file.write_text(file.read_text().replace('"format": 1', '"format": 0'))
+    older = file.read_text().replace(f'"format": {SCORES_FORMAT}', f'"format": {SCORES_FORMAT - 1}')
+    assert older != file.read_text()
+    file.write_text(older)
     assert read_result(folder) is None
     file.write_text("{")
     assert read_result(folder) is None
