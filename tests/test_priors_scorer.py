@@ -1,15 +1,17 @@
 """The bundled scorer: unit vectors, resizing, gradients, and that it tells colours and balls from cones."""
 
 import copy
+import shutil
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sds3d.core.errors import PromptError
+from sds3d.core.errors import PromptError, Sds3dError
 from sds3d.core.streams import Streams
 from sds3d.evaluate.captions import COLOURS
+from sds3d.priors.kinds.embedded import assets_folder
 from sds3d.priors.scorer import load_judge, load_scorer, packed, unpacked
 
 RGB = {
@@ -134,3 +136,15 @@ def test_judge_and_scorer_are_two(scorer):
     assert not any(
         torch.equal(mine[k], theirs[k]) for k in mine if mine[k].is_floating_point() and mine[k].ndim > 1
     )
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_folder_that_is_cut_off_is_refused_by_name(tmp_path, name):
+    folder = tmp_path / "judge"
+    shutil.copytree(assets_folder() / "judge", folder)
+    (folder / name).write_bytes((folder / name).read_bytes()[:90])
+    with pytest.raises(Sds3dError, match="no whole image–text scorer"):
+        load_scorer(folder)
+    (folder / name).unlink()
+    with pytest.raises(Sds3dError, match="no whole image–text scorer"):
+        load_scorer(folder)

@@ -18,7 +18,7 @@ from sds3d.training.plan import learned_kinds, plan
 from sds3d.training.reading import reader_of
 from sds3d.training.render import render_set
 from sds3d.training.report import evaluate_run, summary
-from sds3d.training.true_pictures import true_pictures
+from sds3d.training.true_pictures import true_picture, true_pictures
 
 KINDS = [
     find(name) for name in ("cube", "duck", "car", "dragon", "mushroom", "table", "cow", "mug", "sphere")
@@ -166,3 +166,26 @@ def test_judges_put_true_pictures_first():
     pictures = true_pictures(asked, angles, 64)
     for name, verdicts in judged(jury, pictures, asked).items():
         assert [v.rank <= 2 for v in verdicts] == [True] * 4, (name, verdicts)
+
+
+@pytest.mark.parametrize(
+    ("caption", "shown"),
+    [
+        ("a red mushroom with a blue stem", {"red", "blue"}),
+        ("a green mushroom", {"green"}),
+        ("a 3d render of a red and blue striped cube", {"red", "blue"}),
+        ("a red cube on a green table", {"red", "green"}),
+        ("a blue cube next to a red sphere", {"red", "blue"}),
+    ],
+)
+def test_a_true_picture_has_the_colours_that_are_said(caption, shown):
+    red, green, blue = true_picture(caption, 30.0, 15.0, 32, 0)
+    above = {"red": (red, green, blue), "green": (green, red, blue), "blue": (blue, red, green)}
+    found = {name for name, (own, a, b) in above.items() if int((own > torch.maximum(a, b) + 0.2).sum()) >= 5}
+    assert found == shown
+
+
+def test_a_true_picture_shines_where_that_is_said():
+    plain, glossy = (true_picture(f"a {word} sphere", 30.0, 15.0, 32, 0) for word in ("red", "glossy red"))
+    assert (glossy >= plain).all()
+    assert (glossy > plain + 0.05).any()

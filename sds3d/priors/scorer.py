@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..core.errors import PromptError
+from ..core.errors import PromptError, Sds3dError
 from .kinds.embedded import assets_folder
 from .words import split_words
 
@@ -181,17 +181,28 @@ def load_judge() -> Scorer:
 
 
 def load_scorer(folder: Path | None = None) -> Scorer:
-    """The scorer of a folder laid out as assets/scorer (the default), frozen, float32, on the CPU."""
+    """The scorer of a folder laid out as assets/scorer (the default), frozen, float32, on the CPU.
+
+    Raises:
+        Sds3dError: a file of it is missing or cut off.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
     from transformers import AutoTokenizer, CLIPTextModel
 
     folder = assets_folder() / "scorer" if folder is None else Path(folder)
-    config = json.loads((folder / "config.json").read_text())
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        stored = load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise Sds3dError(
+            f"{folder}: no whole image–text scorer lies there ({error}); install it again"
+        ) from error
     tower = ImageTower(config["image_size"], config["channels"], config["strides"], config["embedding"])
     text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     scorer = Scorer(tower, text_encoder, tokenizer, config["image_size"])
-    weights = unpacked(load_file(folder / "model.safetensors"))
+    weights = unpacked(stored)
     missing, unexpected = scorer.load_state_dict(weights, strict=False)
     missing = [name for name in missing if not name.startswith("text_encoder.")]
     if missing or unexpected:
