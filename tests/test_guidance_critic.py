@@ -295,7 +295,7 @@ def test_untold_it_hears_what_the_prior_hears_without_camera(boxed):
         weights, hears = adapter.init(Streams(0)), torch.full((2,), told)
         return adapter.predict(weights, views.z, t, cond, views.look.cameras, hears).eps
 
-    assert torch.equal(ask(False, views.cond["y"]), deaf.predict(views.z, t, theirs.cond["y"]).eps)
+    assert torch.equal(ask(False, theirs.cond["y"]), deaf.predict(views.z, t, theirs.cond["y"]).eps)
     assert torch.equal(ask(True, theirs.cond["y"]), boxed.predict(views.z, t, views.cond["y"]).eps)
     mute = make_adapter(deaf, LoraSpec(camera=False))
     said = mute.predict(

@@ -68,7 +68,17 @@ class TextVolume(nn.Module):
         Args:
             azimuth, elevation: sin and cos of the angles. side: pixels a side.
         """
-        density, paints = self.volume(pooled)
+        return self.seen(*self.volume(pooled), azimuth, elevation, side)
+
+    def seen(
+        self,
+        density: Float[Tensor, "b 1 s s s"],
+        paints: Float[Tensor, "b 4 s s s"],
+        azimuth: Float[Tensor, "b 2"],
+        elevation: Float[Tensor, "b 2"],
+        side: int,
+    ) -> Float[Tensor, "b 6 h w"]:
+        """`forward` of volumes that are there."""
         azimuth, elevation = azimuth.to(density), elevation.to(density)
         points, length, near = self._rays(azimuth, elevation, side)
         grid = points / self.reach

@@ -7,7 +7,7 @@ assets/README.md.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,10 +27,14 @@ from ..model_folder import read_json
 from ..noise_schedule import NoiseSchedule, over
 from ..pixel_unet import ViewFeatures, pool_text, unet_output
 from ..pixels import decode_pixels, encode_pixels
+from ..placing import DIRECTIONS, best_directions, directions_said
 from ..scheduler_config import schedule_of
 from ..views import VIEW_WORDS, view_index
 from ..words import check_texts, read_vocabulary
 
+_ALLOWED = "allowed"
+"""In a condition (B, D): the directions that the network may be told, see priors.placing; absent where it is told the
+camera, or has no volume."""
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 _FALLING = {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"}
@@ -89,7 +93,8 @@ class Options(BaseOptions):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network; auto takes bfloat16 where the CPU has it, float32 on a GPU."""
     condition_on_camera: bool = True
-    """Tell the network the camera; off leaves only view words, as big models have it."""
+    """Tell the network the camera; off leaves only view words, as big models have it: it is told the side that the
+    words allow and the noisy picture shows (prior64 alone)."""
     condition_on_background: bool = True
     """Tell the network the background colour."""
 
@@ -219,7 +224,8 @@ class EmbeddedPrior:
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
         """Branches y, null and neg, and src of a source, for these views; all keep camera and background.
 
-        Where y has view words, there is plain too, the prompt without them.
+        Where y has view words, there is plain too, the prompt without them. Where the network is not told the camera
+        and its text has a volume, each branch holds the directions that its words allow, null none.
         """
         view = self._view_vector(look)
         count, e = len(view), embedded.tensors
@@ -228,17 +234,38 @@ class EmbeddedPrior:
             sides = view_index(look.cameras)
             rows |= {name: [f"{name}{i}" for i in sides] for name in ("y", "src") if name in rows}
             rows["plain"] = ["y"] * count
-        out = {
-            branch: Cond(
-                {
-                    "states": torch.stack([e[f"{n}.states"] for n in names]),
-                    "class_labels": torch.cat([view, torch.stack([e[f"{n}.pooled"] for n in names])], dim=-1),
-                },
-                torch.ones(count, device=self.device),
-            )
-            for branch, names in rows.items()
-        }
+        out = {branch: self._branch(names, view, embedded) for branch, names in rows.items()}
+        if self.view_features.volume is not None and (look.cameras is None or not self.info.uses_camera):
+            for branch, cond in out.items():
+                allowed = torch.stack([self._allowed(name) for name in rows[branch]])
+                out[branch] = Cond({**cond.tensors, _ALLOWED: allowed}, cond.weight)
         return out | ({EDITED: edited_branch(out["y"], e[EDITED])} if EDITED in e else {})
+
+    def _branch(self, names: Sequence[str], view: Float[Tensor, "b w"], embedded: Embedded) -> Cond:
+        """One prompt a view, by its name in `embedded`."""
+        states, pooled = (
+            torch.stack([embedded.tensors[f"{name}.{part}"] for name in names])
+            for part in ("states", "pooled")
+        )
+        labels = torch.cat([view, pooled], dim=-1)
+        return Cond({"states": states, "class_labels": labels}, torch.ones(len(names), device=self.device))
+
+    def _allowed(self, name: str) -> Bool[Tensor, " d"]:
+        """The directions that a prompt's view words allow, all without view words, none for the empty prompt."""
+        if name[-1].isdigit():
+            return directions_said()[int(name[-1])].to(self.device)
+        return torch.full((len(DIRECTIONS),), name != "null", device=self.device)
+
+    def placed(self, z_t: Tensor, cond: Cond) -> Float[Tensor, "b w"]:
+        """The class labels, with the direction that suits words and picture where the camera is not told."""
+        labels, features = cond.tensors["class_labels"], self.view_features
+        if _ALLOWED not in cond.tensors or features.volume is None:
+            return labels
+        allowed, width = cond.tensors[_ALLOWED], features.camera_width
+        found = best_directions(z_t, features.volume, labels[:, features.width :], allowed)
+        told, ground = allowed.any(1).to(labels), labels.new_zeros(len(labels), 3)
+        view = features.encode(found[:, 0], found[:, 1], ground, told, torch.zeros_like(told))
+        return torch.cat([view[:, :width], labels[:, width:]], dim=1)
 
     def _view_vector(self, look: Look) -> Float[Tensor, "b w"]:
         """Camera and background as the network was trained to read them; absent ones are zero."""
@@ -271,7 +298,7 @@ class EmbeddedPrior:
     @torch.no_grad()
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
         """One forward of the UNet for all rows."""
-        return self.answer(self.unet, z_t, t, cond.tensors["states"], cond.tensors["class_labels"])
+        return self.answer(self.unet, z_t, t, cond.tensors["states"], self.placed(z_t, cond))
 
     def answer(
         self, unet: Any, z_t: Tensor, t: Float[Tensor, " b"], states: Tensor, class_labels: Tensor
@@ -297,7 +324,7 @@ class EmbeddedPrior:
 class EmbeddedAdapter:
     """A changed UNet, told the camera in the way the UNet learned, even where the prior itself is not told.
 
-    See priors.lora.Adapter.
+    Untold, it hears what a prior hears that is not told. See priors.lora.Adapter.
     """
 
     def __init__(self, prior: EmbeddedPrior, spec: LoraSpec):
@@ -318,11 +345,12 @@ class EmbeddedAdapter:
         told: Bool[Tensor, " b"],
     ) -> Prediction:
         """See Adapter."""
-        prior, labels = self._prior, cond.tensors["class_labels"]
+        prior, width = self._prior, self._prior.view_features.camera_width
+        labels = prior.placed(z_t, cond)
         hears = told.to(labels) * float(self._spec.camera)
-        ground = torch.zeros_like(hears)
-        view = prior.encode_view(cameras, torch.zeros(len(hears), 3, device=hears.device), hears, ground)
-        width = prior.view_features.camera_width
-        labels = torch.cat([view[:, :width], labels[:, width:]], dim=1)
+        ground = labels.new_zeros(len(labels), 3)
+        view = prior.encode_view(cameras, ground, hears, torch.zeros_like(hears))[:, :width]
+        untold = labels[:, :width] if _ALLOWED in cond.tensors else torch.zeros_like(view)
+        labels = torch.cat([torch.where(hears[:, None] > 0, view, untold), labels[:, width:]], dim=1)
         unet = self._network.with_weights(weights)
         return prior.answer(unet, z_t, t, cond.tensors["states"], labels)
