@@ -22,12 +22,14 @@ from .views import VIEW_WORDS, side_seen
 
 DIRECTIONS = tuple((float(a), e) for e in (0.0, 20.0, 40.0, 62.0) for a in range(-180, 180, 30))
 """(azimuth, elevation) in degrees of the directions that a picture may show; the highest are "overhead view"."""
+PHOTOGRAPHED_DEG = 20.0
+"""Up to this elevation a picture looks ordinary; from 40° a mushroom is a disc."""
 _SIDE = 8
 _RIDGE = 1e-3
 
 
 def directions_said() -> Bool[Tensor, "w d"]:
-    """Row i marks the directions that VIEW_WORDS[i] allows; each direction is allowed by one of them."""
+    """Row i marks the directions that VIEW_WORDS[i] allows; each is allowed by one word."""
     sides = torch.tensor([side_seen(azimuth, elevation) for azimuth, elevation in DIRECTIONS])
     return sides == torch.arange(len(VIEW_WORDS))[:, None]
 

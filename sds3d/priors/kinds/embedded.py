@@ -27,7 +27,7 @@ from ..model_folder import read_json
 from ..noise_schedule import NoiseSchedule, over
 from ..pixel_unet import ViewFeatures, pool_text, unet_output
 from ..pixels import decode_pixels, encode_pixels
-from ..placing import DIRECTIONS, best_directions, directions_said
+from ..placing import DIRECTIONS, PHOTOGRAPHED_DEG, best_directions, directions_said
 from ..scheduler_config import schedule_of
 from ..views import VIEW_WORDS, view_index
 from ..words import check_texts, read_vocabulary
@@ -40,7 +40,7 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 _FALLING = {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"}
 _X0_LOSS = {
     "weight": "kappa",
-    "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"],
+    "transforms": ["clamp_x0"],
     "times": _FALLING,
     "cfg_scale": 5.0,
 }
@@ -57,11 +57,11 @@ RECOMMENDED = {
         "ism": {"stride": 1.0},
         "tsm": {"stride": 1.0},
         "sdi": {"inversion_steps": 3},
-        "cfd": {"cfg_scale": 5.0, "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"]},
+        "cfd": {"cfg_scale": 5.0, "transforms": ["clamp_x0"]},
         "hifa": {
             "cfg_scale": 5.0,
             "weight": "kappa",
-            "transforms": [{"rescale": 0.5, "space": "x0"}, "clamp_x0"],
+            "transforms": ["clamp_x0"],
             "moves": 2,
         },
     },
@@ -69,15 +69,16 @@ RECOMMENDED = {
     "threads": 1,
 }
 """What distils well from this small pixel model (assets/README.md); see jobs.recommend. With weight kappa SDS is
-the gradient of half the squared distance to the predicted clean image. A critic has hundreds of steps to learn
-in, not the paper's tens of thousands, hence its higher lr. A reward among four draws, judged at x0 itself,
-costs 8 predictions where the published seven on fifteen moves each cost about 105, and leaves steps to learn
-in. SJC at the published scale of 100 burns the colours and paints the background in the object's complement; at
-5 it is as clean as SDS. Methods that walk (HiFA, ISM, TSM, SDI) take shorter walks than published: steps are
-what runs of a few hundred calls lack, and with the published walks nothing recognisable forms in 3D
-(docs/evidence/compare-embedded.md). CSD with kappa and falling times keeps its shape, where sigma^2 and all
-times alike eat it away. Renders at 64 px, averaged down for the 32 px model as its training pictures were,
-leave less haze. The network is too small to gain from a second thread."""
+the gradient of half the squared distance to the predicted clean image. It is clamped and not rescaled: a
+rescaled white ground is gray, and in a flat picture, which no background is laid under, gray grows to a tint. A
+critic has hundreds of steps to learn in, not the paper's tens of thousands, hence its higher lr. A reward among
+four draws, judged at x0 itself, costs 8 predictions where the published seven on fifteen moves each cost about
+105, and leaves steps to learn in. SJC at the published scale of 100 burns the colours and paints the background
+in the object's complement; at 5 it is as clean as SDS. Methods that walk (HiFA, ISM, TSM, SDI) take shorter
+walks than published: steps are what runs of a few hundred calls lack, and with the published walks nothing
+recognisable forms in 3D (docs/evidence/compare-embedded.md). CSD with kappa and falling times keeps its shape,
+where sigma^2 and all times alike eat it away. Renders at 64 px, averaged down for the 32 px model as its
+training pictures were, leave less haze. The network is too small to gain from a second thread."""
 
 
 class Options(BaseOptions):
@@ -237,7 +238,7 @@ class EmbeddedPrior:
         out = {branch: self._branch(names, view, embedded) for branch, names in rows.items()}
         if self.view_features.volume is not None and (look.cameras is None or not self.info.uses_camera):
             for branch, cond in out.items():
-                allowed = torch.stack([self._allowed(name) for name in rows[branch]])
+                allowed = torch.stack([self._allowed(name, look) for name in rows[branch]])
                 out[branch] = Cond({**cond.tensors, _ALLOWED: allowed}, cond.weight)
         return out | ({EDITED: edited_branch(out["y"], e[EDITED])} if EDITED in e else {})
 
@@ -250,11 +251,16 @@ class EmbeddedPrior:
         labels = torch.cat([view, pooled], dim=-1)
         return Cond({"states": states, "class_labels": labels}, torch.ones(len(names), device=self.device))
 
-    def _allowed(self, name: str) -> Bool[Tensor, " d"]:
-        """The directions that a prompt's view words allow, all without view words, none for the empty prompt."""
+    def _allowed(self, name: str, look: Look) -> Bool[Tensor, " d"]:
+        """The directions that a prompt's view words allow, none for the empty prompt.
+
+        Without view words they are all, or for a flat picture, which no camera took, those of an ordinary photograph.
+        """
         if name[-1].isdigit():
             return directions_said()[int(name[-1])].to(self.device)
-        return torch.full((len(DIRECTIONS),), name != "null", device=self.device)
+        highest = PHOTOGRAPHED_DEG if look.cameras is None else 90.0
+        allowed = [elevation <= highest and name != "null" for _, elevation in DIRECTIONS]
+        return torch.tensor(allowed, device=self.device)
 
     def placed(self, z_t: Tensor, cond: Cond) -> Float[Tensor, "b w"]:
         """The class labels, with the direction that suits words and picture where the camera is not told."""
