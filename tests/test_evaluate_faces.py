@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sds3d.core.assets import Mesh
 from sds3d.core.cameras import turntable
 from sds3d.evaluate.faces import faces
-from sds3d.evaluate.headings import headings, match, wrapped
+from sds3d.evaluate.headings import headings, match, without_lone, wrapped
 from sds3d.evaluate.mesh_render import render_mesh
 from sds3d.evaluate.truth import truth_of
 
@@ -46,6 +46,29 @@ def test_two_fronts_are_found():
     assert (nowhere.fronts, nowhere.winding) == (0, 0)
     everywhere = headings(RING, [0.0] * 24)
     assert (everywhere.fronts, everywhere.winding) == (1, 0)
+
+
+@given(number=st.integers(0, 23), turn=st.integers(-11, 12), off=st.floats(120.0, 240.0))
+def test_a_lone_view_is_put_between_its_neighbours(number, turn, off):
+    true = [a + 15.0 * turn for a in RING]
+    seen = list(true)
+    seen[number] += off
+    calm = without_lone(seen)
+    torch.testing.assert_close(wrapped(torch.tensor(calm) - torch.tensor(true)), torch.zeros(24))
+    assert (headings(RING, calm).winding, headings(RING, calm).fronts) == (1, 1)
+
+
+def test_no_face_is_smoothed_away():
+    janus = [a if abs(a) <= 90 else 180.0 - a for a in wrapped(torch.tensor(RING)).tolist()]
+    for seen in (RING, [2 * a for a in RING], janus, [0.0] * 24):
+        back = wrapped(torch.tensor(without_lone(seen)) - torch.tensor(seen))
+        torch.testing.assert_close(back, torch.zeros(24))
+    # two neighbours that agree are a face; eight views are too few to know
+    twice = [180.0 if k in (5, 6) else a for k, a in enumerate(RING)]
+    assert wrapped(torch.tensor(without_lone(twice)))[5:7].abs().tolist() == [180.0, 180.0]
+    eight = [45.0 * k for k in range(8)]
+    eight[0] = 180.0
+    assert abs(without_lone(eight)[0]) == 180.0
 
 
 def test_a_single_mistaken_view_is_no_face():

@@ -296,6 +296,10 @@ def test_untold_it_hears_what_the_prior_hears_without_camera(boxed):
         return adapter.predict(weights, views.z, t, cond, views.look.cameras, hears).eps
 
     assert torch.equal(ask(False, theirs.cond["y"]), deaf.predict(views.z, t, theirs.cond["y"]).eps)
+    # beside a prior that is told the camera it is told none
+    none = theirs.cond["y"].tensors
+    bare = deaf.answer(deaf.unet, views.z, t, none["states"], none["class_labels"]).eps
+    assert torch.equal(ask(False, views.cond["y"]), bare)
     assert torch.equal(ask(True, theirs.cond["y"]), boxed.predict(views.z, t, views.cond["y"]).eps)
     mute = make_adapter(deaf, LoraSpec(camera=False))
     said = mute.predict(

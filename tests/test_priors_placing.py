@@ -12,10 +12,17 @@ from sds3d.core.look import Look
 from sds3d.core.streams import Streams
 from sds3d.evaluate.mesh_render import render_mesh
 from sds3d.evaluate.truth import truth_of
-from sds3d.priors.base import Prompts
+from sds3d.priors.base import Prompts, concatenate
 from sds3d.priors.kinds import embedded
 from sds3d.priors.lora import LoraSpec
-from sds3d.priors.placing import DIRECTIONS, best_directions, directions_said, unexplained
+from sds3d.priors.placing import (
+    DIRECTIONS,
+    PHOTOGRAPHED_DEG,
+    best_directions,
+    directions_photographed,
+    directions_said,
+    views_of,
+)
 from sds3d.priors.text_volume import PAINTS, TextVolume
 from sds3d.priors.views import VIEW_WORDS, side_seen
 
@@ -34,13 +41,22 @@ def drawn(seed: int) -> TextVolume:
     return volume.requires_grad_(False)
 
 
-def painted(volume: TextVolume, pooled: torch.Tensor, number: int, seed: int) -> torch.Tensor:
-    """(1, 3, 8, 8) the volume from one of DIRECTIONS, ground and paints in random colours."""
+def basis(volume: TextVolume, pooled: torch.Tensor, number: int) -> torch.Tensor:
+    """(64, 6) ground, paints and coverage of the volume's view from one of DIRECTIONS."""
     waves = [torch.deg2rad(torch.tensor([angle])) for angle in DIRECTIONS[number]]
-    maps = volume(pooled, *(torch.stack([w.sin(), w.cos()], -1) for w in waves), 8)
-    basis = torch.cat([1 - maps[:, :1], maps[:, 1 : 1 + PAINTS]], 1)
-    colours = torch.rand(basis.shape[1], 3, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    return torch.einsum("bkhw,kc->bchw", basis, colours)
+    maps = volume(pooled[None], *(torch.stack([w.sin(), w.cos()], -1) for w in waves), 8)
+    return torch.cat([1 - maps[:, :1], maps[:, 1 : 1 + PAINTS], maps[:, :1]], 1).flatten(2)[0].mT
+
+
+def painted(volume: TextVolume, pooled: torch.Tensor, number: int, seed: int) -> torch.Tensor:
+    """(3, 8, 8) that view, ground and paints in random colours."""
+    columns = basis(volume, pooled, number)
+    colours = torch.rand(6, 3, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return (columns @ colours).mT.reshape(3, 8, 8)
+
+
+def text_of(seed: int) -> torch.Tensor:
+    return torch.randn(6, generator=torch.Generator().manual_seed(seed))
 
 
 def test_each_direction_is_what_one_of_the_words_says():
@@ -52,39 +68,45 @@ def test_each_direction_is_what_one_of_the_words_says():
         assert row[side_seen(*direction)]
 
 
+def test_an_ordinary_photograph_is_taken_from_the_height_of_the_eyes():
+    marked = [DIRECTIONS[i][1] for i in directions_photographed().nonzero()[:, 0].tolist()]
+    assert set(marked) == {0.0, 20.0}
+    assert len(marked) == 24
+    assert PHOTOGRAPHED_DEG == 20.0
+
+
 @settings(max_examples=20, deadline=None)
 @given(SEEDS, st.integers(0, len(DIRECTIONS) - 1))
 def test_the_direction_is_found_whatever_the_colours(seed, number):
-    volume, pooled = drawn(seed), torch.randn(1, 6, generator=torch.Generator().manual_seed(seed))
-    one, other = (painted(volume, pooled, number, seed + k) for k in (0, 1))
-    for picture in (one, other):
-        assert best_directions(picture, volume, pooled, ALL).tolist() == [list(DIRECTIONS[number])]
+    volume, pooled = drawn(seed), text_of(seed)
+    views = views_of(volume, pooled)[None]
+    for k in (0, 1):
+        picture = painted(volume, pooled, number, seed + k)[None]
+        assert best_directions(picture, views, ALL).tolist() == [list(DIRECTIONS[number])]
 
 
 @settings(max_examples=20, deadline=None)
 @given(SEEDS, st.integers(0, len(DIRECTIONS) - 1), st.integers(0, 3))
-def test_only_what_the_words_allow_is_found(seed, number, word):
-    volume, pooled = drawn(seed), torch.randn(1, 6, generator=torch.Generator().manual_seed(seed))
-    picture = painted(volume, pooled, number, seed)
-    allowed = directions_said()[word : word + 1]
-    azimuth, elevation = best_directions(picture, volume, pooled, allowed)[0].tolist()
-    assert side_seen(azimuth, elevation) == word
-    # a row has its own words and its own text
-    both = torch.cat([allowed, ALL])
-    rows = best_directions(picture.expand(2, -1, -1, -1), volume, pooled.expand(2, -1), both)
-    assert rows[0].tolist() == [azimuth, elevation]
-    assert rows[1].tolist() == list(DIRECTIONS[number])
+def test_each_row_has_its_own_words_text_and_picture(seed, number, word):
+    volume, texts, other = drawn(seed), [text_of(seed), text_of(seed + 1)], (number + 7) % len(DIRECTIONS)
+    allowed = torch.cat([directions_said()[word : word + 1], ALL, ALL])
+    views = torch.stack([views_of(volume, texts[i]) for i in (0, 0, 1)])
+    pictures = [painted(volume, texts[i], n, seed) for i, n in ((0, number), (0, number), (1, other))]
+    rows = best_directions(torch.stack(pictures), views, allowed).tolist()
+    assert side_seen(*rows[0]) == word
+    assert rows[1:] == [list(DIRECTIONS[number]), list(DIRECTIONS[other])]
 
 
 @settings(max_examples=20, deadline=None)
-@given(SEEDS)
-def test_what_is_unexplained_is_what_least_squares_leaves(seed):
-    g = torch.Generator().manual_seed(seed)
-    maps, picture = torch.rand(2, 6, 8, 8, generator=g), torch.randn(2, 64, 3, generator=g)
-    coverage, paints = maps[:, :1], maps[:, 1:5]
-    basis = torch.cat([1 - coverage, paints, coverage], 1).flatten(2).mT
-    left = picture - basis @ torch.linalg.lstsq(basis, picture).solution
-    torch.testing.assert_close(unexplained(picture, maps), left.square().sum((1, 2)), rtol=1e-2, atol=1e-3)
+@given(SEEDS, st.integers(0, len(DIRECTIONS) - 1))
+def test_what_a_view_explains_is_what_ridge_regression_explains(seed, number):
+    volume, pooled = drawn(seed), text_of(seed)
+    columns = basis(volume, pooled, number).double()
+    picture = torch.randn(64, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    gram = columns.mT @ columns + 1e-3 * torch.eye(6, dtype=torch.float64)
+    left = picture - columns @ torch.linalg.solve(gram, columns.mT @ picture)
+    explained = (views_of(volume, pooled)[number].double().mT @ picture).square().sum()
+    torch.testing.assert_close(picture.square().sum() - explained, left.square().sum(), rtol=1e-3, atol=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -138,19 +160,17 @@ def test_it_answers_as_if_told_that_direction(told, untold):
     embedding = untold.prepare(Prompts(CAPTION, view_words=True))
     cond = untold.condition(embedding, look, {})
     labels = untold.placed(z_t, cond["y"])
-    pairs = best_directions(
-        z_t,
-        untold.view_features.volume,
-        labels[:, untold.view_features.width :],
-        cond["y"].tensors["allowed"],
-    )
+    y = cond["y"].tensors
+    pairs = best_directions(z_t, y["views"], y["allowed"])
     seen = Look(orbit(pairs[:, 0], pairs[:, 1]), look.size, look.background)
     same = told.condition(embedding, seen, {})["y"]
     asked = torch.equal(labels, same.tensors["class_labels"])
     assert asked, "the words of the found directions are those of the cameras"
     torch.testing.assert_close(untold.predict(z_t, t, cond["y"]).x0, told.predict(z_t, t, same).x0)
-    # the empty prompt is told nothing
+    # the empty prompt is told nothing, in one batch with the others too
     null = cond["null"]
+    both = untold.placed(z_t.repeat(2, 1, 1, 1), concatenate([cond["y"], null]))
+    torch.testing.assert_close(both, torch.cat([labels, null.tensors["class_labels"]]), rtol=0, atol=0)
     torch.testing.assert_close(untold.placed(z_t, null), null.tensors["class_labels"], rtol=0, atol=0)
     assert float(null.tensors["class_labels"][:, : untold.view_features.camera_width].abs().max()) == 0
 
@@ -186,3 +206,38 @@ def test_a_critic_hears_either_the_camera_or_what_its_prior_hears(untold):
     alone = untold.predict(z_t, t, cond).x0
     torch.testing.assert_close(said[1], alone[1])
     assert float((said[0] - alone[0]).abs().max()) > 1e-4, "no direction is at 100 degrees"
+
+
+def test_what_each_branch_allows(told, untold):
+    """Directions: 9 in front, 18 at the sides, 9 behind, 12 overhead; those of ordinary photographs are 24."""
+    look = Look(orbit([0.0, 90.0, 180.0, 0.0], [15.0, 15.0, 15.0, 62.0]), (64, 64), torch.ones(4, 3))
+    prompts = Prompts(CAPTION, "a red car", view_words=True, source="a red duck")
+    said = {
+        name: branch.tensors["allowed"].sum(1).tolist()
+        for name, branch in untold.condition(untold.prepare(prompts), look, {}).items()
+    }
+    words, every = [9, 18, 9, 12], [48] * 4
+    assert said == {
+        "y": words, "src": words, "edited": words, "plain": every, "neg": every, "null": [0] * 4,
+    }  # fmt: skip
+    flat = told.condition(told.prepare(prompts), Look(None, (64, 64), torch.ones(1, 3)), {})
+    assert {name: int(branch.tensors["allowed"].sum()) for name, branch in flat.items()} == {
+        "y": 24, "src": 24, "edited": 24, "neg": 24, "null": 0,
+    }  # fmt: skip
+
+
+def test_an_empty_negative_prompt_is_the_empty_prompt(untold):
+    look, picture = true_views([90.0])
+    z_t, t = noisy(untold, picture, 0.4)
+    cond = untold.condition(untold.prepare(Prompts(CAPTION, "", True)), look, {})
+    assert torch.equal(untold.predict(z_t, t, cond["neg"]).x0, untold.predict(z_t, t, cond["null"]).x0)
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_fresh_critic_of_a_flat_picture_is_its_prior(told, hears):
+    _, picture = true_views([90.0])
+    z_t, t = noisy(told, picture, 0.4)
+    cond = told.condition(told.prepare(Prompts(CAPTION)), Look(None, (64, 64), torch.ones(1, 3)), {})["y"]
+    adapter = told.make_adapter(LoraSpec())
+    said = adapter.predict(adapter.init(Streams(0)), z_t, t, cond, None, torch.tensor([hears]))
+    torch.testing.assert_close(said.x0, told.predict(z_t, t, cond).x0)

@@ -18,6 +18,8 @@ _FRONT_DEG = 45.0
 _CHANCE = 2
 """A front that one single view shows may be a mistaken match; one that two neighbours show is counted."""
 
+_NEIGHBOURS_DEG, _LONE_DEG = 60.0, 90.0
+
 
 @dataclass(frozen=True)
 class Headings:
@@ -71,6 +73,20 @@ def headings(camera_deg: Sequence[float], seen_deg: Sequence[float]) -> Headings
         round(float(steps.sum()) / 360.0),
         _arcs(wrapped(seen).abs() <= _FRONT_DEG),
     )
+
+
+def without_lone(seen_deg: Sequence[float]) -> list[float]:
+    """Matched azimuths of a dense ring, each lone one put midway between its neighbours.
+
+    Lone is a view that is taken for a side over 90° away from those that both its neighbours are taken for, where these
+    are at most 60° apart: a front without a face that matches the back. A second face is seen from a wider arc.
+    """
+    seen = torch.tensor(seen_deg, dtype=torch.float64)
+    before, after = seen.roll(1), seen.roll(-1)
+    between = wrapped(after - before)
+    away = torch.minimum(wrapped(seen - before).abs(), wrapped(seen - after).abs())
+    lone = (between.abs() <= _NEIGHBOURS_DEG) & (away > _LONE_DEG)
+    return wrapped(torch.where(lone, before + between / 2, seen)).tolist()
 
 
 def wrapped(degrees: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

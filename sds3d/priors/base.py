@@ -99,7 +99,7 @@ class Cond:
 
 
 Conditioning = Mapping[str, Cond]
-"""Branch name -> Cond: y, null, neg …; null keeps camera and background."""
+"""Branch name -> Cond: y, null, neg …; null keeps the camera and the background that are told."""
 
 
 @dataclass(frozen=True, eq=False)

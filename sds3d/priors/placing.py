@@ -4,10 +4,14 @@ A big text-to-image model that hears "front view" is told no camera: it sees in 
 stands. Here the text's volume (priors.text_volume) sees it, by analysis through synthesis. Of the directions that the
 words allow, the network is told the one whose view fits the noisy picture best, whatever colours the paints have:
 
-    d* = argmin_d min_c ||z_t - A_d c||^2 ,
+    d* = argmin_d min_c ||z_t - A_d c||^2 + r ||c||^2 ,
 
-with A_d (pixels, 6) the view's ground, its paints and its coverage, and c (6, channels) their colours. At high noise
-any allowed direction may win, as it should: nothing is seen yet.
+with A_d (pixels, 6) the view's ground, its paints and its coverage, c (6, channels) their colours and r a small ridge.
+With A_d = U S V^T the colours that win are ridge regression's, and what they leave of z_t is
+
+    ||z_t||^2 - sum_i h_i (2 - h_i) |u_i^T z_t|^2 ,    h_i = s_i^2 / (s_i^2 + r) ,
+
+so a text's views are prepared once. At high noise any allowed direction may win, as it should: nothing is seen yet.
 """
 
 from __future__ import annotations
@@ -34,38 +38,34 @@ def directions_said() -> Bool[Tensor, "w d"]:
     return sides == torch.arange(len(VIEW_WORDS))[:, None]
 
 
+def directions_photographed() -> Bool[Tensor, " d"]:
+    """Marks the directions up to PHOTOGRAPHED_DEG."""
+    return torch.tensor([elevation <= PHOTOGRAPHED_DEG for _, elevation in DIRECTIONS])
+
+
 @torch.no_grad()
+def views_of(volume: TextVolume, pooled: Float[Tensor, " p"]) -> Float[Tensor, "d s k"]:
+    """What each direction's view of a text's volume can paint: sqrt(h_i (2 - h_i)) u_i, S = 64 blocks of a picture."""
+    angles = torch.tensor(DIRECTIONS, device=pooled.device).deg2rad()
+    waves = torch.stack([angles.sin(), angles.cos()], dim=-1)
+    density, paints = (part.expand(len(angles), -1, -1, -1, -1) for part in volume.volume(pooled[None]))
+    maps = volume.seen(density, paints, waves[:, 0], waves[:, 1], _SIDE)
+    coverage, paints = maps[:, :1], maps[:, 1 : 1 + PAINTS]
+    basis = torch.cat([1 - coverage, paints, coverage], dim=1).flatten(2).mT
+    u, s, _ = torch.linalg.svd(basis, full_matrices=False)
+    h = s.square() / (s.square() + _RIDGE)
+    return u * (h * (2 - h)).sqrt()[:, None]
+
+
 def best_directions(
-    z_t: Float[Tensor, "b c h w"],
-    volume: TextVolume,
-    pooled: Float[Tensor, "b p"],
-    allowed: Bool[Tensor, "b d"],
+    z_t: Float[Tensor, "b c h w"], views: Float[Tensor, "b d s k"], allowed: Bool[Tensor, "b d"]
 ) -> Float[Tensor, "b 2"]:
     """Azimuth and elevation in degrees of the allowed direction that fits each noisy picture best.
 
     Args:
-        pooled: of the text whose volume is placed. allowed: among DIRECTIONS; the first one where none is.
+        views: `views_of` each row's text. allowed: among DIRECTIONS; the first one is told where none is.
     """
-    angles = torch.tensor(DIRECTIONS, device=z_t.device)
-    waves = torch.stack([angles.deg2rad().sin(), angles.deg2rad().cos()], dim=-1)
-    row, candidate = allowed.nonzero().unbind(1)
-    density, paints = volume.volume(pooled)
-    azimuth, elevation = waves[candidate].unbind(1)
-    maps = volume.seen(density[row], paints[row], azimuth, elevation, _SIDE)
-    small = F.adaptive_avg_pool2d(z_t.float(), _SIDE).flatten(2).mT
-    misfit = torch.full(allowed.shape, torch.inf, device=z_t.device)
-    misfit[row, candidate] = unexplained(small[row], maps)
-    return angles[misfit.argmin(1)]
-
-
-def unexplained(picture: Float[Tensor, "n s c"], maps: Float[Tensor, "n m h w"]) -> Float[Tensor, " n"]:
-    """Squared distance of pictures from what a view's maps can paint in any colours (ridge regression).
-
-    Args:
-        picture: S = h w pixels. maps: as `TextVolume.seen` gives them.
-    """
-    coverage, paints = maps[:, :1], maps[:, 1 : 1 + PAINTS]
-    basis = torch.cat([1 - coverage, paints, coverage], dim=1).flatten(2).mT
-    ridge = _RIDGE * torch.eye(basis.shape[-1], device=basis.device)
-    colours = torch.linalg.solve(basis.mT @ basis + ridge, basis.mT @ picture)
-    return (picture - basis @ colours).square().sum((1, 2))
+    small = F.adaptive_avg_pool2d(z_t.float(), _SIDE).flatten(2)
+    explained = torch.einsum("bdsk,bcs->bdkc", views, small).square().sum((2, 3))
+    best = explained.masked_fill(~allowed, -torch.inf).argmax(1)
+    return torch.tensor(DIRECTIONS, device=z_t.device)[best]

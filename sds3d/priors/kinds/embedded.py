@@ -27,14 +27,14 @@ from ..model_folder import read_json
 from ..noise_schedule import NoiseSchedule, over
 from ..pixel_unet import ViewFeatures, pool_text, unet_output
 from ..pixels import decode_pixels, encode_pixels
-from ..placing import DIRECTIONS, PHOTOGRAPHED_DEG, best_directions, directions_said
+from ..placing import best_directions, directions_photographed, directions_said, views_of
 from ..scheduler_config import schedule_of
 from ..views import VIEW_WORDS, view_index
 from ..words import check_texts, read_vocabulary
 
-_ALLOWED = "allowed"
-"""In a condition (B, D): the directions that the network may be told, see priors.placing; absent where it is told the
-camera, or has no volume."""
+_ALLOWED, _VIEWS = "allowed", "views"
+"""In a condition whose camera is not told: (B, D) the directions that the words allow, and (B, D, S, K) the views of
+the text's volume from there; see priors.placing."""
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 _FALLING = {"high": {"sqrt": [0.98, 0.5]}, "low": {"sqrt": [0.6, 0.02]}, "scale": "native"}
@@ -95,7 +95,7 @@ class Options(BaseOptions):
     """Arithmetic of the network; auto takes bfloat16 where the CPU has it, float32 on a GPU."""
     condition_on_camera: bool = True
     """Tell the network the camera; off leaves only view words, as big models have it: it is told the side that the
-    words allow and the noisy picture shows (prior64 alone)."""
+    words allow and the noisy picture shows (models with a text's volume, as prior64)."""
     condition_on_background: bool = True
     """Tell the network the background colour."""
 
@@ -204,6 +204,8 @@ class EmbeddedPrior:
         out = {}
         for name, text in prompts.texts(VIEW_WORDS).items():
             out[f"{name}.states"], out[f"{name}.pooled"] = self._embed(text)
+            if self.view_features.volume is not None:
+                out[f"{name}.{_VIEWS}"] = views_of(self.view_features.volume, out[f"{name}.pooled"])
         if prompts.source:
             ends = frozenset(self.tokenizer.all_special_ids)
             source, target = (self._ids(text)[0].tolist() for text in (prompts.source, prompts.text))
@@ -226,7 +228,7 @@ class EmbeddedPrior:
         """Branches y, null and neg, and src of a source, for these views; all keep camera and background.
 
         Where y has view words, there is plain too, the prompt without them. Where the network is not told the camera
-        and its text has a volume, each branch holds the directions that its words allow, null none.
+        and texts have volumes, each branch holds the directions that its words allow, an empty prompt none.
         """
         view = self._view_vector(look)
         count, e = len(view), embedded.tensors
@@ -235,41 +237,43 @@ class EmbeddedPrior:
             sides = view_index(look.cameras)
             rows |= {name: [f"{name}{i}" for i in sides] for name in ("y", "src") if name in rows}
             rows["plain"] = ["y"] * count
-        out = {branch: self._branch(names, view, embedded) for branch, names in rows.items()}
-        if self.view_features.volume is not None and (look.cameras is None or not self.info.uses_camera):
-            for branch, cond in out.items():
-                allowed = torch.stack([self._allowed(name, look) for name in rows[branch]])
-                out[branch] = Cond({**cond.tensors, _ALLOWED: allowed}, cond.weight)
+        out = {branch: self._branch(names, view, embedded, look) for branch, names in rows.items()}
         return out | ({EDITED: edited_branch(out["y"], e[EDITED])} if EDITED in e else {})
 
-    def _branch(self, names: Sequence[str], view: Float[Tensor, "b w"], embedded: Embedded) -> Cond:
+    def _branch(
+        self, names: Sequence[str], view: Float[Tensor, "b w"], embedded: Embedded, look: Look
+    ) -> Cond:
         """One prompt a view, by its name in `embedded`."""
-        states, pooled = (
-            torch.stack([embedded.tensors[f"{name}.{part}"] for name in names])
-            for part in ("states", "pooled")
-        )
-        labels = torch.cat([view, pooled], dim=-1)
-        return Cond({"states": states, "class_labels": labels}, torch.ones(len(names), device=self.device))
 
-    def _allowed(self, name: str, look: Look) -> Bool[Tensor, " d"]:
-        """The directions that a prompt's view words allow, none for the empty prompt.
+        def stacked(part: str) -> Tensor:
+            return torch.stack([embedded.tensors[f"{name}.{part}"] for name in names])
+
+        pooled = stacked("pooled")
+        tensors = {"states": stacked("states"), "class_labels": torch.cat([view, pooled], dim=-1)}
+        told = self.options.condition_on_camera and look.cameras is not None
+        if self.view_features.volume is not None and not told:
+            is_text = pooled.any(1, keepdim=True)  # an empty prompt pools to zero
+            tensors |= {_VIEWS: stacked(_VIEWS), _ALLOWED: self._allowed(names, look) & is_text}
+        return Cond(tensors, torch.ones(len(names), device=self.device))
+
+    def _allowed(self, names: Sequence[str], look: Look) -> Bool[Tensor, "b d"]:
+        """The directions that the view words of prompts allow, by their names.
 
         Without view words they are all, or for a flat picture, which no camera took, those of an ordinary photograph.
         """
-        if name[-1].isdigit():
-            return directions_said()[int(name[-1])].to(self.device)
-        highest = PHOTOGRAPHED_DEG if look.cameras is None else 90.0
-        allowed = [elevation <= highest and name != "null" for _, elevation in DIRECTIONS]
-        return torch.tensor(allowed, device=self.device)
+        said, usual = directions_said(), directions_photographed()
+        any_side = usual if look.cameras is None else torch.ones_like(usual)
+        rows = [said[int(name[-1])] if name[-1].isdigit() else any_side for name in names]
+        return torch.stack(rows).to(self.device)
 
     def placed(self, z_t: Tensor, cond: Cond) -> Float[Tensor, "b w"]:
         """The class labels, with the direction that suits words and picture where the camera is not told."""
         labels, features = cond.tensors["class_labels"], self.view_features
-        if _ALLOWED not in cond.tensors or features.volume is None:
+        if _ALLOWED not in cond.tensors:
             return labels
-        allowed, width = cond.tensors[_ALLOWED], features.camera_width
-        found = best_directions(z_t, features.volume, labels[:, features.width :], allowed)
-        told, ground = allowed.any(1).to(labels), labels.new_zeros(len(labels), 3)
+        found = best_directions(z_t, cond.tensors[_VIEWS], cond.tensors[_ALLOWED])
+        told, width = cond.tensors[_ALLOWED].any(1).to(labels), features.camera_width
+        ground = labels.new_zeros(len(labels), 3)
         view = features.encode(found[:, 0], found[:, 1], ground, told, torch.zeros_like(told))
         return torch.cat([view[:, :width], labels[:, width:]], dim=1)
 
@@ -330,7 +334,8 @@ class EmbeddedPrior:
 class EmbeddedAdapter:
     """A changed UNet, told the camera in the way the UNet learned, even where the prior itself is not told.
 
-    Untold, it hears what a prior hears that is not told. See priors.lora.Adapter.
+    Untold, it is told no camera beside a prior that is told one; beside one that is not, or where there is none, what
+    the prior is told: the direction that words and noisy picture say. See priors.lora.Adapter.
     """
 
     def __init__(self, prior: EmbeddedPrior, spec: LoraSpec):
@@ -353,7 +358,7 @@ class EmbeddedAdapter:
         """See Adapter."""
         prior, width = self._prior, self._prior.view_features.camera_width
         labels = prior.placed(z_t, cond)
-        hears = told.to(labels) * float(self._spec.camera)
+        hears = told.to(labels) * float(self._spec.camera and cameras is not None)
         ground = labels.new_zeros(len(labels), 3)
         view = prior.encode_view(cameras, ground, hears, torch.zeros_like(hears))[:, :width]
         untold = labels[:, :width] if _ALLOWED in cond.tensors else torch.zeros_like(view)
