@@ -78,7 +78,11 @@ class TextVolume(nn.Module):
         elevation: Float[Tensor, "b 2"],
         side: int,
     ) -> Float[Tensor, "b 6 h w"]:
-        """`forward` of volumes that are there."""
+        """What a camera sees of given volumes; the rest as `forward`.
+
+        Args:
+            density, paints: as `volume` gives them.
+        """
         azimuth, elevation = azimuth.to(density), elevation.to(density)
         points, length, near = self._rays(azimuth, elevation, side)
         grid = points / self.reach

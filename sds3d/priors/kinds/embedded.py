@@ -94,8 +94,8 @@ class Options(BaseOptions):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network; auto takes bfloat16 where the CPU has it, float32 on a GPU."""
     condition_on_camera: bool = True
-    """Tell the network the camera; off leaves only view words, as big models have it: it is told the side that the
-    words allow and the noisy picture shows (models with a text's volume, as prior64)."""
+    """Tell the network the camera; off: view words only, as for big models. prior64 then guesses its camera from the
+    noisy picture, among the sides that the words allow; prior32 hears words alone."""
     condition_on_background: bool = True
     """Tell the network the background colour."""
 
@@ -225,7 +225,7 @@ class EmbeddedPrior:
         return states[0].to(self.device), pooled[0].to(self.device)
 
     def condition(self, embedded: Embedded, look: Look, maps: Render) -> Conditioning:
-        """Branches y, null and neg, and src of a source, for these views; all keep camera and background.
+        """Branches y, null and neg, and src of a source, for these views; all keep the camera and background told.
 
         Where y has view words, there is plain too, the prompt without them. Where the network is not told the camera
         and texts have volumes, each branch holds the directions that its words allow, an empty prompt none.
@@ -233,40 +233,44 @@ class EmbeddedPrior:
         view = self._view_vector(look)
         count, e = len(view), embedded.tensors
         rows = {name: [name] * count for name in ("y", "null", "neg", "src") if f"{name}.states" in e}
-        if "y0.states" in e and look.cameras is not None:
-            sides = view_index(look.cameras)
-            rows |= {name: [f"{name}{i}" for i in sides] for name in ("y", "src") if name in rows}
-            rows["plain"] = ["y"] * count
-        out = {branch: self._branch(names, view, embedded, look) for branch, names in rows.items()}
+        sides = view_index(look.cameras) if "y0.states" in e and look.cameras is not None else None
+        worded = [name for name in ("y", "src") if name in rows and sides is not None]
+        if sides is not None:
+            rows |= {name: [f"{name}{i}" for i in sides] for name in worded} | {"plain": ["y"] * count}
+        out = {branch: self._branch(names, view, e) for branch, names in rows.items()}
+        if self.view_features.volume is not None and not self._tells(look):
+            for name, cond in out.items():
+                allowed = self._allowed(sides if name in worded else None, look)
+                is_text = cond.tensors["class_labels"][:, view.shape[1] :].any(1, keepdim=True)
+                views = torch.stack([e[f"{row}.{_VIEWS}"] for row in rows[name]])
+                out[name] = Cond({**cond.tensors, _VIEWS: views, _ALLOWED: allowed & is_text}, cond.weight)
         return out | ({EDITED: edited_branch(out["y"], e[EDITED])} if EDITED in e else {})
 
-    def _branch(
-        self, names: Sequence[str], view: Float[Tensor, "b w"], embedded: Embedded, look: Look
-    ) -> Cond:
-        """One prompt a view, by its name in `embedded`."""
+    def _branch(self, names: Sequence[str], view: Float[Tensor, "b w"], texts: Mapping[str, Tensor]) -> Cond:
+        """One prompt a view, by its name among the embedded texts."""
+        states, pooled = (
+            torch.stack([texts[f"{name}.{part}"] for name in names]) for part in ("states", "pooled")
+        )
+        labels = torch.cat([view, pooled], dim=-1)
+        return Cond({"states": states, "class_labels": labels}, torch.ones(len(names), device=self.device))
 
-        def stacked(part: str) -> Tensor:
-            return torch.stack([embedded.tensors[f"{name}.{part}"] for name in names])
+    def _tells(self, look: Look) -> bool:
+        """Whether the network is told the views' cameras."""
+        return self.options.condition_on_camera and look.cameras is not None
 
-        pooled = stacked("pooled")
-        tensors = {"states": stacked("states"), "class_labels": torch.cat([view, pooled], dim=-1)}
-        told = self.options.condition_on_camera and look.cameras is not None
-        if self.view_features.volume is not None and not told:
-            is_text = pooled.any(1, keepdim=True)  # an empty prompt pools to zero
-            tensors |= {_VIEWS: stacked(_VIEWS), _ALLOWED: self._allowed(names, look) & is_text}
-        return Cond(tensors, torch.ones(len(names), device=self.device))
+    def _allowed(self, sides: Sequence[int] | None, look: Look) -> Bool[Tensor, "b d"]:
+        """The directions that the view words of each view allow; without words all, or those of ordinary photographs.
 
-    def _allowed(self, names: Sequence[str], look: Look) -> Bool[Tensor, "b d"]:
-        """The directions that the view words of prompts allow, by their names.
-
-        Without view words they are all, or for a flat picture, which no camera took, those of an ordinary photograph.
+        Args:
+            sides: of each view, in VIEW_WORDS.
         """
-        said, usual = directions_said(), directions_photographed()
-        any_side = usual if look.cameras is None else torch.ones_like(usual)
-        rows = [said[int(name[-1])] if name[-1].isdigit() else any_side for name in names]
-        return torch.stack(rows).to(self.device)
+        if sides is not None:
+            return directions_said()[sides].to(self.device)
+        usual = directions_photographed()
+        row = usual if look.cameras is None else torch.ones_like(usual)
+        return row.expand(len(look), -1).to(self.device)
 
-    def placed(self, z_t: Tensor, cond: Cond) -> Float[Tensor, "b w"]:
+    def labels_of(self, z_t: Tensor, cond: Cond) -> Float[Tensor, "b w"]:
         """The class labels, with the direction that suits words and picture where the camera is not told."""
         labels, features = cond.tensors["class_labels"], self.view_features
         if _ALLOWED not in cond.tensors:
@@ -280,7 +284,7 @@ class EmbeddedPrior:
     def _view_vector(self, look: Look) -> Float[Tensor, "b w"]:
         """Camera and background as the network was trained to read them; absent ones are zero."""
         none = torch.zeros(len(look.background), device=self.device)
-        told = none + float(self.options.condition_on_camera)
+        told = none + float(self._tells(look))
         ground = none + float(self.options.condition_on_background)
         return self.encode_view(look.cameras, look.background, told, ground)
 
@@ -308,7 +312,7 @@ class EmbeddedPrior:
     @torch.no_grad()
     def predict(self, z_t: Tensor, t: Float[Tensor, " b"], cond: Cond) -> Prediction:
         """One forward of the UNet for all rows."""
-        return self.answer(self.unet, z_t, t, cond.tensors["states"], self.placed(z_t, cond))
+        return self.answer(self.unet, z_t, t, cond.tensors["states"], self.labels_of(z_t, cond))
 
     def answer(
         self, unet: Any, z_t: Tensor, t: Float[Tensor, " b"], states: Tensor, class_labels: Tensor
@@ -334,8 +338,8 @@ class EmbeddedPrior:
 class EmbeddedAdapter:
     """A changed UNet, told the camera in the way the UNet learned, even where the prior itself is not told.
 
-    Untold, it is told no camera beside a prior that is told one; beside one that is not, or where there is none, what
-    the prior is told: the direction that words and noisy picture say. See priors.lora.Adapter.
+    Rows that are told hear the camera. The others hear none where the prior itself is told one; elsewhere the noisy
+    picture says it, as it does to the prior (priors.placing). See priors.lora.Adapter.
     """
 
     def __init__(self, prior: EmbeddedPrior, spec: LoraSpec):
@@ -356,12 +360,15 @@ class EmbeddedAdapter:
         told: Bool[Tensor, " b"],
     ) -> Prediction:
         """See Adapter."""
-        prior, width = self._prior, self._prior.view_features.camera_width
-        labels = prior.placed(z_t, cond)
+        prior, width, labels = (
+            self._prior,
+            self._prior.view_features.camera_width,
+            cond.tensors["class_labels"],
+        )
         hears = told.to(labels) * float(self._spec.camera and cameras is not None)
         ground = labels.new_zeros(len(labels), 3)
         view = prior.encode_view(cameras, ground, hears, torch.zeros_like(hears))[:, :width]
-        untold = labels[:, :width] if _ALLOWED in cond.tensors else torch.zeros_like(view)
+        untold = prior.labels_of(z_t, cond)[:, :width] if _ALLOWED in cond.tensors else torch.zeros_like(view)
         labels = torch.cat([torch.where(hears[:, None] > 0, view, untold), labels[:, width:]], dim=1)
         unet = self._network.with_weights(weights)
         return prior.answer(unet, z_t, t, cond.tensors["states"], labels)
