@@ -31,6 +31,7 @@ from statistics import fmean, median
 import torch
 from compare_page import write_between
 from quality import Job, finished_run, save_sheet, seconds_of_training
+from sds3d.representations.base import Representation
 
 from sds3d.assetio import read
 from sds3d.core.cameras import turntable
@@ -68,9 +69,9 @@ PROMPTS = (
 SIZE, VARIED, SIDES = 128, 4, 24
 
 
-def rows() -> list[dict]:
+def rows(path: Path = RESULTS) -> list[dict]:
     """The measured runs, the first one first."""
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def weights_of(model: str) -> str:
@@ -103,17 +104,22 @@ def measure(folder: RunFolder, prompt: str, asked: dict[str, Judge]) -> dict:
     }  # fmt: skip
 
 
-def azimuth(representation, prompt: str) -> dict | None:
+def azimuth(representation: Representation, prompt: str) -> dict | None:
     """Which sides the asset shows; None where its kind has no front that could be told."""
     if not truth_of(prompt).fronted or not sides_can_be_told(prompt):
         return None
-    ring = turntable(SIDES, ELEVATION_DEG)
-    shown = render_views(representation.render, ring, (64, 64))["rgb"].clamp(0, 1)
-    found = headings(ring.azimuth_deg.tolist(), azimuths_seen(shown, truth_views(prompt)).tolist())
+    found = headings(*ring_seen(representation, prompt))
     return {
         "error_deg": found.error_deg, "turn_deg": found.turn_deg, "turned_error_deg": found.turned_error_deg,
         "winding": found.winding, "fronts": found.fronts,
     }  # fmt: skip
+
+
+def ring_seen(representation: Representation, prompt: str) -> tuple[list[float], list[float]]:
+    """Azimuths in degrees of 24 views of an asset, and those of the true object that they look like."""
+    ring = turntable(SIDES, ELEVATION_DEG)
+    shown = render_views(representation.render, ring, (64, 64))["rgb"].clamp(0, 1)
+    return ring.azimuth_deg.tolist(), azimuths_seen(shown, truth_views(prompt)).tolist()
 
 
 def rounded(value):

@@ -50,7 +50,8 @@ def esd(options: Options) -> Recipe:
     Defaults: lambda = 0.5, the rest as VSD.
     Cost: 4 predictions a view, and the critic's training step.
     Pitfalls: without critic.camera_dropout the critic never learned to answer without a camera; with one fixed camera,
-    or a flat picture, the two answers coincide and ESD is VSD; a large lambda makes views differ that should not.
+    or a flat picture, the two answers coincide and ESD is VSD; a large lambda makes views differ that should not. With
+    prior.condition_on_camera=false prior64's critic, untold, guesses its camera from the picture (decision 024).
     """
     told, untold = learned(), learned(told=False)
     reference = told + options.entropy * untold - options.entropy * told

@@ -34,7 +34,7 @@ class Options(RepresentationOptions):
     clamp: bool = True
     """Keep pixels in [0, 1] after each step; off lets them leave it, as a sampler's states do."""
     azimuth_deg: float | None = Field(default=None, ge=-360.0, le=360.0)
-    """Camera that the prior is told, 0 = front. Default: none is told."""
+    """Camera that the prior is told, 0 = front. Default: none is told; prior64 then guesses it from the picture."""
     elevation_deg: float | None = Field(default=None, ge=-90.0, le=90.0)
     """Its elevation; 15 where only the azimuth is given."""
     background: tuple[float, float, float] = (1.0, 1.0, 1.0)

@@ -64,7 +64,8 @@ class Adapter(Protocol):
         """The changed network's answer; pure, differentiable in `weights`.
 
         Args:
-            cameras: B cameras or None. told: where the network hears of them; elsewhere it hears of none.
+            cameras: B cameras or None. told: where the network hears of them; elsewhere it hears what its prior
+                hears without them.
         """
         ...
 
