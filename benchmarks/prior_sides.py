@@ -2,6 +2,8 @@
 
 usage: python benchmarks/prior_sides.py [--names camera words] [--seeds N] [--runs DIR] [--page]
 
+Contact sheets of all assets are DIR/camera.png and DIR/words.png.
+
 Each animal whose sides can be told in true pictures (see sds3d/training/view_report.py), in one of the colours that
 training may have shown on it, is made by an ordinary `sds3d run configs/quickstart.yaml` with the prior in the box;
 "words" adds prior.condition_on_camera=false, and then front, side, back and overhead view are all that is said of the
@@ -26,13 +28,17 @@ from prior_assets import PAGE, ROOT, SIDES, ring_seen, rounded, rows, weights_of
 from quality import Job, finished_run
 from sds3d.representations.base import Representation
 
+from sds3d.assetio.image_bytes import encode_png
 from sds3d.config import load, source
+from sds3d.core.cameras import turntable
 from sds3d.evaluate.headings import headings, without_lone, wrapped
+from sds3d.evaluate.views import render_views
 from sds3d.jobs import configs
 from sds3d.jobs.export import load_representation
+from sds3d.jobs.runfolder import RunFolder
 from sds3d.training.options import TrainOptions
 from sds3d.training.plan import learned_kinds
-from sds3d.training.view_report import caption_for, sides_can_be_told
+from sds3d.training.view_report import ELEVATION_DEG, caption_for, sides_can_be_told
 
 RESULTS = ROOT / "benchmarks" / "results" / "prior_sides.jsonl"
 NAMES = {"camera": "camera told", "words": "view words only"}
@@ -111,6 +117,18 @@ def table(found: Sequence[dict]) -> str:
     return "\n".join(lines) + "\n\n" + "\n\n".join(wrong)
 
 
+def save_sheet(name: str, runs: Path) -> None:
+    """Front, left side, back and right side of every asset of a name, three assets a row, as DIR/NAME.png."""
+    cells = []
+    for row in (row for row in rows(RESULTS) if row["name"] == name):
+        representation, _ = load_representation(RunFolder.open(runs / name / row["run"]))
+        shown = render_views(representation.render, turntable(4, ELEVATION_DEG), (80, 80))["rgb"].clamp(0, 1)
+        cells.append(torch.cat(list(shown[..., 10:70, :]), dim=2))
+    cells += [torch.ones_like(cells[0])] * (-len(cells) % 3)
+    page = torch.cat([torch.cat(cells[i : i + 3], dim=2) for i in range(0, len(cells), 3)], dim=1)
+    (runs / f"{name}.png").write_bytes(encode_png(page))
+
+
 def main() -> None:
     """Carry out and measure what is missing; print the table."""
     parser = argparse.ArgumentParser(
@@ -130,6 +148,8 @@ def main() -> None:
         for prompt in (p for p in captions(seed) if sides_can_be_told(p)):
             for name in args.names:
                 carry_out(name, seed, prompt, args.runs, cache)
+    for name in args.names:
+        save_sheet(name, args.runs)
     print(table(rows(RESULTS)))
 
 
