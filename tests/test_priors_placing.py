@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from volume_cases import drawn
 
 from sds3d.core.cameras import orbit
 from sds3d.core.look import Look
@@ -28,16 +29,6 @@ from sds3d.priors.views import side_seen
 SEEDS = st.integers(0, 2**31)
 ALL = torch.ones(1, len(DIRECTIONS), dtype=torch.bool)
 CAPTION = "a yellow duck"
-
-
-def drawn(seed: int) -> TextVolume:
-    """A volume of lumps without any symmetry."""
-    volume = TextVolume(text=6, hidden=8, side=5, samples=8)
-    g = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in volume.parameters():
-            p.copy_(torch.randn(p.shape, generator=g))
-    return volume.requires_grad_(False)
 
 
 def basis(volume: TextVolume, pooled: torch.Tensor, number: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from volume_cases import drawn
 
 from sds3d.core.cameras import orbit
 from sds3d.priors.pixel_unet import ViewFeatures
@@ -36,16 +37,6 @@ class Blob(TextVolume):
 def waves(degrees: float) -> torch.Tensor:
     angle = math.radians(degrees)
     return torch.tensor([[math.sin(angle), math.cos(angle)]])
-
-
-def drawn(seed: int) -> TextVolume:
-    """A volume that shows something, and other things for other texts."""
-    volume = TextVolume(text=6, hidden=8, side=5, samples=8)
-    g = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in volume.parameters():
-            p.copy_(torch.randn(p.shape, generator=g))
-    return volume.requires_grad_(False)
 
 
 @settings(max_examples=25, deadline=None)
